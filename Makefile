@@ -1,0 +1,309 @@
+# shmd. `make help` lists the targets; CONTRIBUTING.md says when to use which.
+#
+# Go keeps its own build cache, so Go targets simply ask it every time; only the
+# C side is tracked by timestamps here.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+
+# --- What a user may set -------------------------------------------------
+
+GO      ?= go
+CXX     ?= g++
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+LIBDIR  ?= $(PREFIX)/lib
+INCDIR  ?= $(PREFIX)/include
+MANDIR  ?= $(PREFIX)/share/man
+DESTDIR ?=
+# Seconds for each fuzz target, and for the long crash run.
+SECONDS ?= 30
+# Arguments for `make demo` and `make bench`.
+ARGS    ?=
+# Only a watchdog for a test that hangs in spite of its own; never tuned.
+TEST_TIMEOUT ?= 20m
+# A packager with a newer compiler than ours may set WERROR= (empty).
+WERROR  ?= -Werror
+CFLAGS  ?= -O2 -g
+
+# --- Names ---------------------------------------------------------------
+
+# Version of the package; SOVERSION changes when the C API breaks.
+VERSION   := 0.1.0
+SOVERSION := 0
+
+# What has no second process in it: built without cgo, raced, tested twice.
+CORE := ./ctypes/... ./status/... ./shm/... ./wire/... ./daemon/... ./clients/go/...
+
+# Code behind these tags must build and pass the linters too.
+TAGS := shmd_replay,models
+
+# The tests and the demo find what was built here. SHMD_CC is for tests that
+# compile a probe: CC itself, exported, would rebuild half of Go's cache.
+export SHMD_BIN    := $(CURDIR)/bin/shmd
+export SHMD_BUILD  := $(CURDIR)/build
+export SHMD_PYTHON := $(CURDIR)/build/venv/bin/python
+export SHMD_CC      = $(CC)
+
+VENV_READY := build/venv/.ready
+
+C_HEADERS := $(wildcard include/*.h clients/c/*.h)
+C_SOURCES := $(wildcard clients/c/*.c)
+# One file is one program, linked with libshmd.a; its path is kept:
+# tests/crash/c/holder.c becomes build/tests/crash/c/holder.
+C_PROGRAM_SOURCES := $(wildcard demo/c/*.c examples/c/*.c tests/*/c/*.c)
+
+C_OBJECTS  := $(C_SOURCES:%.c=build/obj/%.o)
+C_PROGRAMS := $(C_PROGRAM_SOURCES:%.c=build/%)
+SONAME     := libshmd.so.$(SOVERSION)
+C_LIBRARY  := build/libshmd.a build/libshmd.so build/shmd.pc build/shmd-uninstalled.pc
+
+WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
+            -Wmissing-prototypes -Wold-style-definition -Wundef -Wvla -Wformat=2
+# -fPIC for both libraries: libshmd.a may end up in someone's plug-in, and the
+# linker relaxes the access to thread-locals when it ends up in a program.
+C_FLAGS = -std=gnu11 $(CFLAGS) -fvisibility=hidden -fPIC -pthread $(WARNINGS) -Iinclude
+
+# msgpack-c has had three names. Looked up when a recipe runs, not when make
+# starts: by then scripts/setup.sh may just have installed it.
+MSGPACK_PKG    = $(or $(shell for p in msgpack msgpack-c msgpackc; do \
+                   if pkg-config --exists $$p 2>/dev/null; then echo $$p; break; fi; done), \
+                   $(error msgpack for C is not installed: run scripts/setup.sh build))
+MSGPACK_CFLAGS = $(shell pkg-config --cflags $(MSGPACK_PKG))
+MSGPACK_LIBS   = $(shell pkg-config --libs $(MSGPACK_PKG))
+
+say = @printf '\n== %s\n' '$(1)'
+
+# --- Targets -------------------------------------------------------------
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nFor build and install: CC, CFLAGS, WERROR, PREFIX, BINDIR, LIBDIR, INCDIR, MANDIR, DESTDIR.\n'
+	@printf 'What a target needs and the machine lacks is installed by scripts/setup.sh, which says what and why.\n'
+
+.PHONY: build
+build: bin/shmd c programs ## Build bin/shmd, and the C library into build/
+
+# Without cgo, so that one binary runs on every distribution.
+.PHONY: bin/shmd
+bin/shmd:
+	CGO_ENABLED=0 $(GO) build -o $@ ./cmd/shmd
+
+.PHONY: c
+c: $(C_LIBRARY)
+
+.PHONY: programs
+programs: $(C_PROGRAMS)
+
+.PHONY: demo
+demo: build $(VENV_READY) ## Go, C and Python share memory, one is killed, nothing is lost
+	CGO_ENABLED=0 $(GO) build -o bin/shmd-demo ./demo
+	bin/shmd-demo $(ARGS)
+
+# From the cheapest to the dearest, so that a mistake shows early.
+.PHONY: test
+test: build $(VENV_READY) build/setup/model ## Run every test (does its own set-up)
+	$(call say,units and everything with a second process)
+	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./...
+	$(call say,store-prefix replay: every prefix of the stores of every operation)
+	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) -tags shmd_replay ./shm/...
+	$(call say,without cgo)
+	CGO_ENABLED=0 $(GO) build ./...
+	CGO_ENABLED=0 $(GO) test -count=1 -short -timeout $(TEST_TIMEOUT) $(CORE)
+	$(call say,race detector (short; all of it: make race))
+	$(GO) test -race -count=1 -short -timeout $(TEST_TIMEOUT) $(CORE)
+	$(call say,models (short; all of them: make model))
+	$(GO) test -tags models -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/models
+	$(call say,make test: passed)
+
+.PHONY: check
+check: fmt-check tidy lint headers ## What CI runs first: format, tidy, linters, headers
+	$(call say,make check: passed)
+
+.PHONY: race
+race: build/setup/build ## The race detector over the Go packages, in full
+	$(GO) test -race -count=1 -timeout $(TEST_TIMEOUT) $(CORE)
+
+.PHONY: bench
+bench: build $(VENV_READY) ## Measure speed and memory (ARGS="..." is passed on)
+	CGO_ENABLED=0 $(GO) build -o build/shmd-bench ./tests/bench
+	build/shmd-bench $(ARGS)
+
+.PHONY: model
+model: build/setup/model ## Check the protocol models, and that their broken variants fail
+	$(GO) test -v -tags models -count=1 -timeout 3h ./tests/models
+
+.PHONY: crash
+crash: build $(VENV_READY) ## Kill clients at random for SECONDS=N, and verify
+	SHMD_CRASH_SECONDS=$(SECONDS) $(GO) test -v -count=1 -timeout 0 ./tests/crash
+
+# Fuzz targets are found by name, so that a new one needs no entry here.
+.PHONY: fuzz
+fuzz: ## Fuzz each decoder of foreign bytes for SECONDS=N
+	@targets=$$(grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' .) \
+	  || { echo 'no fuzz target found' >&2; exit 1; }; \
+	while IFS=: read -r file func; do \
+	  name=$${func#func }; \
+	  printf '\n== %s: %s for %s s\n' "$$(dirname "$$file")" "$$name" '$(SECONDS)'; \
+	  $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(SECONDS)s' "./$$(dirname "$$file")" </dev/null; \
+	done <<<"$$targets"
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	$(GO_FILES) | xargs -0r $(GOFMT) -w
+
+.PHONY: lint
+lint: ## go vet, staticcheck, errcheck, go mod tidy
+	$(call say,linters)
+	$(GO) vet ./...
+	$(GO) vet -tags $(TAGS) ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags $(TAGS) ./...
+	$(GO) tool errcheck -exclude .errcheck ./...
+	$(GO) tool errcheck -exclude .errcheck -tags $(TAGS) ./...
+	$(GO) mod tidy -diff
+
+# Builds only when nothing is built, so that `sudo make install` after `make
+# build` needs neither Go nor a compiler on root's PATH.
+BUILT := $(and $(wildcard bin/shmd),$(wildcard build/libshmd.so))
+MAN   := $(wildcard docs/man/*.[1-8])
+
+.PHONY: install
+install: $(if $(BUILT),,build) ## Install into PREFIX (DESTDIR is honoured)
+	install -D -m 755 bin/shmd '$(DESTDIR)$(BINDIR)/shmd'
+	install -D -m 644 -t '$(DESTDIR)$(INCDIR)' include/shmd.h include/shmd_abi.h
+	install -D -m 644 build/libshmd.a '$(DESTDIR)$(LIBDIR)/libshmd.a'
+	install -D -m 755 build/libshmd.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libshmd.so.$(VERSION)'
+	ln -sf libshmd.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libshmd.so'
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	$(call pkg_config,$(PREFIX),$(LIBDIR),$(INCDIR),) >'$(DESTDIR)$(LIBDIR)/pkgconfig/shmd.pc'
+	@for page in $(MAN); do \
+	  install -D -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+	@if [ -z '$(DESTDIR)' ]; then echo 'If the loader does not find $(SONAME): ldconfig, as root.'; fi
+
+.PHONY: uninstall
+uninstall: ## Remove what install put there
+	rm -f '$(DESTDIR)$(BINDIR)/shmd' \
+	  '$(DESTDIR)$(INCDIR)/shmd.h' '$(DESTDIR)$(INCDIR)/shmd_abi.h' \
+	  '$(DESTDIR)$(LIBDIR)/libshmd.a' '$(DESTDIR)$(LIBDIR)/libshmd.so' \
+	  '$(DESTDIR)$(LIBDIR)/$(SONAME)' '$(DESTDIR)$(LIBDIR)/libshmd.so.$(VERSION)' \
+	  '$(DESTDIR)$(LIBDIR)/pkgconfig/shmd.pc'
+	@for page in $(MAN); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf bin build
+
+# --- Parts of check ------------------------------------------------------
+
+GOFMT    = $(firstword $(wildcard $(shell $(GO) env GOROOT)/bin/gofmt) gofmt)
+GO_FILES = find . \( -path ./build -o -path ./bin -o -path ./.git \) -prune -o -name '*.go' -print0
+
+.PHONY: fmt-check
+fmt-check:
+	$(call say,gofmt)
+	@unformatted=$$($(GO_FILES) | xargs -0r $(GOFMT) -l); \
+	if [ -n "$$unformatted" ]; then \
+	  printf 'not formatted (make fmt does it):\n%s\n' "$$unformatted" >&2; exit 1; fi
+
+# The rules of the house over the source, and the import graph.
+.PHONY: tidy
+tidy:
+	$(call say,tidy: house rules and import graph)
+	$(GO) test -count=1 ./tests/tidy
+
+# Strict ISO C and C++, all warnings errors: a header is compiled with the flags
+# of its users, not with ours. Each is included twice, to prove its guard.
+HEADER_FLAGS := -Wall -Wextra -Wpedantic -Werror -Wundef -Wconversion -Iinclude -fsyntax-only
+# clang only where it is installed, and as C++ only where it finds a library.
+HAVE_CLANG   = $(shell command -v clang)
+HASH         := \#
+HAVE_CLANGXX = $(shell echo '$(HASH)include <atomic>' | clang++ -x c++ -fsyntax-only - 2>/dev/null && echo yes)
+CC_ALL       = '$(CC)' $(if $(HAVE_CLANG),clang)
+CXX_ALL      = '$(CXX)' $(if $(HAVE_CLANGXX),clang++)
+
+.PHONY: headers
+headers: build/setup/build build/setup/check
+	$(call say,headers as C11 and C++17)
+	@for header in $(notdir $(wildcard include/*.h)); do \
+	  source=$$(printf '#include "%s"\n#include "%s"\n' "$$header" "$$header"); \
+	  for cc in $(CC_ALL); do \
+	    echo "$$cc -std=c11 $$header"; \
+	    $$cc -std=c11 $(HEADER_FLAGS) -Wstrict-prototypes -x c - <<<"$$source"; \
+	  done; \
+	  for cxx in $(CXX_ALL); do \
+	    echo "$$cxx -std=c++17 $$header"; \
+	    $$cxx -std=c++17 $(HEADER_FLAGS) -x c++ - <<<"$$source"; \
+	  done; \
+	done
+	$(call say,C sources with every compiler)
+	@for source in $(C_SOURCES) $(C_PROGRAM_SOURCES); do \
+	  for cc in $(CC_ALL); do \
+	    $$cc $(C_FLAGS) $(MSGPACK_CFLAGS) -fsyntax-only "$$source"; \
+	  done; \
+	done
+
+# --- Set-up --------------------------------------------------------------
+
+# Stamps, so that the probes run once and not at every make.
+build/setup/%: scripts/setup.sh
+	@CC='$(CC)' CXX='$(CXX)' scripts/setup.sh $*
+	@mkdir -p $(@D) && touch $@
+
+# Inside the environment, so that the two go together.
+$(VENV_READY): scripts/setup.sh tests/requirements.txt
+	@CC='$(CC)' CXX='$(CXX)' scripts/setup.sh test
+	@touch $@
+
+# --- The C library -------------------------------------------------------
+
+# Rewritten only when the compiler or a flag changes, which then rebuilds all.
+build/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(CC) $(C_FLAGS)' | cmp -s - $@ || printf '%s\n' '$(CC) $(C_FLAGS)' >$@
+FORCE:
+
+build/obj/%.o: %.c build/flags | build/setup/build
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) $(MSGPACK_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/libshmd.a: $(C_OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+# --no-undefined: a symbol that nobody provides is our error, not our user's.
+build/libshmd.so.$(VERSION): $(C_OBJECTS) clients/c/libshmd.map
+	$(CC) $(C_FLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=clients/c/libshmd.map \
+	  -Wl,--no-undefined -Wl,-z,relro,-z,now -o $@ $(C_OBJECTS) $(MSGPACK_LIBS)
+
+# The links that the loader (soname) and the linker (no version) look for.
+build/libshmd.so: build/libshmd.so.$(VERSION)
+	ln -sf libshmd.so.$(VERSION) build/$(SONAME)
+	ln -sf $(SONAME) $@
+
+$(C_PROGRAMS): build/%: %.c build/libshmd.a build/flags
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) $(MSGPACK_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< build/libshmd.a $(MSGPACK_LIBS)
+
+-include $(C_OBJECTS:.o=.d) $(C_PROGRAMS:=.d)
+
+# prefix, libdir, includedir, further linker flags
+pkg_config = printf '%s\n' 'prefix=$(1)' 'libdir=$(2)' 'includedir=$(3)' '' 'Name: shmd' \
+  'Description: typed shared memory and locks that survive the death of their holder' 'Version: $(VERSION)' \
+  'Requires.private: $(MSGPACK_PKG)' 'Libs: -L$${libdir} $(4)-lshmd' 'Libs.private: -pthread' 'Cflags: -I$${includedir}'
+
+build/shmd.pc: Makefile | build/setup/build
+	@$(call pkg_config,$(PREFIX),$(LIBDIR),$(INCDIR),) >$@
+
+# pkg-config prefers this one while build/ is on PKG_CONFIG_PATH: a program can
+# be built and run against the tree without installing anything.
+build/shmd-uninstalled.pc: Makefile | build/setup/build
+	@$(call pkg_config,$(CURDIR),$(CURDIR)/build,$(CURDIR)/include,-Wl$(comma)-rpath$(comma)$${libdir} ) >$@
+
+comma := ,

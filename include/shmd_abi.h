@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shmd_abi.h - the shared bytes.
+ *
+ * This header describes what lies in a segment, for people and programs that
+ * look at one: clients in other languages, tools, post-mortem readers. It is
+ * not the C API (that is shmd.h) and may only change together with
+ * SHMD_ABI_VERSION, shm/layout.go, tests/abi/v0.json and the images beside it.
+ *
+ * ABI version 0 promises nothing: it works between equal builds only.
+ *
+ * Rules of the bytes
+ *   - Fixed width, little endian, no implicit padding; one layout for amd64 and
+ *     arm64. Reserved bytes are named and zero.
+ *   - Fields written by different parties lie on different cache lines.
+ *   - Geometry (sizes, offsets, seats) is taken from the daemon's reply, never
+ *     from these bytes: whoever may write a segment may forge it. The header's
+ *     copy serves tools and post-mortem readers.
+ *   - A word is loaded once, validated, then used.
+ *   - Every store to a segment is one atomic instruction, so that a process
+ *     killed at any instruction leaves a prefix of its stores behind.
+ *
+ * Contract of each field, in this order: who writes; who reads; which
+ * atomicity; what zero means. "owner" is whoever the lock word names.
+ * "immutable" = written by the daemon before the first client sees the segment.
+ */
+#ifndef SHMD_ABI_H
+#define SHMD_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "shmd needs a 64-bit little-endian target (amd64 or arm64); 32-bit and big-endian are not supported"
+#endif
+
+#ifdef __cplusplus
+#define SHMD_ABI_ASSERT(cond, text) static_assert(cond, text)
+#else
+#define SHMD_ABI_ASSERT(cond, text) _Static_assert(cond, text)
+#endif
+
+/* "SHMDSEG" and a version digit, read as a little-endian number. */
+#define SHMD_MAGIC 0x3047455344484d53ull
+#define SHMD_ABI_VERSION 0u
+#define SHMD_ABI_COMPAT 0u
+/* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
+#define SHMD_ABI_FINGERPRINT 0x0ull
+
+#define SHMD_PAGE_SIZE 4096u
+#define SHMD_RANK_MAX 8u
+#define SHMD_SEATS_DEFAULT 64u
+#define SHMD_SEATS_LIMIT 4094u
+
+/* ---- owner word --------------------------------------------------------
+ *
+ *   31        30             29            12 11         0
+ *  +---------+--------------+----------------+------------+
+ *  | waiters | inconsistent |   generation   |    seat    |
+ *  +---------+--------------+----------------+------------+
+ *
+ *  seat          0 = free (then the generation is 0 too); 1..4094 = a client's
+ *                seat in this object; 4095 = the daemon itself
+ *  generation    how often the seat has been given out, or the daemon's epoch
+ *                for seat 4095; a detector of stale words, not the safety
+ *                argument (a seat is reused only after recovery swept the object)
+ *  inconsistent  an owner died holding the word; stays until an owner marks the
+ *                state consistent
+ *  waiters       somebody may sleep on the word; the releaser must wake one
+ *
+ *  Lock and ownership are the same word, so taking the lock and registering as
+ *  its owner is one atomic step. All 30 low bits set = the object was destroyed
+ *  and the word never changes again.
+ */
+#define SHMD_OWNER_SEAT_MASK 0x00000fffu
+#define SHMD_OWNER_GENERATION_SHIFT 12
+#define SHMD_OWNER_GENERATION_MASK 0x3ffff000u
+#define SHMD_OWNER_MASK 0x3fffffffu
+#define SHMD_OWNER_INCONSISTENT 0x40000000u
+#define SHMD_OWNER_WAITERS 0x80000000u
+#define SHMD_OWNER_REMOVED 0x3fffffffu
+#define SHMD_SEAT_DAEMON 0xfffu
+
+/* ---- sequence word (u64) -------------------------------------------------
+ *   63 .. 2  count   brackets ended and recoveries made
+ *   1        dirty   an owner died holding the lock and nobody has marked the
+ *                    data consistent since
+ *   0        odd     data is being written
+ */
+#define SHMD_SEQUENCE_ODD 1ull
+#define SHMD_SEQUENCE_DIRTY 2ull
+#define SHMD_SEQUENCE_STEP 4ull
+
+/* ---- change word (u64), an eventcount; futex on its low 32 bits -----------
+ *   63 .. 1  count   changes so far: the version that wait-for-change compares
+ *   0        waiters somebody may sleep; cleared again by whoever wakes them all
+ */
+#define SHMD_CHANGE_WAITERS 1ull
+#define SHMD_CHANGE_STEP 2ull
+
+/* Kinds. Never renumbered. */
+#define SHMD_KIND_VALUE 1u
+#define SHMD_KIND_ARRAY 2u
+#define SHMD_KIND_MUTEX 3u
+
+/* Flags of the header. The first three belong to a mutex or to an own lock. */
+#define SHMD_FLAG_RECURSIVE 0x1u    /* the same thread may lock again */
+#define SHMD_FLAG_UNLOCK_ANY 0x2u   /* anybody may unlock: a lock without owner rights */
+#define SHMD_FLAG_STRICT 0x4u       /* unlocked inconsistent = not recoverable, for ever */
+#define SHMD_FLAG_LOCK_NONE 0x8u    /* value, array: no lock, elements only */
+#define SHMD_FLAG_LOCK_FOREIGN 0x10u /* value, array: guarded by the mutex lock_id */
+
+/* States. */
+#define SHMD_STATE_CREATING 0u
+#define SHMD_STATE_LIVE 1u
+#define SHMD_STATE_CORRUPT 2u
+#define SHMD_STATE_REMOVED 3u
+
+/* The front of page 0. */
+struct shmd_header {
+	uint64_t magic;               /* immutable */
+	uint32_t abi_version;         /* immutable */
+	uint32_t abi_compat;          /* immutable; oldest version that can read this */
+	uint64_t fingerprint;         /* immutable; of the layout, see SHMD_ABI_FINGERPRINT */
+	uint64_t object_id;           /* immutable; never reused by a daemon */
+	uint64_t segment_size_bytes;  /* immutable; whole pages */
+	uint64_t data_offset_bytes;   /* immutable; 64-byte aligned; 0 = no data */
+	uint64_t data_size_bytes;     /* immutable; length * item_size_bytes */
+	uint64_t length;              /* immutable; elements, 1 for a value */
+	uint32_t kind;                /* immutable; SHMD_KIND_ */
+	uint32_t code;                /* immutable; ASCII type code; 0 = none */
+	uint32_t item_size_bytes;     /* immutable; 1, 2, 4 or 8; 0 = none */
+	uint32_t rank;                /* immutable; dimensions, 0 for a value */
+	uint64_t shape[SHMD_RANK_MAX]; /* immutable; row-major; unused = 0 */
+	uint32_t flags;               /* immutable; SHMD_FLAG_ */
+	uint32_t seats_max;           /* immutable */
+	uint64_t lock_id;             /* immutable; object id of the foreign mutex; 0 = none */
+	uint64_t created_realtime_ns; /* immutable; CLOCK_REALTIME */
+	uint64_t seats_offset_bytes;  /* immutable; struct shmd_seat_cell[seats_max + 1] */
+	uint8_t reserved0[16];
+	/* 0c0: a line the daemon writes and clients read now and then. */
+	uint32_t state;               /* daemon; all; atomic; 0 = being created */
+	uint32_t daemon_epoch;        /* daemon; all; atomic; never 0 once live */
+	uint8_t reserved1[56];
+};
+
+/* A lock with its owner's private words and the notice of the last death.
+ * Recovery resets token, depth and write_depth and writes the notice *before*
+ * it releases the word, so a new owner never sees the dead one's. */
+struct shmd_lock {
+	uint32_t word;             /* all; all; atomic, futex; owner word, 0 = free */
+	uint32_t deaths;           /* daemon; all; atomic; owners that died holding it */
+	uint64_t token;            /* owner; all; atomic; its thread; 0 = none yet */
+	uint32_t depth;            /* owner; owner; atomic; further locks by the same thread */
+	uint32_t write_depth;      /* owner; owner; atomic; open begin_write brackets */
+	uint32_t poisoned;         /* owner; all; atomic; 1 = not recoverable (strict only) */
+	uint32_t dead_owner;       /* daemon; all; atomic; owner bits of the last dead owner */
+	uint32_t dead_pid;         /* daemon; all; atomic; in the daemon's pid namespace */
+	uint32_t dead_uid;         /* daemon; all; atomic */
+	uint64_t dead_realtime_ns; /* daemon; all; atomic; when it was recovered; 0 = never */
+	uint8_t reserved[16];
+};
+
+/* Consistency of a value's or array's data: the sequence lock. */
+struct shmd_sequence {
+	uint64_t word;     /* lock owner, or daemon for a dead one; all; atomic; sequence word */
+	uint32_t writer;   /* holder of a foreign lock; daemon; atomic; owner word of the open
+	                    * bracket, set before odd and cleared after even; 0 = none.
+	                    * Unused with an own lock: there the lock word says it. */
+	uint8_t reserved[52];
+};
+
+/* The version of a value or array. */
+struct shmd_change {
+	uint64_t word; /* all, by read-modify-write only; all; atomic, futex; change word */
+	uint8_t reserved[56];
+};
+
+/* The only element of a value. Accessed as 4 bytes for item sizes up to 4, else
+ * as 8; the bytes above the item are zero. */
+struct shmd_scalar {
+	uint64_t bits; /* all; all; atomic; zero = zero of every type */
+	uint8_t reserved[56];
+};
+
+/* One seat's diagnostics; nothing is decided by them. */
+struct shmd_seat_cell {
+	uint32_t waiting; /* the seat's client by read-modify-write, zeroed by the daemon;
+	                   * stat; atomic; threads asleep in this object */
+};
+
+/* Page 0 of a value or array; a mutex uses it as far as lock. */
+struct shmd_page {
+	struct shmd_header header;     /* 000 */
+	struct shmd_lock lock;         /* 100 */
+	struct shmd_sequence sequence; /* 140 */
+	struct shmd_change change;     /* 180 */
+	struct shmd_scalar scalar;     /* 1c0 */
+};
+#define SHMD_SEATS_OFFSET 0x200u
+
+SHMD_ABI_ASSERT(sizeof(struct shmd_header) == 0x100, "header fills four cache lines");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, magic) == 0x00, "magic");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, abi_version) == 0x08, "abi_version");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, abi_compat) == 0x0c, "abi_compat");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, fingerprint) == 0x10, "fingerprint");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, object_id) == 0x18, "object_id");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, segment_size_bytes) == 0x20, "segment_size_bytes");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, data_offset_bytes) == 0x28, "data_offset_bytes");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, data_size_bytes) == 0x30, "data_size_bytes");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, length) == 0x38, "length");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, kind) == 0x40, "kind");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, code) == 0x44, "code");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, item_size_bytes) == 0x48, "item_size_bytes");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, rank) == 0x4c, "rank");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, shape) == 0x50, "shape");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, flags) == 0x90, "flags");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, seats_max) == 0x94, "seats_max");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, lock_id) == 0x98, "lock_id");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, created_realtime_ns) == 0xa0, "created_realtime_ns");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, seats_offset_bytes) == 0xa8, "seats_offset_bytes");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, state) == 0xc0, "state has its own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_header, daemon_epoch) == 0xc4, "daemon_epoch");
+SHMD_ABI_ASSERT(sizeof(struct shmd_lock) == 64, "a lock is one cache line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, word) == 0x00, "word");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, deaths) == 0x04, "deaths");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, token) == 0x08, "token");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, depth) == 0x10, "depth");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, write_depth) == 0x14, "write_depth");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, poisoned) == 0x18, "poisoned");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, dead_owner) == 0x1c, "dead_owner");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, dead_pid) == 0x20, "dead_pid");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, dead_uid) == 0x24, "dead_uid");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, dead_realtime_ns) == 0x28, "dead_realtime_ns");
+SHMD_ABI_ASSERT(sizeof(struct shmd_sequence) == 64, "a sequence is one cache line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_sequence, writer) == 0x08, "writer");
+SHMD_ABI_ASSERT(sizeof(struct shmd_change) == 64, "a change word has its own line");
+SHMD_ABI_ASSERT(sizeof(struct shmd_scalar) == 64, "a scalar has its own line");
+SHMD_ABI_ASSERT(sizeof(struct shmd_seat_cell) == 4, "seat cell");
+SHMD_ABI_ASSERT(offsetof(struct shmd_page, lock) == 0x100, "lock");
+SHMD_ABI_ASSERT(offsetof(struct shmd_page, sequence) == 0x140, "sequence");
+SHMD_ABI_ASSERT(offsetof(struct shmd_page, change) == 0x180, "change");
+SHMD_ABI_ASSERT(offsetof(struct shmd_page, scalar) == 0x1c0, "scalar");
+SHMD_ABI_ASSERT(sizeof(struct shmd_page) == SHMD_SEATS_OFFSET, "seat cells follow");
+
+#endif /* SHMD_ABI_H */

@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+# Installs what building and testing shmd needs and this machine lacks, and says
+# what and why. Running it again does nothing. make calls it; by hand:
+#
+#   scripts/setup.sh [build] [check] [test] [model]     (default: build)
+#
+#   build   a C compiler, pkg-config, msgpack for C
+#   check   a C++ compiler: the headers must compile as C++ too
+#   test    build, and Python with msgpack in build/venv
+#   model   spin, the model checker, and a C compiler for what it generates
+#
+# Needs Debian or Ubuntu and root (or sudo) only when something is missing;
+# elsewhere it names what to install and fails. Go itself is not installed: the
+# version that go.mod asks for is rarely the distribution's.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cc=${CC:-cc}
+cxx=${CXX:-g++}
+venv=build/venv
+requirements=tests/requirements.txt
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+# --- What is there? Each probe tries the thing itself, not a package name, so
+# --- that a compiler or a Python from elsewhere counts.
+
+compiles() { # language, compiler words...: does it compile and link a program?
+  local language=$1 program result=0
+  shift
+  program=$(mktemp)
+  printf '#include <stdint.h>\nint main(void) { return 0; }\n' |
+    "$@" -x "$language" -o "$program" - >/dev/null 2>&1 || result=1
+  rm -f "$program"
+  return "$result"
+}
+# CC and CXX may hold options ("ccache gcc"), hence the splitting.
+# shellcheck disable=SC2086
+have_cc() { compiles c $cc; }
+# shellcheck disable=SC2086
+have_cxx() { compiles c++ $cxx; }
+
+have() { command -v "$1" >/dev/null 2>&1; }
+have_pkg_config() { have pkg-config; }
+have_spin() { have spin; }
+
+# msgpack-c has had three names for pkg-config; the Makefile tries the same.
+have_msgpack_c() {
+  local name
+  for name in msgpack msgpack-c msgpackc; do
+    if pkg-config --exists "$name" >/dev/null 2>&1; then return 0; fi
+  done
+  return 1
+}
+
+# A Python that can make a virtual environment. Debian ships venv without
+# ensurepip until python3-venv is installed, and a python3 first on PATH may be
+# a version manager's shim that lacks it or runs nothing: so ask each.
+find_python() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    if "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+      printf '%s\n' "$python"
+      return 0
+    fi
+  done
+  return 1
+}
+have_python() { find_python >/dev/null; }
+
+# --- What is missing? packages and reasons are filled side by side.
+
+packages=()
+reasons=()
+
+need() { # reason, probe, packages...
+  local reason=$1 probe=$2
+  shift 2
+  if "$probe"; then return 0; fi
+  if [[ " ${packages[*]-} " == *" $1 "* ]]; then return 0; fi # another group asked already
+  packages+=("$@")
+  reasons+=("$reason: $*")
+}
+
+want_venv=false
+plan() {
+  case $1 in
+    build)
+      need 'to compile the C library' have_cc gcc libc6-dev
+      need 'to find the C libraries' have_pkg_config pkg-config
+      need 'MessagePack for the C client (libmsgpack-c-dev in newer releases)' have_msgpack_c libmsgpack-dev
+      ;;
+    check)
+      need 'the headers are checked as C++ too' have_cxx g++
+      ;;
+    test)
+      plan build
+      need 'the socket-only client of tests and demo' have_python python3 python3-venv
+      want_venv=true
+      ;;
+    model)
+      need 'to check the protocol models' have_spin spin
+      need 'to compile the verifiers that spin generates' have_cc gcc libc6-dev
+      ;;
+    *) fail "unknown group \"$1\"; the groups are build, check, test, model" ;;
+  esac
+}
+
+# --- Installing.
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif ! have sudo; then
+    fail "not root and no sudo; as root run: apt-get install ${packages[*]}"
+  elif { : >/dev/tty; } 2>/dev/null; then
+    sudo "$@"
+  else
+    sudo -n "$@" # nobody is there to type a password: fail, never hang
+  fi
+}
+
+apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+# msgpack-c was packaged as libmsgpack-dev until it got a name of its own.
+# Known only after apt-get update.
+msgpack_package() {
+  local name
+  for name in libmsgpack-c-dev libmsgpack-dev; do
+    # Empty for an unknown name, "Candidate: (none)" for one nobody provides.
+    if [[ $(apt-cache policy "$name" 2>/dev/null) =~ Candidate:\ [^\(] ]]; then
+      printf '%s\n' "$name"
+      return 0
+    fi
+  done
+  fail 'neither libmsgpack-c-dev nor libmsgpack-dev is available from the configured package sources'
+}
+
+install_packages() {
+  local i reason
+  if [ "${#packages[@]}" -eq 0 ]; then return 0; fi
+  for reason in "${reasons[@]}"; do say "missing, $reason"; done
+  if ! have apt-get; then
+    fail "this is not Debian or Ubuntu: install the above with this system's own package manager, then try again"
+  fi
+  say 'apt-get update'
+  apt update
+  for i in "${!packages[@]}"; do
+    if [ "${packages[$i]}" = libmsgpack-dev ]; then packages[i]=$(msgpack_package); fi
+  done
+  say "apt-get install ${packages[*]}"
+  apt install -y --no-install-recommends "${packages[@]}"
+}
+
+# The environment is complete when it runs and holds the pinned versions; one
+# whose Python has been removed since is made anew.
+venv_complete() {
+  "$venv/bin/python" - "$requirements" >/dev/null 2>&1 <<'PY'
+import importlib.metadata, sys
+for line in open(sys.argv[1]):
+    line = line.split("#")[0].strip()
+    if line:
+        name, version = line.split("==")
+        assert importlib.metadata.version(name) == version
+        __import__(name)
+PY
+}
+
+make_venv() {
+  local python
+  if venv_complete; then return 0; fi
+  python=$(find_python) || fail 'no python3 here can make virtual environments, even with python3-venv installed'
+  say "Python packages of $requirements into $venv (with $python); nothing outside $venv changes"
+  rm -rf "$venv"
+  mkdir -p "$(dirname "$venv")"
+  "$python" -m venv "$venv"
+  # PIP_USER: a machine may have "install for the user" as its default, which
+  # an environment refuses.
+  PIP_USER=0 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
+  venv_complete || fail "$venv lacks packages of $requirements although pip reported success"
+}
+
+if [ "$#" -eq 0 ]; then set -- build; fi
+have go || fail "Go is missing: install the version named in go.mod ($(awk '$1 == "go" { print $2 }' go.mod) or newer)"
+# One at a time: make -j may ask for two groups at once.
+mkdir -p build
+exec 9>build/.setup.lock
+if have flock; then flock 9; fi
+
+for group in "$@"; do plan "$group"; done
+install_packages
+packages=()
+reasons=()
+for group in "$@"; do plan "$group"; done
+if [ "${#packages[@]}" -ne 0 ]; then fail "still missing after installing: ${packages[*]}"; fi
+if "$want_venv"; then make_venv; fi

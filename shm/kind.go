@@ -1,0 +1,89 @@
+package shm
+
+import "strings"
+
+// Kind is what an object is.
+type Kind uint32
+
+// The kinds. Never renumbered.
+const (
+	KindValue Kind = 1
+	KindArray Kind = 2
+	KindMutex Kind = 3
+)
+
+var kindNames = map[Kind]string{KindValue: "value", KindArray: "array", KindMutex: "mutex"}
+
+// String is the kind's name on the wire, or "" for none.
+func (k Kind) String() string { return kindNames[k] }
+
+// ParseKind is the inverse of String.
+func ParseKind(name string) (Kind, bool) {
+	for k, n := range kindNames {
+		if n == name {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
+// HasData reports whether objects of the kind carry typed data.
+func (k Kind) HasData() bool { return k == KindValue || k == KindArray }
+
+// Flags are the header's SHMD_FLAG_ bits.
+type Flags uint32
+
+// The flags. Recursive, UnlockAny and Strict belong to a mutex or an own lock.
+const (
+	FlagRecursive   Flags = 0x1
+	FlagUnlockAny   Flags = 0x2
+	FlagStrict      Flags = 0x4
+	FlagLockNone    Flags = 0x8
+	FlagLockForeign Flags = 0x10
+
+	flagsKnown = FlagRecursive | FlagUnlockAny | FlagStrict | FlagLockNone | FlagLockForeign
+)
+
+// Has reports whether all bits of f are set.
+func (s Flags) Has(f Flags) bool { return s&f == f }
+
+// String lists the lock flags by name, for people.
+func (s Flags) String() string {
+	var names []string
+	for _, n := range []struct {
+		f    Flags
+		name string
+	}{{FlagRecursive, "recursive"}, {FlagUnlockAny, "unlock_any"}, {FlagStrict, "strict"}} {
+		if s.Has(n.f) {
+			names = append(names, n.name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// State is the header's state word. Inside a segment it is advice: the daemon's
+// own copy is the truth.
+type State uint32
+
+// The states.
+const (
+	StateCreating State = 0
+	StateLive     State = 1
+	StateCorrupt  State = 2
+	StateRemoved  State = 3
+)
+
+// String is the state's name on the wire.
+func (s State) String() string {
+	switch s {
+	case StateCreating:
+		return "creating"
+	case StateLive:
+		return "live"
+	case StateCorrupt:
+		return "corrupt"
+	case StateRemoved:
+		return "removed"
+	}
+	return "unknown"
+}

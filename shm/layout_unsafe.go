@@ -1,0 +1,127 @@
+package shm
+
+import "unsafe"
+
+// The shared bytes, a mirror of include/shmd_abi.h, which carries the contract
+// of each field: who writes, who reads, atomicity, what zero means. tests/abi
+// compares the two field by field.
+const (
+	// Magic is "SHMDSEG0" read as a little-endian number.
+	Magic uint64 = 0x3047455344484d53
+	// ABIVersion is the layout's version; 0 works between equal builds only.
+	ABIVersion uint32 = 0
+	// ABIFingerprint names this layout: the first 8 bytes of the SHA-256 of
+	// tests/abi/v0.json.
+	ABIFingerprint uint64 = 0
+	// ABICompat is the oldest version that can read this layout.
+	ABICompat uint32 = 0
+
+	// PageSize is the unit of segments.
+	PageSize = 4096
+	// RankMax bounds the dimensions of an array.
+	RankMax = 8
+	// SeatsDefault and SeatsLimit bound how many clients one object has at once.
+	SeatsDefault = 64
+	SeatsLimit   = 4094
+	// SeatDaemon is the seat that the daemon uses for itself.
+	SeatDaemon = 4095
+
+	lockOffset     = 0x100
+	sequenceOffset = 0x140
+	changeOffset   = 0x180
+	scalarOffset   = 0x1c0
+	seatsOffset    = 0x200
+	// dataAlign is the alignment of array data: one cache line.
+	dataAlign = 64
+)
+
+// Header is struct shmd_header.
+type Header struct {
+	Magic             uint64
+	ABIVersion        uint32
+	ABICompat         uint32
+	Fingerprint       uint64
+	ObjectID          uint64
+	SegmentSizeBytes  uint64
+	DataOffsetBytes   uint64
+	DataSizeBytes     uint64
+	Length            uint64
+	Kind              uint32
+	Code              uint32
+	ItemSizeBytes     uint32
+	Rank              uint32
+	Shape             [RankMax]uint64
+	Flags             uint32
+	SeatsMax          uint32
+	LockID            uint64
+	CreatedRealtimeNs uint64
+	SeatsOffsetBytes  uint64
+	Reserved0         [16]uint8
+	State             uint32
+	DaemonEpoch       uint32
+	Reserved1         [56]uint8
+}
+
+// LockLine is struct shmd_lock.
+type LockLine struct {
+	Word           uint32
+	Deaths         uint32
+	Token          uint64
+	Depth          uint32
+	WriteDepth     uint32
+	Poisoned       uint32
+	DeadOwner      uint32
+	DeadPid        uint32
+	DeadUid        uint32
+	DeadRealtimeNs uint64
+	Reserved       [16]uint8
+}
+
+// SequenceLine is struct shmd_sequence.
+type SequenceLine struct {
+	Word     uint64
+	Writer   uint32
+	Reserved [52]uint8
+}
+
+// ChangeLine is struct shmd_change.
+type ChangeLine struct {
+	Word     uint64
+	Reserved [56]uint8
+}
+
+// ScalarLine is struct shmd_scalar.
+type ScalarLine struct {
+	Bits     uint64
+	Reserved [56]uint8
+}
+
+// SeatCell is struct shmd_seat_cell.
+type SeatCell struct {
+	Waiting uint32
+}
+
+// Page is struct shmd_page: the front of page 0.
+type Page struct {
+	Header   Header
+	Lock     LockLine
+	Sequence SequenceLine
+	Change   ChangeLine
+	Scalar   ScalarLine
+}
+
+// Compile-time asserts: an array of the wrong length does not convert.
+var (
+	_ [0x100]struct{}          = [unsafe.Sizeof(Header{})]struct{}{}
+	_ [64]struct{}             = [unsafe.Sizeof(LockLine{})]struct{}{}
+	_ [64]struct{}             = [unsafe.Sizeof(SequenceLine{})]struct{}{}
+	_ [64]struct{}             = [unsafe.Sizeof(ChangeLine{})]struct{}{}
+	_ [64]struct{}             = [unsafe.Sizeof(ScalarLine{})]struct{}{}
+	_ [4]struct{}              = [unsafe.Sizeof(SeatCell{})]struct{}{}
+	_ [0xc0]struct{}           = [unsafe.Offsetof(Header{}.State)]struct{}{}
+	_ [lockOffset]struct{}     = [unsafe.Offsetof(Page{}.Lock)]struct{}{}
+	_ [sequenceOffset]struct{} = [unsafe.Offsetof(Page{}.Sequence)]struct{}{}
+	_ [changeOffset]struct{}   = [unsafe.Offsetof(Page{}.Change)]struct{}{}
+	_ [scalarOffset]struct{}   = [unsafe.Offsetof(Page{}.Scalar)]struct{}{}
+	_ [seatsOffset]struct{}    = [unsafe.Sizeof(Page{})]struct{}{}
+)

@@ -1,0 +1,345 @@
+package shm
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/shmd/shmd/status"
+)
+
+// Lock is the lock of a segment: a mutex object, or a value's or array's own.
+// The protocol is tests/models/mutex.pml; crash rules stand in recover.go.
+//
+// Safe for concurrent use. At most one goroutine per Lock waits in the kernel;
+// the others queue at the gate.
+type Lock struct {
+	seg  *Segment
+	line *LockLine     // immutable; points into the segment
+	gate chan struct{} // holds a token while somebody is in the slow path
+	spin atomic.Int32  // adaptive number of spin batches before sleeping
+}
+
+// Lock returns a view of the segment's lock. Goroutines of one process should
+// share one view, for its gate's sake; several are correct too.
+func (s *Segment) Lock() *Lock {
+	return &Lock{seg: s, line: &s.page.Lock, gate: make(chan struct{}, 1)}
+}
+
+// LockStatus is a look at a lock that holds nothing still.
+type LockStatus struct {
+	Held         bool
+	Owner        uint32 // the 30 owner bits
+	Seat         uint16
+	Depth        uint32 // further locks by the same thread
+	Inconsistent bool
+	Waiters      bool // somebody may sleep
+	Removed      bool
+	Poisoned     bool // strict: not recoverable
+	Deaths       uint32
+	LastDeath    *Notice // nil = none yet
+}
+
+// Status looks at the lock.
+func (l *Lock) Status() LockStatus {
+	w := atomic.LoadUint32(&l.line.Word)
+	st := LockStatus{
+		Held: !isFree(w) && !isRemoved(w), Inconsistent: isInconsistent(w), Waiters: hasWaiters(w),
+		Removed: isRemoved(w), Poisoned: atomic.LoadUint32(&l.line.Poisoned) != 0,
+		Deaths: atomic.LoadUint32(&l.line.Deaths),
+	}
+	if st.Held {
+		st.Owner, st.Seat, st.Depth = ownerOf(w), SeatOf(w), atomic.LoadUint32(&l.line.Depth)
+	}
+	if atomic.LoadUint64(&l.line.DeadRealtimeNs) != 0 {
+		st.LastDeath = l.notice()
+	}
+	return st
+}
+
+func (l *Lock) flags() Flags { return l.seg.geometry.Flags }
+
+// recursive: a value's or array's own lock always is.
+func (l *Lock) recursive() bool {
+	return l.seg.geometry.Kind != KindMutex || l.flags().Has(FlagRecursive)
+}
+
+func (l *Lock) unlockAny() bool { return l.flags().Has(FlagUnlockAny) }
+func (l *Lock) strict() bool    { return l.flags().Has(FlagStrict) }
+
+// Holds reports whether o holds the lock. With unlock_any: whether o's client
+// took it.
+func (l *Lock) Holds(o Owner) bool {
+	return ownerOf(atomic.LoadUint32(&l.line.Word)) == o.Word &&
+		(l.unlockAny() || atomic.LoadUint64(&l.line.Token) == o.Token)
+}
+
+// depthMax bounds recursion.
+const depthMax = 1 << 30
+
+// TryLock takes the lock if that needs no waiting. A notice means that the lock
+// is held and an owner died; an error means that it is not held:
+// status.WouldBlock, Deadlock, Removed, NotRecoverable, Overflow.
+func (l *Lock) TryLock(o Owner) (*Notice, error) {
+	if cas32(&l.line.Word, 0, o.Word) { // acquire; pairs with the release in Unlock
+		if !l.unlockAny() {
+			store64(&l.line.Token, o.Token)
+		}
+		return nil, nil
+	}
+	for {
+		old := atomic.LoadUint32(&l.line.Word)
+		if !isFree(old) {
+			again, err := l.relock(o, old)
+			if again {
+				return l.noticeIf(old), nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			return nil, status.WouldBlock
+		}
+		if cas32(&l.line.Word, old, o.Word|old&(ownerWaiters|ownerInconsistent)) {
+			return l.taken(o, old)
+		}
+	}
+}
+
+// relock handles a word that is not free: ours already, or destroyed.
+func (l *Lock) relock(o Owner, old uint32) (again bool, err error) {
+	if isRemoved(old) {
+		return false, status.Removed
+	}
+	if l.unlockAny() || ownerOf(old) != o.Word || atomic.LoadUint64(&l.line.Token) != o.Token {
+		return false, nil
+	}
+	if !l.recursive() {
+		return false, status.Deadlock
+	}
+	depth := atomic.LoadUint32(&l.line.Depth)
+	if depth >= depthMax {
+		return false, status.Overflow
+	}
+	store32(&l.line.Depth, depth+1)
+	return true, nil
+}
+
+func (l *Lock) noticeIf(old uint32) *Notice {
+	if isInconsistent(old) {
+		return l.notice()
+	}
+	return nil
+}
+
+// taken finishes an acquisition that found old. The poison is looked at only
+// after the take: before it, another client may poison between the look and the
+// compare-exchange (tests/models: POISON_LOOK).
+func (l *Lock) taken(o Owner, old uint32) (*Notice, error) {
+	if !l.unlockAny() {
+		store64(&l.line.Token, o.Token)
+	}
+	if !isInconsistent(old) {
+		return nil, nil
+	}
+	if l.strict() && atomic.LoadUint32(&l.line.Poisoned) != 0 {
+		if err := l.Unlock(o); err != nil && !errors.Is(err, status.Removed) {
+			return nil, err
+		}
+		return nil, status.NotRecoverable
+	}
+	return l.notice(), nil
+}
+
+// LockWait takes the lock, waiting up to timeout: negative = for ever, 0 = not
+// at all. Ends with status.TimedOut at the timeout or ctx's deadline and with
+// status.Cancelled when ctx is cancelled; both mean that it is not held.
+func (l *Lock) LockWait(ctx context.Context, p *Parker, o Owner, timeout time.Duration) (*Notice, error) {
+	n, err := l.TryLock(o)
+	if err != status.WouldBlock || timeout == 0 {
+		return n, err
+	}
+	deadline := deadlineAfter(timeout)
+	if d, ok := ctx.Deadline(); ok {
+		if until := deadlineAfter(max(0, time.Until(d))); deadline == 0 || until < deadline {
+			deadline = until
+		}
+	}
+	if err := l.enter(ctx, deadline); err != nil {
+		return nil, err
+	}
+	defer func() { <-l.gate }()
+	return l.lockSlow(ctx, p, o, deadline)
+}
+
+// enter passes the gate.
+func (l *Lock) enter(ctx context.Context, deadline int64) error {
+	select {
+	case l.gate <- struct{}{}:
+		return nil
+	default:
+	}
+	var timer <-chan time.Time
+	if deadline != 0 {
+		t := time.NewTimer(time.Duration(deadline - monotonicNs()))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case l.gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return endOf(ctx)
+	case <-timer:
+		return status.TimedOut
+	}
+}
+
+// endOf says how ctx ended.
+func endOf(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return status.TimedOut
+	}
+	return status.Cancelled
+}
+
+func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64) (*Notice, error) {
+	var keep uint32
+	var duty bool // a wake may have been consumed
+	var leave error
+	l.spinWhileHeld()
+	for {
+		old := atomic.LoadUint32(&l.line.Word)
+		if isFree(old) {
+			if cas32(&l.line.Word, old, o.Word|keep|old&(ownerWaiters|ownerInconsistent)) {
+				return l.taken(o, old)
+			}
+			continue
+		}
+		if isRemoved(old) {
+			return nil, status.Removed
+		}
+		if again, err := l.relock(o, old); again || err != nil {
+			return l.noticeIf(old), err
+		}
+		if leave == nil && duty && deadline != 0 && monotonicNs() >= deadline {
+			leave = status.TimedOut
+		}
+		if leave != nil {
+			// Leaving duty: the wake we may have eaten was somebody's; make sure
+			// that the owner wakes the next one.
+			if duty && !hasWaiters(old) && !cas32(&l.line.Word, old, old|ownerWaiters) {
+				continue
+			}
+			return nil, leave
+		}
+		if !hasWaiters(old) {
+			if !cas32(&l.line.Word, old, old|ownerWaiters) {
+				continue
+			}
+			old |= ownerWaiters
+		}
+		keep = ownerWaiters // others may sleep behind us: whoever slept keeps the bit
+		l.seg.announce(o.Word, 1)
+		w := p.wait(ctx, &l.line.Word, old, deadline)
+		l.seg.announce(o.Word, ^uint32(0))
+		switch w {
+		case woken:
+			duty = true
+		case expired:
+			return nil, status.TimedOut
+		case cancelled:
+			duty, leave = true, endOf(ctx)
+		}
+	}
+}
+
+// spinMax bounds spinning to about 10 µs, a third of what a wake-up costs.
+const spinMax = 400
+
+// spinWhileHeld polls briefly in the hope that the owner lets go; it adapts to
+// how often that has helped.
+func (l *Lock) spinWhileHeld() {
+	if runtime.NumCPU() == 1 || runtime.GOMAXPROCS(0) == 1 {
+		return
+	}
+	limit := min(l.spin.Load()*2+8, spinMax)
+	n := int32(0)
+	for ; n < limit; n++ {
+		old := atomic.LoadUint32(&l.line.Word)
+		if isFree(old) || isRemoved(old) || spinBatch(&l.line.Word, old) && isFree(atomic.LoadUint32(&l.line.Word)) {
+			break
+		}
+	}
+	l.spin.Add((n - l.spin.Load()) / 8)
+}
+
+// Unlock releases one level. Errors, with nothing changed: status.NotOwner,
+// Removed, and Invalid inside a write bracket.
+func (l *Lock) Unlock(o Owner) error {
+	old := atomic.LoadUint32(&l.line.Word)
+	if isRemoved(old) {
+		return status.Removed
+	}
+	any := l.unlockAny()
+	if any {
+		if isFree(old) {
+			return status.NotOwner
+		}
+	} else {
+		if ownerOf(old) != o.Word || atomic.LoadUint64(&l.line.Token) != o.Token {
+			return status.NotOwner
+		}
+		if d := atomic.LoadUint32(&l.line.Depth); d > 0 {
+			store32(&l.line.Depth, d-1)
+			return nil
+		}
+		if atomic.LoadUint32(&l.line.WriteDepth) != 0 && !l.seg.geometry.Flags.Has(FlagLockForeign) {
+			return status.Invalid
+		}
+		store64(&l.line.Token, 0) // before the release, so that a stale token never matches
+	}
+	mine := ownerOf(old)
+	for {
+		if l.strict() && isInconsistent(old) {
+			store32(&l.line.Poisoned, 1)
+		}
+		// Not an unconditional exchange: a destroyed word must stay destroyed.
+		if cas32(&l.line.Word, old, old&ownerInconsistent) { // release; pairs with TryLock
+			break
+		}
+		old = atomic.LoadUint32(&l.line.Word)
+		if isRemoved(old) {
+			return status.Removed
+		}
+		if ownerOf(old) != mine {
+			return status.NotOwner // unlock_any: another was faster
+		}
+	}
+	if hasWaiters(old) {
+		futexWakeN(&l.line.Word, 1)
+	}
+	return nil
+}
+
+// MarkConsistent ends the notices: the holder has repaired the data. It may be
+// repeated. Errors: status.NotOwner, Removed.
+func (l *Lock) MarkConsistent(o Owner) error {
+	for {
+		old := atomic.LoadUint32(&l.line.Word)
+		switch {
+		case isRemoved(old):
+			return status.Removed
+		case isFree(old), !l.unlockAny() && !l.Holds(o):
+			return status.NotOwner
+		case !isInconsistent(old) || cas32(&l.line.Word, old, old&^ownerInconsistent):
+			return nil
+		}
+	}
+}
+
+// HeldBy reports whether the lock word names the owner, whatever its thread.
+func (s *Segment) HeldBy(owner uint32) bool {
+	return owner&ownerMask != 0 && ownerOf(atomic.LoadUint32(&s.page.Lock.Word)) == owner&ownerMask
+}

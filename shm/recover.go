@@ -1,0 +1,136 @@
+package shm
+
+import "sync/atomic"
+
+// Victim is a dead client, as one object knows it.
+type Victim struct {
+	Owner uint32 // its 30 owner bits in this object
+	PID   uint32
+	UID   uint32
+	NowNs int64 // CLOCK_REALTIME of the recovery
+	// HeldForeign: it held the foreign lock that guards this object.
+	HeldForeign bool
+}
+
+// recoverTries bounds every loop of recovery: a live client may flip a word for
+// ever, and the daemon must not.
+const recoverTries = 1000
+
+// Recover gives back what the dead client held, run by the daemon only and one
+// at a time per object. It is idempotent: the daemon may die inside it and run
+// it again from the top. done = false asks to be called again later. The rules
+// are the crash tables of tests/models/mutex.pml and value.pml:
+//
+//	dead owner of the lock   private words reset, notice written, then the word
+//	                         released with the inconsistent bit: the commit
+//	dead writer              sequence even, advanced and dirty, in one store,
+//	                         before the lock is released
+//	anywhere else            nothing to undo
+//	always                   wake-ups are repeated generously, because a wake
+//	                         may have died with the client
+func (s *Segment) Recover(v Victim) (held, done bool) {
+	owner := v.Owner & ownerMask
+	lock := &s.page.Lock
+	held = s.HeldBy(owner)
+	if s.geometry.Kind.HasData() {
+		foreign := s.geometry.Flags.Has(FlagLockForeign)
+		writing := foreign && (v.HeldForeign || atomic.LoadUint32(&s.page.Sequence.Writer) == owner)
+		if writing || !foreign && held {
+			s.markDirty()
+			if foreign {
+				store32(&lock.WriteDepth, 0)
+				store32(&s.page.Sequence.Writer, 0)
+			}
+		}
+	}
+	if held && !s.release(owner, v) {
+		return true, false
+	}
+	if c := s.seatCell(SeatOf(owner)); c != nil && SeatOf(owner) != SeatDaemon {
+		store32(&c.Waiting, 0)
+	}
+	if s.geometry.Kind.HasData() {
+		// A death bumps: the victim may have changed an element and died before
+		// its own bump.
+		word := &s.page.Change.Word
+		add64(word, changeStep)
+		and64(word, ^changeWaiters)
+		futexWakeN(futexWord32(word), futexAll)
+	}
+	return held, s.wakeGently()
+}
+
+// markDirty makes the sequence even, advances it and marks it dirty, in one
+// store; a second run finds that done and leaves it.
+func (s *Segment) markDirty() {
+	word := &s.page.Sequence.Word
+	if q := atomic.LoadUint64(word); q&sequenceOdd != 0 || q&sequenceDirty == 0 {
+		store64(word, (q&^sequenceOdd+sequenceStep)|sequenceDirty)
+	}
+}
+
+// release frees the lock of a dead owner, with the notice.
+func (s *Segment) release(owner uint32, v Victim) bool {
+	lock := &s.page.Lock
+	store64(&lock.Token, 0)
+	store32(&lock.Depth, 0)
+	if !s.geometry.Flags.Has(FlagLockForeign) {
+		store32(&lock.WriteDepth, 0)
+	}
+	store32(&lock.DeadOwner, owner)
+	store32(&lock.DeadPid, v.PID)
+	store32(&lock.DeadUid, v.UID)
+	store64(&lock.DeadRealtimeNs, uint64(v.NowNs))
+	store32(&lock.Deaths, atomic.LoadUint32(&lock.Deaths)+1)
+	for range recoverTries {
+		old := atomic.LoadUint32(&lock.Word)
+		if ownerOf(old) != owner {
+			return true // destroyed, or unlocked by another meanwhile
+		}
+		if cas32(&lock.Word, old, ownerInconsistent|old&ownerWaiters) {
+			return true
+		}
+	}
+	return false
+}
+
+// wakeGently makes sure that somebody will wake the next waiter: an owner who
+// sees the bit, or we.
+func (s *Segment) wakeGently() bool {
+	word := &s.page.Lock.Word
+	for range recoverTries {
+		old := atomic.LoadUint32(word)
+		if isRemoved(old) || isFree(old) {
+			futexWakeN(word, 1)
+			return true
+		}
+		if hasWaiters(old) || cas32(word, old, old|ownerWaiters) {
+			return true
+		}
+	}
+	return false
+}
+
+// Remove destroys the object for everybody: the state first, then the lock word
+// is taken over for ever, so that no wait can compare equal again, then a bump,
+// then all are woken. Idempotent; false asks to be called again.
+func (s *Segment) Remove() bool {
+	store32(&s.page.Header.State, uint32(StateRemoved))
+	word := &s.page.Lock.Word
+	taken := false
+	for range recoverTries {
+		old := atomic.LoadUint32(word)
+		if isRemoved(old) || cas32(word, old, ownerRemoved|ownerWaiters|ownerInconsistent) {
+			taken = true
+			break
+		}
+	}
+	futexWakeN(word, futexAll)
+	if s.geometry.Kind.HasData() {
+		change := &s.page.Change.Word
+		add64(change, changeStep)
+		and64(change, ^changeWaiters)
+		futexWakeN(futexWord32(change), futexAll)
+	}
+	return taken
+}

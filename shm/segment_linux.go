@@ -1,0 +1,199 @@
+package shm
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	mmap "github.com/edsrzf/mmap-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/status"
+)
+
+// Segment is one mapped segment. Its methods are safe for concurrent use, but
+// for Unmap, after which no view of it may be used.
+type Segment struct {
+	geometry Geometry // immutable
+	mem      []byte   // immutable; the mapping, or heap memory in tests
+	mapped   mmap.MMap
+	readOnly bool   // immutable
+	inode    uint64 // immutable; of the memfd, 0 on the heap
+	page     *Page  // immutable; points into mem
+}
+
+// seals make shrinking impossible (no SIGBUS for anybody), and further seals
+// (a client that sealed writes would lock later clients out).
+const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+
+// CreateSegment makes the sealed memfd of a new object, mode 0400 so that
+// another uid cannot re-open a read-only descriptor for writing, and maps it.
+// The state stays CREATING until Publish. The caller owns the file.
+func CreateSegment(g Geometry, epoch uint32) (*Segment, *os.File, error) {
+	fd, err := memfdCreate(fmt.Sprintf("shmd-%d", g.ID))
+	if err != nil {
+		return nil, nil, status.Wrap(status.System, "create", err, "memfd_create")
+	}
+	f := os.NewFile(uintptr(fd), fmt.Sprintf("memfd:shmd-%d", g.ID))
+	fail := func(what string, err error) (*Segment, *os.File, error) {
+		_ = f.Close()
+		return nil, nil, status.Wrap(status.System, "create", err, "%s", what)
+	}
+	if err := unix.Fchmod(fd, 0o400); err != nil {
+		return fail("fchmod", err)
+	}
+	if err := unix.Ftruncate(fd, int64(g.SegmentSize)); err != nil {
+		return fail("ftruncate", err)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return fail("sealing", err)
+	}
+	s, err := MapSegment(f, g, false)
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	s.writeHeader(epoch)
+	return s, f, nil
+}
+
+func memfdCreate(name string) (int, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before Linux 6.3
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	return fd, err
+}
+
+// OpenReadOnly returns a new read-only descriptor of the same memfd, which
+// the kernel refuses to map for writing.
+func OpenReadOnly(f *os.File) (*os.File, error) {
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, status.Wrap(status.System, "map", err, "re-opening the segment read-only")
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// MapSegment verifies seals and size of a received descriptor and maps it. It
+// borrows f. A segment that can shrink could fault every later access, so one
+// is refused with status.Corrupt.
+func MapSegment(f *os.File, g Geometry, readOnly bool) (*Segment, error) {
+	got, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
+	if err != nil {
+		return nil, status.Wrap(status.Corrupt, "map", err, "the descriptor is no memfd")
+	}
+	if got&seals != seals {
+		return nil, status.New(status.Corrupt, "map", "the memfd lacks seals: has %#x, needs %#x", got, seals)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, status.Wrap(status.System, "map", err, "fstat")
+	}
+	if uint64(st.Size) != g.SegmentSize {
+		return nil, status.New(status.Corrupt, "map", "the memfd has %d bytes, the object %d", st.Size, g.SegmentSize)
+	}
+	prot := mmap.RDWR
+	if readOnly {
+		prot = mmap.RDONLY
+	}
+	m, err := mmap.MapRegion(f, int(g.SegmentSize), prot, 0, 0)
+	if err != nil {
+		return nil, status.Wrap(status.System, "map", err, "mmap of %d bytes", g.SegmentSize)
+	}
+	// Core dumps of a client are no place for shared data; advice only.
+	_ = unix.Madvise(m, unix.MADV_DONTDUMP)
+	s := &Segment{geometry: g, mem: m, mapped: m, readOnly: readOnly, inode: st.Ino}
+	s.page = (*Page)(unsafe.Pointer(unsafe.SliceData(s.mem)))
+	return s, nil
+}
+
+// NewHeapSegment makes a live segment on the Go heap, so that the race detector
+// sees every access. For tests.
+func NewHeapSegment(g Geometry, epoch uint32) *Segment {
+	words := make([]uint64, (g.SegmentSize+PageSize)/8)
+	mem := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(words)*8)
+	skip := (dataAlign - uintptr(unsafe.Pointer(unsafe.SliceData(mem)))%dataAlign) % dataAlign
+	s := &Segment{geometry: g, mem: mem[skip : uint64(skip)+g.SegmentSize]}
+	s.page = (*Page)(unsafe.Pointer(unsafe.SliceData(s.mem)))
+	s.writeHeader(epoch)
+	s.Publish()
+	return s
+}
+
+// writeHeader fills the immutable fields; nobody else sees the segment yet.
+func (s *Segment) writeHeader(epoch uint32) {
+	g, h := &s.geometry, &s.page.Header
+	h.Magic, h.ABIVersion, h.ABICompat, h.Fingerprint = Magic, ABIVersion, ABICompat, ABIFingerprint
+	h.ObjectID, h.SegmentSizeBytes, h.DataOffsetBytes, h.DataSizeBytes = g.ID, g.SegmentSize, g.DataOffset, g.DataSize
+	h.Length, h.Kind, h.Code, h.ItemSizeBytes = g.Length, uint32(g.Kind), uint32(g.Code), g.ItemSize
+	h.Rank, h.Flags, h.SeatsMax, h.LockID = uint32(len(g.Shape)), uint32(g.Flags), g.SeatsMax, g.LockID
+	copy(h.Shape[:], g.Shape)
+	h.CreatedRealtimeNs, h.SeatsOffsetBytes = g.CreatedNs, g.SeatsOffset
+	atomic.StoreUint32(&h.DaemonEpoch, epoch)
+}
+
+// Publish makes the object live. Initial data is written before.
+func (s *Segment) Publish() { store32(&s.page.Header.State, uint32(StateLive)) }
+
+// Unmap ends every view of the segment. On the heap it does nothing.
+func (s *Segment) Unmap() error {
+	if s.mapped == nil {
+		return nil
+	}
+	return s.mapped.Unmap()
+}
+
+// Geometry is the segment's trusted description; do not modify it.
+func (s *Segment) Geometry() *Geometry { return &s.geometry }
+
+// ReadOnly reports whether the mapping forbids stores.
+func (s *Segment) ReadOnly() bool { return s.readOnly }
+
+// Inode names the memfd among the mappings in /proc/PID/maps; 0 on the heap.
+func (s *Segment) Inode() uint64 { return s.inode }
+
+// State is the header's state word.
+func (s *Segment) State() State { return State(atomic.LoadUint32(&s.page.Header.State)) }
+
+// Bytes is the whole mapping, for tools and images.
+func (s *Segment) Bytes() []byte { return s.mem }
+
+// Data is the raw data of a value or array: DataSize bytes, nil for a mutex.
+// Plain stores to it stand outside every protocol unless bracketed by
+// BeginWrite and EndWrite.
+func (s *Segment) Data() []byte {
+	g := &s.geometry
+	if g.DataSize == 0 {
+		return nil
+	}
+	return s.mem[g.DataOffset : g.DataOffset+g.DataSize : g.DataOffset+g.DataSize]
+}
+
+// seatCell is a seat's diagnostics cell; nil for a seat the object lacks.
+func (s *Segment) seatCell(seat uint16) *SeatCell {
+	if uint32(seat) > s.geometry.SeatsMax {
+		return nil
+	}
+	return (*SeatCell)(unsafe.Pointer(&s.mem[s.geometry.SeatsOffset+uint64(seat)*4]))
+}
+
+// Waiting is how many threads of the seat's client sleep in the object, as far
+// as that client says. Diagnostics only.
+func (s *Segment) Waiting(seat uint16) uint32 {
+	if c := s.seatCell(seat); c != nil {
+		return atomic.LoadUint32(&c.Waiting)
+	}
+	return 0
+}
+
+// announce counts a sleeper of the owner's seat in (+1) or out (-1).
+func (s *Segment) announce(owner uint32, delta uint32) {
+	if seat := SeatOf(owner); seat != 0 && seat != SeatDaemon {
+		if c := s.seatCell(seat); c != nil {
+			add32(&c.Waiting, delta)
+		}
+	}
+}

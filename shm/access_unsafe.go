@@ -13,11 +13,7 @@ func cas32(p *uint32, old, new uint32) bool { return atomic.CompareAndSwapUint32
 func cas64(p *uint64, old, new uint64) bool { return atomic.CompareAndSwapUint64(p, old, new) }
 func add32(p *uint32, d uint32) uint32      { return atomic.AddUint32(p, d) - d }
 func add64(p *uint64, d uint64) uint64      { return atomic.AddUint64(p, d) - d }
-func or32(p *uint32, m uint32) uint32       { return atomic.OrUint32(p, m) }
 func or64(p *uint64, m uint64) uint64       { return atomic.OrUint64(p, m) }
-func and32(p *uint32, m uint32) uint32      { return atomic.AndUint32(p, m) }
 func and64(p *uint64, m uint64) uint64      { return atomic.AndUint64(p, m) }
-func swap32(p *uint32, v uint32) uint32     { return atomic.SwapUint32(p, v) }
-func swap64(p *uint64, v uint64) uint64     { return atomic.SwapUint64(p, v) }
 func store8(p *uint8, v uint8)              { *p = v }
 func store16(p *uint16, v uint16)           { *p = v }

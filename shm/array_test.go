@@ -75,12 +75,12 @@ func TestFetchAdd(t *testing.T) {
 		s := newSegment(t, KindValue, code, 1, 0)
 		a := s.Array(s.Lock())
 		a.store(0, c.start)
-		old, err := a.FetchAddChecked(0, c.add)
+		_, err = a.FetchAddChecked(0, c.add)
 		if (err == nil) != c.fits || err != nil && (!errors.Is(err, status.OutOfRange) || a.load(0) != c.start) {
 			t.Errorf("%s: checked %#x+%#x: %v, left %#x", c.code, c.start, c.add, err, a.load(0))
 		}
 		a.store(0, c.start)
-		if old, err = a.FetchAdd(0, c.add); err != nil || old != c.start || a.load(0) != c.want {
+		if old, err := a.FetchAdd(0, c.add); err != nil || old != c.start || a.load(0) != c.want {
 			t.Errorf("%s: %#x+%#x = %#x, %v; want %#x", c.code, c.start, c.add, a.load(0), err, c.want)
 		}
 	}
@@ -215,8 +215,8 @@ func TestBracketMisuse(t *testing.T) {
 	if err := l.Unlock(owner(1, 0)); err != status.Invalid {
 		t.Errorf("unlock inside a bracket: %v", err)
 	}
-	if err := newSegment(t, KindArray, ctypes.CodeInt, 8, FlagLockNone).Array(nil).BeginWrite(access(1)); !errors.Is(err,
-		status.Unsupported) {
+	bare := newSegment(t, KindArray, ctypes.CodeInt, 8, FlagLockNone).Array(nil)
+	if err := bare.BeginWrite(access(1)); !errors.Is(err, status.Unsupported) {
 		t.Errorf("bracket without a lock: %v", err)
 	}
 }

@@ -44,6 +44,9 @@ func recordStores(s *Segment, op func()) []func(*Segment) {
 	return log
 }
 
+// setBits prepares a word before anything is logged.
+func setBits(p *uint32, mask uint32) { *p |= mask }
+
 func clone(s *Segment) *Segment {
 	c := NewHeapSegment(s.geometry, 1)
 	copy(c.mem, s.mem)
@@ -77,21 +80,23 @@ func scenarios() []scenario {
 	list := []scenario{
 		{"lock", KindMutex, 0, nil, lock},
 		{"unlock", KindMutex, 0, lock, func(s *Segment) { must(s.Lock().Unlock(a)) }},
-		{"unlock with waiters", KindMutex, 0, func(s *Segment) { lock(s); or32(&s.page.Lock.Word, ownerWaiters) },
+		{"unlock with waiters", KindMutex, 0, func(s *Segment) { lock(s); setBits(&s.page.Lock.Word, ownerWaiters) },
 			func(s *Segment) { must(s.Lock().Unlock(a)) }},
 		{"relock", KindMutex, FlagRecursive, lock, lock},
 		{"inner unlock", KindMutex, FlagRecursive, func(s *Segment) { lock(s); lock(s) },
 			func(s *Segment) { must(s.Lock().Unlock(a)) }},
 		{"mark consistent", KindMutex, 0, func(s *Segment) {
-			or32(&s.page.Lock.Word, ownerInconsistent)
+			setBits(&s.page.Lock.Word, ownerInconsistent)
 			lock(s)
 		}, func(s *Segment) { must(s.Lock().MarkConsistent(a)) }},
-		{"wait and give up", KindMutex, 0, func(s *Segment) { _, err := s.Lock().TryLock(owner(liveSeat, 0)); must(err) },
-			func(s *Segment) {
-				if _, err := s.Lock().LockWait(background, NewParker(ParkerOptions{}), a, 1); err != status.TimedOut {
-					panic(err)
-				}
-			}},
+		{"wait and give up", KindMutex, 0, func(s *Segment) {
+			_, err := s.Lock().TryLock(owner(liveSeat, 0))
+			must(err)
+		}, func(s *Segment) {
+			if _, err := s.Lock().LockWait(background, NewParker(ParkerOptions{}), a, 1); err != status.TimedOut {
+				panic(err)
+			}
+		}},
 		{"array write", KindArray, 0, nil, func(s *Segment) {
 			_, err := array(s).Write(background, nil, access(victimSeat), 1, make([]byte, 20), 0)
 			must(err)
@@ -104,7 +109,7 @@ func scenarios() []scenario {
 			must(x.EndWrite(ac))
 		}},
 		{"array mark consistent", KindArray, 0, func(s *Segment) {
-			or32(&s.page.Lock.Word, ownerInconsistent)
+			setBits(&s.page.Lock.Word, ownerInconsistent)
 			or64(&s.page.Sequence.Word, sequenceDirty)
 			lock(s)
 		}, func(s *Segment) { must(array(s).MarkConsistent(access(victimSeat))) }},

@@ -11,6 +11,12 @@ import (
 	"github.com/shmd/shmd/status"
 )
 
+func unmap(t *testing.T, s *Segment) {
+	if err := s.Unmap(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSegmentIsSealedAndShared(t *testing.T) {
 	g, err := NewGeometry(KindArray, ctypes.CodeDouble, []uint64{3, 5}, 0, SeatsDefault)
 	if err != nil {
@@ -22,7 +28,7 @@ func TestSegmentIsSealedAndShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	defer s.Unmap()
+	defer unmap(t, s)
 	if s.State() != StateCreating {
 		t.Errorf("born %v", s.State())
 	}
@@ -34,7 +40,7 @@ func TestSegmentIsSealedAndShared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Unmap()
+	defer unmap(t, other)
 	if err := s.Array(nil).Store(14, 7); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +59,7 @@ func TestSegmentIsSealedAndShared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ro.Unmap()
+	defer unmap(t, ro)
 	if err := ro.Array(nil).Store(0, 1); err != status.Permission {
 		t.Errorf("store through a read-only mapping: %v", err)
 	}
@@ -83,7 +89,7 @@ func TestMapRefusesForeignDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Unmap()
+	defer unmap(t, s)
 	defer sealed.Close()
 	wrong := g
 	wrong.SegmentSize *= 2

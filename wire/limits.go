@@ -1,0 +1,28 @@
+package wire
+
+import "time"
+
+// Limits of the protocol, section 1 of PROTOCOL.md.
+const (
+	// MessageMax is the length of the longest message, in bytes, either way.
+	MessageMax = 1 << 20
+	// DepthMax is how deep arrays and maps may nest; the message is level 1.
+	DepthMax = 16
+	// PendingMax is how many calls of one connection may wait at once.
+	PendingMax = 1024
+	// HandlesMax is how many handles one connection may have open.
+	HandlesMax = 4096
+	// NameMax is the length of the longest object name, in bytes.
+	NameMax = 255
+	// HelloTimeout is how long a connection may be silent before hello.
+	HelloTimeout = 10 * time.Second
+	// ListPage is the number of objects that one list answers at most.
+	ListPage = 256
+	// VersionMin and VersionMax are the protocol versions this package speaks.
+	VersionMin = 1
+	VersionMax = 1
+)
+
+// errorTextMax bounds the text of an error on the wire: it may quote what the
+// peer sent, which may be long.
+const errorTextMax = 4096

@@ -1,0 +1,263 @@
+package wire
+
+import (
+	"bytes"
+	"reflect"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/shmd/shmd/status"
+)
+
+// List is a slice that is an array on the wire even if it is nil.
+type List[T any] []T
+
+// EncodeMsgpack implements msgpack.CustomEncoder. Its receiver is a pointer
+// because the library writes nil for a nil slice without asking; AppendEncoded
+// sees to it that every List has an address.
+func (l *List[T]) EncodeMsgpack(e *msgpack.Encoder) error {
+	if err := e.EncodeArrayLen(len(*l)); err != nil {
+		return err
+	}
+	for i := range *l {
+		if err := e.Encode(&(*l)[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HelloResult is the result of hello.
+type HelloResult struct {
+	Version        uint32 `msgpack:"version"`
+	Server         string `msgpack:"server"`
+	Epoch          uint64 `msgpack:"epoch"`
+	Client         uint64 `msgpack:"client"`
+	UID            uint32 `msgpack:"uid"`
+	PID            int32  `msgpack:"pid"`
+	MessageMax     uint32 `msgpack:"message_max"`
+	SeatsDefault   uint32 `msgpack:"seats_default"`
+	ABIVersion     uint32 `msgpack:"abi_version"`
+	ABIFingerprint uint64 `msgpack:"abi_fingerprint"`
+}
+
+// Values of kind.
+const (
+	KindValue = "value"
+	KindArray = "array"
+	KindMutex = "mutex"
+)
+
+// Values of flags.
+const (
+	FlagRecursive = "recursive"
+	FlagUnlockAny = "unlock_any"
+	FlagStrict    = "strict"
+)
+
+// Values of lock in an Info; LockOwn and LockNone are options of create too.
+const (
+	LockOwn     = "own"
+	LockNone    = "none"
+	LockForeign = "foreign"
+)
+
+// Values of lifetime.
+const (
+	LifetimePersistent = "persistent"
+	LifetimeRefcounted = "refcounted"
+	LifetimeOwned      = "owned"
+)
+
+// Values of access.
+const (
+	AccessReadWrite = "rw"
+	AccessRead      = "r"
+)
+
+// Values of state.
+const (
+	StateLive    = "live"
+	StateCorrupt = "corrupt"
+	StateRemoved = "removed"
+)
+
+// Info describes an object.
+type Info struct {
+	ID          uint64       `msgpack:"id"`
+	Name        string       `msgpack:"name"`
+	Kind        string       `msgpack:"kind"`
+	Code        string       `msgpack:"code"`
+	Shape       List[uint64] `msgpack:"shape"`
+	Length      uint64       `msgpack:"length"`
+	ItemSize    uint32       `msgpack:"item_size"`
+	Flags       List[string] `msgpack:"flags"`
+	Lock        string       `msgpack:"lock"`
+	LockID      uint64       `msgpack:"lock_id"`
+	SeatsMax    uint32       `msgpack:"seats_max"`
+	Mode        uint32       `msgpack:"mode"`
+	UID         uint32       `msgpack:"uid"`
+	GID         uint32       `msgpack:"gid"`
+	Lifetime    string       `msgpack:"lifetime"`
+	CreatedNS   int64        `msgpack:"created_ns"`
+	SegmentSize uint64       `msgpack:"segment_size"`
+}
+
+// Attachment is the result of create, open and open_or_create.
+type Attachment struct {
+	Info        `msgpack:",inline"`
+	Handle      uint64 `msgpack:"handle"`
+	Created     bool   `msgpack:"created"`
+	Access      string `msgpack:"access"`
+	Seat        uint32 `msgpack:"seat"`
+	Owner       uint32 `msgpack:"owner"`
+	DataOffset  uint64 `msgpack:"data_offset"`
+	DataSize    uint64 `msgpack:"data_size"`
+	SeatsOffset uint64 `msgpack:"seats_offset"`
+	// LockHandle and LockOwner are there if the lock is foreign.
+	LockHandle *uint64 `msgpack:"lock_handle,omitempty"`
+	LockOwner  *uint32 `msgpack:"lock_owner,omitempty"`
+}
+
+// Seat is one client of an object.
+type Seat struct {
+	Seat    uint32 `msgpack:"seat"`
+	PID     int32  `msgpack:"pid"`
+	UID     uint32 `msgpack:"uid"`
+	Client  uint64 `msgpack:"client"`
+	Waiting bool   `msgpack:"waiting"`
+	Mapped  bool   `msgpack:"mapped"`
+	Zombie  bool   `msgpack:"zombie"`
+}
+
+// Held says who holds a lock, and how deep.
+type Held struct {
+	Seat  uint32 `msgpack:"seat"`
+	PID   int32  `msgpack:"pid"`
+	UID   uint32 `msgpack:"uid"`
+	Depth uint32 `msgpack:"depth"`
+}
+
+// Notice is the news that an owner died.
+type Notice struct {
+	Seat   uint32 `msgpack:"seat"`
+	PID    int32  `msgpack:"pid"`
+	UID    uint32 `msgpack:"uid"`
+	DiedNS int64  `msgpack:"died_ns"`
+	Deaths uint64 `msgpack:"deaths"`
+}
+
+// Stat is the result of stat.
+type Stat struct {
+	Info         `msgpack:",inline"`
+	State        string     `msgpack:"state"`
+	Linked       bool       `msgpack:"linked"`
+	Handles      uint64     `msgpack:"handles"`
+	Version      uint64     `msgpack:"version"`
+	Dirty        bool       `msgpack:"dirty"`
+	Seats        List[Seat] `msgpack:"seats"`
+	Held         *Held      `msgpack:"held"`
+	Inconsistent bool       `msgpack:"inconsistent"`
+	Waiters      uint64     `msgpack:"waiters"`
+	Deaths       uint64     `msgpack:"deaths"`
+	LastDeath    *Notice    `msgpack:"last_death"`
+}
+
+// Status is the result of status.
+type Status struct {
+	Server         string `msgpack:"server"`
+	Epoch          uint64 `msgpack:"epoch"`
+	PID            int32  `msgpack:"pid"`
+	UptimeNS       int64  `msgpack:"uptime_ns"`
+	Objects        uint64 `msgpack:"objects"`
+	Bytes          uint64 `msgpack:"bytes"`
+	Clients        uint64 `msgpack:"clients"`
+	Zombies        uint64 `msgpack:"zombies"`
+	Waiting        uint64 `msgpack:"waiting"`
+	BudgetBytes    uint64 `msgpack:"budget_bytes"`
+	Deaths         uint64 `msgpack:"deaths"`
+	Recoveries     uint64 `msgpack:"recoveries"`
+	LastRecoveryNS int64  `msgpack:"last_recovery_ns"`
+}
+
+// ClientInfo is one element of the result of clients, which is a
+// List[ClientInfo].
+type ClientInfo struct {
+	Client   uint64 `msgpack:"client"`
+	PID      int32  `msgpack:"pid"`
+	UID      uint32 `msgpack:"uid"`
+	GID      uint32 `msgpack:"gid"`
+	Software string `msgpack:"software"`
+	Objects  uint64 `msgpack:"objects"`
+	Mapped   uint64 `msgpack:"mapped"`
+	Zombie   bool   `msgpack:"zombie"`
+}
+
+// ListResult is the result of list.
+type ListResult struct {
+	Objects List[Info] `msgpack:"objects"`
+	Next    string     `msgpack:"next"`
+}
+
+// ReadResult is the result of read.
+type ReadResult struct {
+	Values  msgpack.RawMessage `msgpack:"values"` // an array, or for code c a bin
+	Version uint64             `msgpack:"version"`
+	Dirty   bool               `msgpack:"dirty"`
+}
+
+// MapResult is the result of map.
+type MapResult struct {
+	Size uint64 `msgpack:"size"`
+	Fds  uint32 `msgpack:"fds"`
+}
+
+// AppendEncoded appends v as msgpack: one of the structs above, with the keys
+// of PROTOCOL.md in its order, or anything the msgpack library can encode.
+// Integers take their shortest form.
+func AppendEncoded(b []byte, v any) ([]byte, error) {
+	e := msgpack.GetEncoder()
+	defer msgpack.PutEncoder(e)
+	buffer := bytes.NewBuffer(b)
+	e.Reset(buffer)
+	e.UseCompactInts(true)
+	if err := e.Encode(addressable(v)); err != nil {
+		return b, status.Wrap(status.Internal, "encode", err, "%T", v)
+	}
+	return buffer.Bytes(), nil
+}
+
+// addressable returns a pointer to a copy of a struct or a named slice, and
+// everything else as it is.
+func addressable(v any) any {
+	r := reflect.ValueOf(v)
+	if k := r.Kind(); k != reflect.Struct && (k != reflect.Slice || r.Type().Name() == "") {
+		return v
+	}
+	p := reflect.New(r.Type())
+	p.Elem().Set(r)
+	return p.Interface()
+}
+
+// Encode is AppendEncoded into a slice of its own.
+func Encode(v any) ([]byte, error) { return AppendEncoded(nil, v) }
+
+// Decode reads raw, exactly one msgpack value, into the pointer v. Unknown keys
+// are ignored, so that a newer daemon may say more. Errors are *status.Error,
+// BadFrame or TooLarge. The msgpack library recurses: the depth is bounded
+// before it begins.
+func Decode(raw []byte, v any) error {
+	n, err := Scan(raw)
+	if err != nil {
+		return err
+	}
+	if n != len(raw) || n == 0 {
+		return status.New(status.BadFrame, "decode", "%d bytes are not one value", len(raw))
+	}
+	d := ToDecoder(raw)
+	defer ReleaseDecoder(d)
+	if err := d.Decode(v); err != nil {
+		return status.Wrap(status.BadFrame, "decode", err, "no %T", v)
+	}
+	return nil
+}

@@ -5,7 +5,7 @@
  * This header describes what lies in a segment, for people and programs that
  * look at one: clients in other languages, tools, post-mortem readers. It is
  * not the C API (that is shmd.h) and may only change together with
- * SHMD_ABI_VERSION, shm/layout.go, tests/abi/v0.json and the images beside it.
+ * SHMD_ABI_VERSION, shm/layout_unsafe.go, tests/abi/v0.json and the images beside it.
  *
  * ABI version 0 promises nothing: it works between equal builds only.
  *
@@ -45,32 +45,29 @@
 #define SHMD_ABI_VERSION 0u
 #define SHMD_ABI_COMPAT 0u
 /* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
-#define SHMD_ABI_FINGERPRINT 0x0ull
+#define SHMD_ABI_FINGERPRINT 0x5c8a1d9e49208d9dull
 
 #define SHMD_PAGE_SIZE 4096u
+#define SHMD_DATA_ALIGN 64u
 #define SHMD_RANK_MAX 8u
 #define SHMD_SEATS_DEFAULT 64u
 #define SHMD_SEATS_LIMIT 4094u
 
-/* ---- owner word --------------------------------------------------------
- *
- *   31        30             29            12 11         0
- *  +---------+--------------+----------------+------------+
- *  | waiters | inconsistent |   generation   |    seat    |
- *  +---------+--------------+----------------+------------+
- *
- *  seat          0 = free (then the generation is 0 too); 1..4094 = a client's
- *                seat in this object; 4095 = the daemon itself
- *  generation    how often the seat has been given out, or the daemon's epoch
- *                for seat 4095; a detector of stale words, not the safety
- *                argument (a seat is reused only after recovery swept the object)
- *  inconsistent  an owner died holding the word; stays until an owner marks the
- *                state consistent
- *  waiters       somebody may sleep on the word; the releaser must wake one
+/* ---- owner word (u32) ---------------------------------------------------
+ *   31        waiters       somebody may sleep on the word; the releaser must
+ *                           wake one
+ *   30        inconsistent  an owner died holding the word; stays until an owner
+ *                           marks the state consistent
+ *   29 .. 12  generation    how often the seat has been given out, or the
+ *                           daemon's epoch for seat 4095; a detector of stale
+ *                           words, not the safety argument (a seat is reused
+ *                           only after recovery swept the object)
+ *   11 .. 0   seat          0 = free (then the generation is 0 too); 1..4094 = a
+ *                           client's seat in this object; 4095 = the daemon
  *
  *  Lock and ownership are the same word, so taking the lock and registering as
  *  its owner is one atomic step. All 30 low bits set = the object was destroyed
- *  and the word never changes again.
+ *  and the word never changes again; no generation and no epoch is that large.
  */
 #define SHMD_OWNER_SEAT_MASK 0x00000fffu
 #define SHMD_OWNER_GENERATION_SHIFT 12
@@ -80,6 +77,27 @@
 #define SHMD_OWNER_WAITERS 0x80000000u
 #define SHMD_OWNER_REMOVED 0x3fffffffu
 #define SHMD_SEAT_DAEMON 0xfffu
+#define SHMD_GENERATION_MAX 0x3fffeu
+
+/* ---- latch (u32), an owner word that guards derived state ------------------
+ *  Never inconsistent and never a tombstone: what the dead leave is rebuilt
+ *  before anybody sees it. Held without callback, allocation or system call.
+ *
+ *  free          compare-and-swap to the own owner word, the waiters bit kept
+ *  seat 4095 with a generation below daemon_epoch
+ *                may be taken likewise, by anybody, who rebuilds the derived
+ *                state before anything else: that daemon is gone. (The epoch is
+ *                loaded after the word.)
+ *  held          spin briefly; set waiters by compare-and-swap; sleep on the
+ *                compared value; whoever slept takes the word with waiters set.
+ *                Who leaves after a wake sets waiters on a held word without it.
+ *                Seat 4095 never sleeps: it tries.
+ *  release       compare-and-swap to 0; wake 1 if waiters was set
+ *  recovery      by the daemon, as seat 4095 with its epoch: takes the word from
+ *                whatever is neither a living client nor itself (from a living
+ *                one never: it comes again later), rebuilds, releases, and wakes
+ *                1, or sets waiters if it is held again
+ */
 
 /* ---- sequence word (u64) -------------------------------------------------
  *   63 .. 2  count   brackets ended and recoveries made
@@ -91,12 +109,34 @@
 #define SHMD_SEQUENCE_DIRTY 2ull
 #define SHMD_SEQUENCE_STEP 4ull
 
-/* ---- change word (u64), an eventcount; futex on its low 32 bits -----------
- *   63 .. 1  count   changes so far: the version that wait-for-change compares
- *   0        waiters somebody may sleep; cleared again by whoever wakes them all
+/* ---- eventcount (u64); futex on its low 32 bits ----------------------------
+ *   63 .. 1  count    steps so far
+ *   0        waiters  somebody may sleep; cleared again by whoever wakes
+ *
+ *  Every store is a read-modify-write. One past wait does not cost a system call
+ *  for ever: a step that finds waiters clear makes none.
+ *
+ *  Without a lock (the change word):
+ *    wait      load; check what is waited for, then the state; set waiters by
+ *              compare-and-swap, or set it first and check then; sleep
+ *    step      after the event: add 2; if waiters was set: clear it, wake all
+ *    recovery, removal   add 2; clear waiters; wake all
+ *  Under a latch (all waiters of one word want the same thing):
+ *    wait      latched, predicate false: v = or 1; unlatch; check the state;
+ *              sleep on v
+ *    signal n  latched, after the commit: if waiters is set: add 1, which clears
+ *              it; unlatch; wake n
+ *    woken     owes a duty. After taking, latched: or 1; if there is more for
+ *              others: add 1, unlatch, wake 1. Leaving without: wake 1.
+ *    recovery  latched, after the rebuild: add 2; unlatch; wake all
  */
-#define SHMD_CHANGE_WAITERS 1ull
-#define SHMD_CHANGE_STEP 2ull
+#define SHMD_EVENTCOUNT_WAITERS 1ull
+#define SHMD_EVENTCOUNT_STEP 2ull
+
+/* ---- change word (u64), the eventcount of a value or array -----------------
+ * Its count is the version that wait-for-change compares. */
+#define SHMD_CHANGE_WAITERS SHMD_EVENTCOUNT_WAITERS
+#define SHMD_CHANGE_STEP SHMD_EVENTCOUNT_STEP
 
 /* Kinds. Never renumbered. */
 #define SHMD_KIND_VALUE 1u

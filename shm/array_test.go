@@ -155,7 +155,7 @@ func TestWaitChange(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if s.page.Change.Word&changeWaiters != 0 {
+	if s.page.Change.Word&eventcountWaiters != 0 {
 		t.Error("the waiters bit is left set: every later change would cost a system call")
 	}
 }

@@ -122,30 +122,48 @@ func (a *Array) rmw(i uint64, f func(old uint64) (uint64, error)) (old uint64, e
 
 // FetchAdd adds delta (a bit pattern of the type) and returns the value before.
 // Integers wrap as in C; floats add as IEEE 754 says.
-func (a *Array) FetchAdd(i, delta uint64) (old uint64, err error) { return a.add(i, delta, false) }
+func (a *Array) FetchAdd(i, delta uint64) (old uint64, err error) {
+	return a.add(i, delta, func(_, sum uint64, _ bool) (uint64, error) { return sum, nil })
+}
 
 // FetchAddChecked is FetchAdd, but a sum that leaves the type's range is
 // status.OutOfRange and changes nothing.
 func (a *Array) FetchAddChecked(i, delta uint64) (old uint64, err error) {
-	return a.add(i, delta, true)
+	return a.add(i, delta, func(old, sum uint64, fits bool) (uint64, error) {
+		if !fits {
+			return 0, a.leaves(old, '+', delta)
+		}
+		return sum, nil
+	})
 }
 
-func (a *Array) add(i, delta uint64, checked bool) (uint64, error) {
+// FetchSubChecked takes delta away from an element of an unsigned code, whose
+// negative deltas FetchAddChecked cannot express.
+func (a *Array) FetchSubChecked(i, delta uint64) (old uint64, err error) {
+	return a.rmw(i, func(old uint64) (uint64, error) {
+		if old < delta {
+			return 0, a.leaves(old, '-', delta)
+		}
+		return old - delta, nil
+	})
+}
+
+func (a *Array) leaves(old uint64, sign byte, delta uint64) error {
 	code := a.seg.geometry.Code
-	overflow := func(old uint64) error {
-		lo, hi := code.Range()
-		return status.New(status.OutOfRange, "", "%s + %s leaves the range of '%c' (%s): %s to %s",
-			ctypes.FormatText(code, old), ctypes.FormatText(code, delta), byte(code), code.CName(), lo, hi)
+	lo, hi := code.Range()
+	return status.New(status.OutOfRange, "", "%s %c %s leaves the range of '%c' (%s): %s to %s",
+		ctypes.FormatText(code, old), sign, ctypes.FormatText(code, delta), byte(code), code.CName(), lo, hi)
+}
+
+// add lets choose decide what becomes of the sum.
+func (a *Array) add(i, delta uint64, choose func(old, sum uint64, fits bool) (uint64, error)) (uint64, error) {
+	code := a.seg.geometry.Code
+	if code.Kind() == ctypes.KindWChar {
+		return 0, status.New(status.Unsupported, "", "characters are not added")
 	}
 	return a.rmw(i, func(old uint64) (uint64, error) {
 		sum, fits := addBits(code, old, delta)
-		if code.Kind() == ctypes.KindWChar {
-			return 0, status.New(status.Unsupported, "", "characters are not added")
-		}
-		if checked && !fits {
-			return 0, overflow(old)
-		}
-		return sum, nil
+		return choose(old, sum, fits)
 	})
 }
 

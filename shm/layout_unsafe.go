@@ -10,9 +10,9 @@ const (
 	Magic uint64 = 0x3047455344484d53
 	// ABIVersion is the layout's version; 0 works between equal builds only.
 	ABIVersion uint32 = 0
-	// ABIFingerprint names this layout: the first 8 bytes of the SHA-256 of
-	// tests/abi/v0.json.
-	ABIFingerprint uint64 = 0
+	// ABIFingerprint names this layout: the first 8 bytes, big endian, of the
+	// SHA-256 of tests/abi/v0.json.
+	ABIFingerprint uint64 = 0x5c8a1d9e49208d9d
 	// ABICompat is the oldest version that can read this layout.
 	ABICompat uint32 = 0
 

@@ -3,7 +3,6 @@ package shm
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +18,7 @@ type Lock struct {
 	seg  *Segment
 	line *LockLine     // immutable; points into the segment
 	gate chan struct{} // holds a token while somebody is in the slow path
-	spin atomic.Int32  // adaptive number of spin batches before sleeping
+	spin spinner
 }
 
 // Lock returns a view of the segment's lock. Goroutines of one process should
@@ -112,7 +111,7 @@ func (l *Lock) relock(o Owner, old uint32) (again bool, err error) {
 	if isRemoved(old) {
 		return false, status.Removed
 	}
-	if l.unlockAny() || ownerOf(old) != o.Word || atomic.LoadUint64(&l.line.Token) != o.Token {
+	if o.Shared || l.unlockAny() || ownerOf(old) != o.Word || atomic.LoadUint64(&l.line.Token) != o.Token {
 		return false, nil
 	}
 	if !l.recursive() {
@@ -205,14 +204,12 @@ func endOf(ctx context.Context) error {
 }
 
 func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64) (*Notice, error) {
-	var keep uint32
-	var duty bool // a wake may have been consumed
-	var leave error
-	l.spinWhileHeld()
+	c := contender{seg: l.seg, word: &l.line.Word, self: o.Word, deadline: deadline}
+	l.spin.whileHeld(c.word)
 	for {
 		old := atomic.LoadUint32(&l.line.Word)
 		if isFree(old) {
-			if cas32(&l.line.Word, old, o.Word|keep|old&(ownerWaiters|ownerInconsistent)) {
+			if cas32(&l.line.Word, old, o.Word|c.keep|old&(ownerWaiters|ownerInconsistent)) {
 				return l.taken(o, old)
 			}
 			continue
@@ -223,56 +220,10 @@ func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64)
 		if again, err := l.relock(o, old); again || err != nil {
 			return l.noticeIf(old), err
 		}
-		if leave == nil && duty && deadline != 0 && monotonicNs() >= deadline {
-			leave = status.TimedOut
-		}
-		if leave != nil {
-			// Leaving duty: the wake we may have eaten was somebody's; make sure
-			// that the owner wakes the next one.
-			if duty && !hasWaiters(old) && !cas32(&l.line.Word, old, old|ownerWaiters) {
-				continue
-			}
-			return nil, leave
-		}
-		if !hasWaiters(old) {
-			if !cas32(&l.line.Word, old, old|ownerWaiters) {
-				continue
-			}
-			old |= ownerWaiters
-		}
-		keep = ownerWaiters // others may sleep behind us: whoever slept keeps the bit
-		l.seg.announce(o.Word, 1)
-		w := p.wait(ctx, &l.line.Word, old, deadline)
-		l.seg.announce(o.Word, ^uint32(0))
-		switch w {
-		case woken:
-			duty = true
-		case expired:
-			return nil, status.TimedOut
-		case cancelled:
-			duty, leave = true, endOf(ctx)
+		if err := c.wait(ctx, p, old); err != nil {
+			return nil, err
 		}
 	}
-}
-
-// spinMax bounds spinning to about 10 µs, a third of what a wake-up costs.
-const spinMax = 400
-
-// spinWhileHeld polls briefly in the hope that the owner lets go; it adapts to
-// how often that has helped.
-func (l *Lock) spinWhileHeld() {
-	if runtime.NumCPU() == 1 || runtime.GOMAXPROCS(0) == 1 {
-		return
-	}
-	limit := min(l.spin.Load()*2+8, spinMax)
-	n := int32(0)
-	for ; n < limit; n++ {
-		old := atomic.LoadUint32(&l.line.Word)
-		if isFree(old) || isRemoved(old) || spinBatch(&l.line.Word, old) && isFree(atomic.LoadUint32(&l.line.Word)) {
-			break
-		}
-	}
-	l.spin.Add((n - l.spin.Load()) / 8)
 }
 
 // Unlock releases one level. Errors, with nothing changed: status.NotOwner,

@@ -27,6 +27,9 @@ func OwnerWord(seat uint16, generation uint32) uint32 {
 // SeatOf is the seat that an owner word names; 0 = nobody.
 func SeatOf(word uint32) uint16 { return uint16(word & ownerSeatMask) }
 
+// generationOf is the seat's generation, or the epoch of the daemon.
+func generationOf(word uint32) uint32 { return word & ownerMask >> ownerGenerationShift }
+
 func ownerOf(word uint32) uint32      { return word & ownerMask }
 func isFree(word uint32) bool         { return word&ownerMask == 0 }
 func isRemoved(word uint32) bool      { return word&ownerMask == ownerRemoved }
@@ -38,6 +41,9 @@ func hasWaiters(word uint32) bool     { return word&ownerWaiters != 0 }
 type Owner struct {
 	Word  uint32 // the 30 owner bits
 	Token uint64 // never 0
+	// Shared: several threads of control stand behind the token, so that finding
+	// it on the lock says nothing. Whoever tries to lock again waits.
+	Shared bool
 }
 
 // MakeOwner makes the owner for a thread serial of a client.

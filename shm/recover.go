@@ -52,12 +52,9 @@ func (s *Segment) Recover(v Victim) (held, done bool) {
 	if s.geometry.Kind.HasData() {
 		// A death bumps: the victim may have changed an element and died before
 		// its own bump.
-		word := &s.page.Change.Word
-		add64(word, changeStep)
-		and64(word, ^changeWaiters)
-		futexWakeN(futexWord32(word), futexAll)
+		s.changes().alarm()
 	}
-	return held, s.wakeGently()
+	return held, wakeGently(&lock.Word)
 }
 
 // markDirty makes the sequence even, advances it and marks it dirty, in one
@@ -94,10 +91,9 @@ func (s *Segment) release(owner uint32, v Victim) bool {
 	return false
 }
 
-// wakeGently makes sure that somebody will wake the next waiter: an owner who
-// sees the bit, or we.
-func (s *Segment) wakeGently() bool {
-	word := &s.page.Lock.Word
+// wakeGently makes sure that somebody will wake the next waiter of an owner word:
+// an owner who sees the bit, or we.
+func wakeGently(word *uint32) bool {
 	for range recoverTries {
 		old := atomic.LoadUint32(word)
 		if isRemoved(old) || isFree(old) {
@@ -127,10 +123,7 @@ func (s *Segment) Remove() bool {
 	}
 	futexWakeN(word, futexAll)
 	if s.geometry.Kind.HasData() {
-		change := &s.page.Change.Word
-		add64(change, changeStep)
-		and64(change, ^changeWaiters)
-		futexWakeN(futexWord32(change), futexAll)
+		s.changes().alarm()
 	}
 	return taken
 }

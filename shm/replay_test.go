@@ -114,7 +114,7 @@ func scenarios() []scenario {
 			lock(s)
 		}, func(s *Segment) { must(array(s).MarkConsistent(access(victimSeat))) }},
 		{"element store", KindArray, 0, nil, func(s *Segment) { must(array(s).Store(3, 9)) }},
-		{"fetch-add with a waiter", KindArray, 0, func(s *Segment) { or64(&s.page.Change.Word, changeWaiters) },
+		{"fetch-add with a waiter", KindArray, 0, func(s *Segment) { or64(&s.page.Change.Word, eventcountWaiters) },
 			func(s *Segment) { _, err := array(s).FetchAdd(3, 9); must(err) }},
 	}
 	return list

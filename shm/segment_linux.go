@@ -27,11 +27,19 @@ type Segment struct {
 // (a client that sealed writes would lock later clients out).
 const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 
+// SegmentOptions configure CreateSegment.
+type SegmentOptions struct {
+	// Epoch is the daemon's, for the header.
+	Epoch uint32
+	// WithoutNoexecSeal behaves as on a kernel without MFD_NOEXEC_SEAL.
+	WithoutNoexecSeal bool
+}
+
 // CreateSegment makes the sealed memfd of a new object, mode 0400 so that
 // another uid cannot re-open a read-only descriptor for writing, and maps it.
 // The state stays CREATING until Publish. The caller owns the file.
-func CreateSegment(g Geometry, epoch uint32) (*Segment, *os.File, error) {
-	fd, err := memfdCreate(fmt.Sprintf("shmd-%d", g.ID))
+func CreateSegment(g Geometry, o SegmentOptions) (*Segment, *os.File, error) {
+	fd, err := memfdCreate(fmt.Sprintf("shmd-%d", g.ID), o.WithoutNoexecSeal)
 	if err != nil {
 		return nil, nil, status.Wrap(status.System, "create", err, "memfd_create")
 	}
@@ -54,12 +62,15 @@ func CreateSegment(g Geometry, epoch uint32) (*Segment, *os.File, error) {
 		_ = f.Close()
 		return nil, nil, err
 	}
-	s.writeHeader(epoch)
+	s.writeHeader(o.Epoch)
 	return s, f, nil
 }
 
-func memfdCreate(name string) (int, error) {
+func memfdCreate(name string, withoutNoexecSeal bool) (int, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	if withoutNoexecSeal {
+		return unix.MemfdCreate(name, flags)
+	}
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
 	if err == unix.EINVAL { // before Linux 6.3
 		fd, err = unix.MemfdCreate(name, flags)

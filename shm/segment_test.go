@@ -23,7 +23,7 @@ func TestSegmentIsSealedAndShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.ID = 42
-	s, f, err := CreateSegment(g, 1)
+	s, f, err := CreateSegment(g, SegmentOptions{Epoch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestMapRefusesForeignDescriptors(t *testing.T) {
 	}
 	unsealed := os.NewFile(uintptr(fd), "unsealed")
 	defer unsealed.Close()
-	s, sealed, err := CreateSegment(g, 1)
+	s, sealed, err := CreateSegment(g, SegmentOptions{Epoch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -193,8 +193,8 @@ func (a *Array) waitEven(ctx context.Context, p *Parker, self Owner, deadline in
 	if a.seg.readOnly || timeout == 0 {
 		return status.WouldBlock
 	}
-	change := &a.seg.page.Change.Word
-	v := or64(change, changeWaiters) | changeWaiters
+	changes := a.seg.changes()
+	announced := changes.announce()
 	// Re-check after announcing; pairs with even-then-bump in EndWrite. The
 	// state after the value: destroying stores the state, then bumps.
 	if atomic.LoadUint64(seq)&sequenceOdd == 0 {
@@ -204,15 +204,12 @@ func (a *Array) waitEven(ctx context.Context, p *Parker, self Owner, deadline in
 		return err
 	}
 	a.seg.announce(self.Word, 1)
-	w := p.wait(ctx, futexWord32(change), uint32(v), deadline)
+	_, err := changes.sleep(ctx, p, announced, deadline)
 	a.seg.announce(self.Word, ^uint32(0))
-	switch {
-	case w == cancelled:
-		return endOf(ctx)
-	case w == expired, deadline != 0 && monotonicNs() >= deadline:
+	if err == nil && deadline != 0 && monotonicNs() >= deadline {
 		return status.TimedOut
 	}
-	return nil
+	return err
 }
 
 // Write replaces elements from start by src under the lock: taken for the call

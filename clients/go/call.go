@@ -1,0 +1,78 @@
+package shmd
+
+import (
+	"context"
+
+	"github.com/shmd/shmd/wire"
+)
+
+// waiting lists the methods that may wait at the daemon.
+var waiting = map[string]bool{
+	wire.MethodLock: true, wire.MethodRead: true, wire.MethodWrite: true, wire.MethodWaitChange: true,
+}
+
+// Call makes one call over the socket, by the names of wire/PROTOCOL.md, and
+// decodes its result into the pointer result (nil = ignore it). Any number of
+// calls may be under way at once; they are pipelined. For what this package has
+// no type for: tools, and processes that cannot map memory.
+func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
+	p, err := c.Start(method, params...)
+	if err != nil {
+		return err
+	}
+	return p.Wait(ctx, result)
+}
+
+// Pending is a call under way.
+type Pending struct {
+	client *Client
+	call   *call
+	method string
+}
+
+// Start sends a call without waiting for its answer.
+func (c *Client) Start(method string, params ...any) (*Pending, error) {
+	call, err := c.link.start(method, len(params), false, func(b []byte) ([]byte, error) {
+		return appendParams(b, params)
+	})
+	if err != nil {
+		return nil, wrap(method, "", err)
+	}
+	return &Pending{c, call, method}, nil
+}
+
+func appendParams(b []byte, params []any) (_ []byte, err error) {
+	for _, p := range params {
+		switch v := p.(type) {
+		case int:
+			b = wire.AppendInt(b, int64(v))
+		case int64:
+			b = wire.AppendInt(b, v)
+		case uint32:
+			b = wire.AppendUint(b, uint64(v))
+		case uint64:
+			b = wire.AppendUint(b, v)
+		case string:
+			b = wire.AppendStr(b, v)
+		case []byte:
+			b = wire.AppendBin(b, v)
+		default:
+			if b, err = wire.AppendEncoded(b, p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, nil
+}
+
+// Wait returns the call's answer. It must be called exactly once.
+func (p *Pending) Wait(ctx context.Context, result any) error {
+	a := p.client.link.wait(ctx, p.call, waiting[p.method])
+	if a.err != nil {
+		return wrap(p.method, "", a.err)
+	}
+	if result == nil {
+		return nil
+	}
+	return wire.Decode(a.result, result)
+}

@@ -1,0 +1,243 @@
+package shmd
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// link carries calls over one connection, many at a time: callers append their
+// requests to one buffer, and whoever finds nobody writing writes for all.
+type link struct {
+	conn  *wire.Conn    // immutable; read by the read loop, written by the one writer
+	ended chan struct{} // closed after cause is set
+
+	mu      sync.Mutex
+	pending map[uint32]*call // protected by mu
+	nextID  uint32           // protected by mu
+	out     []byte           // protected by mu; requests not written yet
+	writing bool             // protected by mu
+	cause   error            // protected by mu; why the link ended
+}
+
+// call is one request under way.
+type call struct {
+	id       uint32 // immutable
+	wantFile bool   // immutable; the answer carries one descriptor
+	done     chan answer
+}
+
+// answer is what came back. The receiver owns file, -1 if none.
+type answer struct {
+	result []byte
+	file   int
+	err    error
+}
+
+func newLink(conn *wire.Conn) *link {
+	l := &link{conn: conn, ended: make(chan struct{}), pending: make(map[uint32]*call)}
+	go l.read()
+	return l
+}
+
+// fail ends the link; the first cause stays. Calls under way get it.
+func (l *link) fail(cause error) {
+	l.mu.Lock()
+	if l.cause != nil {
+		l.mu.Unlock()
+		return
+	}
+	l.cause = cause
+	pending := l.pending
+	l.pending = nil
+	close(l.ended)
+	l.mu.Unlock()
+	_ = l.conn.Close() // ends the read loop; nothing is left to say to the peer
+	for _, c := range pending {
+		c.done <- answer{file: -1, err: cause}
+	}
+}
+
+// start sends a request; params appends exactly n values.
+func (l *link) start(method string, n int, wantFile bool, params func([]byte) ([]byte, error)) (*call, error) {
+	c := &call{wantFile: wantFile, done: make(chan answer, 1)}
+	l.mu.Lock()
+	if l.cause != nil {
+		defer l.mu.Unlock()
+		return nil, l.cause
+	}
+	for l.nextID++; l.pending[l.nextID] != nil; l.nextID++ {
+	}
+	c.id = l.nextID
+	before := len(l.out)
+	b, err := params(wire.AppendRequestHeader(l.out, c.id, method, n))
+	if err == nil && len(b)-before > wire.MessageMax {
+		err = status.New(status.TooLarge, method, "the request has %d bytes, a message at most %d",
+			len(b)-before, wire.MessageMax)
+	}
+	if err != nil {
+		defer l.mu.Unlock()
+		return nil, err
+	}
+	l.out = b
+	l.pending[c.id] = c
+	l.flush()
+	return c, nil
+}
+
+// flush writes the buffer, unless somebody does. Called with mu held; returns
+// with it released.
+func (l *link) flush() {
+	if l.writing {
+		l.mu.Unlock()
+		return
+	}
+	l.writing = true
+	if len(l.pending) > 1 {
+		// Others are calling too: let them add to this write.
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+	}
+	var spare []byte
+	for len(l.out) > 0 {
+		b := l.out
+		l.out = spare[:0]
+		l.mu.Unlock()
+		if err := l.conn.Write(b); err != nil {
+			l.fail(lost(err))
+		}
+		spare = b
+		l.mu.Lock()
+	}
+	l.writing = false
+	l.mu.Unlock()
+}
+
+// lost is the cause of a connection that broke.
+func lost(err error) error {
+	return status.Wrap(status.Lost, "", err, "open objects go on working; connect again for new ones")
+}
+
+// cancel asks the daemon to end a waiting call. Its answer still comes.
+func (l *link) cancel(c *call) {
+	l.mu.Lock()
+	if l.cause != nil || l.pending[c.id] != c {
+		l.mu.Unlock()
+		return
+	}
+	l.out = wire.AppendCancel(l.out, c.id)
+	l.flush()
+}
+
+// wait returns the call's one answer. When ctx ends first, the daemon decides
+// whether the grant or the cancellation won; for a call that never waits there,
+// the answer is abandoned.
+func (l *link) wait(ctx context.Context, c *call, mayWait bool) answer {
+	select {
+	case a := <-c.done:
+		return a
+	case <-ctx.Done():
+	}
+	if mayWait {
+		l.cancel(c)
+		a := <-c.done
+		if errors.Is(a.err, status.Cancelled) {
+			a.err = endOf(ctx)
+		}
+		return a
+	}
+	go func() {
+		if a := <-c.done; a.file >= 0 {
+			_ = unix.Close(a.file) // nobody wants it any more
+		}
+	}()
+	return answer{file: -1, err: endOf(ctx)}
+}
+
+func endOf(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return status.TimedOut
+	}
+	return status.Cancelled
+}
+
+// read is the read loop: it hands each answer to its call.
+func (l *link) read() {
+	var scanner wire.Scanner
+	var files []int
+	buf := make([]byte, 0, 64<<10)
+	defer func() {
+		for _, fd := range files {
+			_ = unix.Close(fd) // descriptors that no answer claimed
+		}
+	}()
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
+		}
+		n, fds, _, err := l.conn.Read(buf[len(buf):cap(buf)])
+		files = append(files, fds...)
+		if err != nil {
+			l.fail(lost(err))
+			return
+		}
+		buf = buf[:len(buf)+n]
+		rest := buf
+		for {
+			size, err := scanner.Next(rest)
+			if err != nil {
+				l.fail(err)
+				return
+			}
+			if size == 0 {
+				break
+			}
+			if files, err = l.deliver(rest[:size], files); err != nil {
+				l.fail(err)
+				return
+			}
+			rest = rest[size:]
+		}
+		buf = buf[:copy(buf, rest)]
+	}
+}
+
+// deliver gives a response to its call, and the descriptor it asks for.
+func (l *link) deliver(frame []byte, files []int) ([]int, error) {
+	r, err := wire.ParseResponse(frame)
+	if err != nil {
+		return files, err
+	}
+	l.mu.Lock()
+	c := l.pending[r.ID]
+	delete(l.pending, r.ID)
+	l.mu.Unlock()
+	if c == nil {
+		if r.Err != nil {
+			return files, r.Err // the daemon says why it closes
+		}
+		return files, status.New(status.BadFrame, "read", "an answer to request %d, which is not under way", r.ID)
+	}
+	a := answer{file: -1}
+	if r.Err != nil {
+		a.err = r.Err
+	} else {
+		a.result = append([]byte(nil), r.Result...)
+		if c.wantFile {
+			if len(files) == 0 {
+				c.done <- answer{file: -1, err: status.New(status.BadFrame, "map", "the answer carries no descriptor")}
+				return files, status.New(status.BadFrame, "map", "the answer carries no descriptor")
+			}
+			a.file, files = files[0], files[1:]
+		}
+	}
+	c.done <- a
+	return files, nil
+}

@@ -1,0 +1,242 @@
+package shmd
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/shmd/shmd/ctypes"
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// CommonOptions are the creation options that every kind has.
+type CommonOptions struct {
+	// SeatsMax is how many clients may have the object open at once; 0 = 64.
+	SeatsMax uint32
+	// Mode is who may read and write it, as of a file; 0 = 0600.
+	Mode uint32
+	// Lifetime is "persistent" (named objects), "refcounted" (anonymous ones)
+	// or "owned"; "" = the default.
+	Lifetime string
+}
+
+func (o *CommonOptions) fill(w *wire.CreateOptions) {
+	if o.SeatsMax != 0 {
+		w.SeatsMax = &o.SeatsMax
+	}
+	if o.Mode != 0 {
+		w.Mode = &o.Mode
+	}
+	if o.Lifetime != "" {
+		w.Lifetime = &o.Lifetime
+	}
+}
+
+// Info describes an object.
+type Info = wire.Info
+
+// object is an attached, mapped object: what every typed handle stands on.
+type object struct {
+	client  *Client
+	info    wire.Attachment // immutable
+	segment *shm.Segment    // immutable
+	guard   *shm.Lock       // immutable; the lock, nil = none
+	holder  uint32          // immutable; our owner word in the guard
+	ctx     context.Context // ended by Close
+	end     context.CancelFunc
+	closed  atomic.Bool
+	pinned  atomic.Bool // a view was handed out: never unmap
+	once    sync.Once
+	foreign *shm.Segment // immutable; the foreign mutex's segment, nil = none
+}
+
+// attach turns the answer of create or open into a mapped object.
+func (c *Client) attach(ctx context.Context, op, name, method string, params ...any) (*object, error) {
+	o := &object{client: c}
+	if err := c.Call(ctx, method, &o.info, params...); err != nil {
+		return nil, named(op, name, err)
+	}
+	if err := o.mapAll(ctx); err != nil {
+		_ = c.Call(context.Background(), wire.MethodClose, nil, o.info.Handle) // the mapping's error says more
+		return nil, named(op, name, err)
+	}
+	o.ctx, o.end = context.WithCancel(context.Background())
+	// The mapping goes when nobody can use it any more, not when somebody
+	// closes: another goroutine may be inside an operation.
+	runtime.AddCleanup(o, unmap, mappings{o.segment, o.foreign, &o.pinned})
+	return o, nil
+}
+
+// named gives an error of the daemon or of this package its place.
+func named(op, name string, err error) error {
+	if e, ok := err.(*status.Error); ok && e.Object == "" {
+		c := *e
+		c.Op, c.Object = op, name
+		return &c
+	}
+	return wrap(op, name, err)
+}
+
+type mappings struct {
+	segment, foreign *shm.Segment
+	pinned           *atomic.Bool
+}
+
+func unmap(m mappings) {
+	if m.pinned.Load() {
+		return
+	}
+	for _, s := range []*shm.Segment{m.segment, m.foreign} {
+		if s != nil {
+			_ = s.Unmap() // the process keeps an unreachable mapping; nobody to tell
+		}
+	}
+}
+
+func (o *object) mapAll(ctx context.Context) (err error) {
+	a := &o.info
+	g, err := geometryOf(&a.Info)
+	if err != nil {
+		return err
+	}
+	if g.DataOffset != a.DataOffset || g.DataSize != a.DataSize || g.SeatsOffset != a.SeatsOffset {
+		return status.New(status.Version, "", "client and daemon lay objects out differently; use equal builds")
+	}
+	if o.segment, err = o.client.mapHandle(ctx, a.Handle, g, a.Access == wire.AccessRead); err != nil {
+		return err
+	}
+	switch {
+	case g.Kind == shm.KindMutex, a.Lock == wire.LockOwn:
+		o.guard, o.holder = o.segment.Lock(), a.Owner
+	case a.LockHandle != nil && a.LockOwner != nil:
+		var mutex wire.Info
+		if err := o.client.Call(ctx, wire.MethodStat, &mutex, a.LockID); err != nil {
+			return err
+		}
+		mg, err := geometryOf(&mutex)
+		if err != nil {
+			return err
+		}
+		if o.foreign, err = o.client.mapHandle(ctx, *a.LockHandle, mg, a.Access == wire.AccessRead); err != nil {
+			return err
+		}
+		o.guard, o.holder = o.foreign.Lock(), *a.LockOwner
+	}
+	return nil
+}
+
+// geometryOf computes an object's geometry from the daemon's description.
+func geometryOf(i *wire.Info) (shm.Geometry, error) {
+	kind, ok := shm.ParseKind(i.Kind)
+	if !ok {
+		return shm.Geometry{}, status.New(status.Version, "", "the daemon has a kind %q that this client does not know",
+			i.Kind)
+	}
+	var code ctypes.Code
+	if i.Code != "" {
+		var err error
+		if code, err = ctypes.Parse(i.Code); err != nil {
+			return shm.Geometry{}, status.Wrap(status.Version, "", err, "the daemon's type code")
+		}
+	}
+	var flags shm.Flags
+	for _, f := range i.Flags {
+		switch f {
+		case wire.FlagRecursive:
+			flags |= shm.FlagRecursive
+		case wire.FlagUnlockAny:
+			flags |= shm.FlagUnlockAny
+		case wire.FlagStrict:
+			flags |= shm.FlagStrict
+		}
+	}
+	switch i.Lock {
+	case wire.LockNone:
+		flags |= shm.FlagLockNone
+	case wire.LockForeign:
+		flags |= shm.FlagLockForeign
+	}
+	shape := []uint64(i.Shape)
+	g, err := shm.NewGeometry(kind, code, shape, flags, i.SeatsMax)
+	g.ID, g.LockID, g.CreatedNs = i.ID, i.LockID, uint64(i.CreatedNS)
+	if err == nil && g.SegmentSize != i.SegmentSize {
+		err = status.New(status.Version, "", "the daemon's segment has %d bytes, this client's %d; use equal builds",
+			i.SegmentSize, g.SegmentSize)
+	}
+	return g, err
+}
+
+func (c *Client) mapHandle(ctx context.Context, handle uint64, g shm.Geometry, readOnly bool) (*shm.Segment, error) {
+	call, err := c.link.start(wire.MethodMap, 1, true, func(b []byte) ([]byte, error) {
+		return wire.AppendUint(b, handle), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := c.link.wait(ctx, call, false)
+	if a.err != nil {
+		return nil, a.err
+	}
+	f := os.NewFile(uintptr(a.file), "segment")
+	s, err := shm.MapSegment(f, g, readOnly)
+	if e := f.Close(); err == nil && e != nil {
+		err = e
+	}
+	return s, err
+}
+
+// Name is the object's name, "" for an anonymous one.
+func (o *object) Name() string { return o.info.Name }
+
+// ID is the object's number: what OpenID style calls and other processes use
+// for anonymous objects.
+func (o *object) ID() uint64 { return o.info.ID }
+
+// Created reports whether this call made the object, or found it.
+func (o *object) Created() bool { return o.info.Created }
+
+// Info describes the object.
+func (o *object) Info() Info { return o.info.Info }
+
+// Close gives the handle back. Waits under way end with ErrClosed; a lock that
+// is still held goes to its next owner with a notice. Closing twice is fine.
+// When the daemon is gone there is nothing to give back: no error.
+func (o *object) Close() error {
+	var err error
+	o.once.Do(func() {
+		o.closed.Store(true)
+		o.end()
+		err = o.client.Call(context.Background(), wire.MethodClose, nil, o.info.Handle)
+		switch status.Of(err) {
+		case status.Lost, status.Closed, status.Removed:
+			err = nil
+		}
+	})
+	return named("close", o.info.Name, err)
+}
+
+// slowly runs a wait, which Close ends too.
+func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(o.ctx, cancel)()
+	err := wait(ctx)
+	if err != nil && o.closed.Load() {
+		return status.Closed
+	}
+	return err
+}
+
+// owner is a new thread of control of this client in the guard.
+func (o *object) owner() shm.Owner { return shm.MakeOwner(o.holder, o.client.serial.Add(1)) }
+
+// common is the owner of the handle itself, behind which any goroutine may stand.
+func (o *object) common() Owner {
+	owner := o.owner()
+	owner.Shared = true
+	return Owner{object: o, owner: owner}
+}

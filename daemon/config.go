@@ -1,0 +1,116 @@
+package daemon
+
+import (
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// Config says how a daemon runs. The zero Config is a daemon for one user on
+// the default socket.
+type Config struct {
+	// Socket is the path to listen on; the first of wire.SocketPaths if empty.
+	Socket string
+	// SocketMode are the permission bits of the socket; 0600 if zero.
+	SocketMode fs.FileMode
+	// SocketUID and SocketGID own the socket; nil leaves them as they are.
+	SocketUID, SocketGID *int
+
+	// BudgetBytes bounds the memory of all objects; zero means half of what the
+	// machine or the cgroup has.
+	BudgetBytes uint64
+	// QuotaBytes bounds the memory of one user's objects; zero means the budget.
+	QuotaBytes uint64
+	// QuotaObjects bounds one user's objects; 65536 if zero.
+	QuotaObjects uint64
+	// QuotaConnections bounds one user's connections, zombies included; 16384
+	// if zero.
+	QuotaConnections uint64
+	// SeatsDefault is seats_max of an object whose creator does not say;
+	// shm.SeatsDefault if zero.
+	SeatsDefault uint32
+
+	// WaitingMax bounds the calls of all clients that wait; 16384 if zero.
+	WaitingMax int
+	// HelloTimeout is how long a connection may be silent before hello;
+	// wire.HelloTimeout if zero.
+	HelloTimeout time.Duration
+	// ZombieInterval is how often zombies are looked at; a second if zero.
+	ZombieInterval time.Duration
+
+	// Without switches off features of newer kernels, to test the fallbacks.
+	Without Features
+	// Logger receives the log; it is discarded if nil.
+	Logger *slog.Logger
+}
+
+// Features are kernel features with a fallback.
+type Features struct {
+	PeerPIDFD  bool // SO_PEERPIDFD, Linux 6.5
+	FutexWaitv bool // futex_waitv, Linux 5.16
+	NoexecSeal bool // MFD_NOEXEC_SEAL, Linux 6.3
+}
+
+const (
+	quotaObjectsDefault     = 65536
+	quotaConnectionsDefault = 16384
+	waitingMaxDefault       = 16384
+	zombieIntervalDefault   = time.Second
+)
+
+// withDefaults fills in what is zero and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	if c.Socket == "" {
+		c.Socket = wire.SocketPaths()[0]
+	}
+	if c.SocketMode == 0 {
+		c.SocketMode = 0o600
+	}
+	if c.BudgetBytes == 0 {
+		total, err := memoryLimit()
+		if err != nil {
+			return c, err
+		}
+		c.BudgetBytes = total / 2
+	}
+	if c.QuotaBytes == 0 {
+		c.QuotaBytes = c.BudgetBytes
+	}
+	if c.QuotaObjects == 0 {
+		c.QuotaObjects = quotaObjectsDefault
+	}
+	if c.QuotaConnections == 0 {
+		c.QuotaConnections = quotaConnectionsDefault
+	}
+	if c.SeatsDefault == 0 {
+		c.SeatsDefault = shm.SeatsDefault
+	}
+	if c.WaitingMax == 0 {
+		c.WaitingMax = waitingMaxDefault
+	}
+	if c.HelloTimeout == 0 {
+		c.HelloTimeout = wire.HelloTimeout
+	}
+	if c.ZombieInterval == 0 {
+		c.ZombieInterval = zombieIntervalDefault
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case c.SeatsDefault > shm.SeatsLimit:
+		return c, status.New(status.Invalid, "start the daemon", "seats-default is %d, the most is %d",
+			c.SeatsDefault, shm.SeatsLimit)
+	case c.SocketMode&^fs.FileMode(0o777) != 0:
+		return c, status.New(status.Invalid, "start the daemon", "socket mode %#o has more than permission bits",
+			c.SocketMode)
+	case len(c.Socket)+len(newSuffix) > socketPathMax:
+		return c, status.New(status.Invalid, "start the daemon",
+			"the socket path %q is longer than %d bytes: choose a shorter one", c.Socket, socketPathMax-len(newSuffix))
+	}
+	return c, nil
+}

@@ -1,0 +1,308 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+var emptyOptions = &wire.CreateOptions{}
+
+// rawClient speaks the protocol by hand.
+type rawClient struct {
+	t       *testing.T
+	conn    *wire.Conn
+	scanner wire.Scanner
+	in      []byte
+	id      uint32
+}
+
+func newRawClient(t *testing.T, s *Server) *rawClient {
+	t.Helper()
+	socket, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: s.Socket()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := wire.NewConn(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return &rawClient{t: t, conn: conn}
+}
+
+// send writes a request without waiting for its answer, and returns its id.
+func (c *rawClient) send(method string, params ...any) uint32 {
+	c.t.Helper()
+	c.id++
+	b := wire.AppendRequestHeader(nil, c.id, method, len(params))
+	for _, p := range params {
+		var err error
+		if b, err = wire.AppendEncoded(b, p); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if err := c.conn.Write(b); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.id
+}
+
+// receive reads the next answer, whatever it answers.
+func (c *rawClient) receive() (wire.Response, error) {
+	for {
+		n, err := c.scanner.Next(c.in)
+		if err != nil {
+			return wire.Response{}, err
+		}
+		if n > 0 {
+			frame := c.in[:n]
+			c.in = c.in[n:]
+			return wire.ParseResponse(frame)
+		}
+		b := make([]byte, 4096)
+		n, _, _, err = c.conn.Read(b)
+		if err != nil {
+			return wire.Response{}, err
+		}
+		c.in = append(c.in, b[:n]...)
+	}
+}
+
+// call sends a request, wants its answer to come next, and decodes it.
+func (c *rawClient) call(result any, method string, params ...any) error {
+	c.t.Helper()
+	id := c.send(method, params...)
+	r, err := c.receive()
+	switch {
+	case err != nil:
+		c.t.Fatalf("%s: %v", method, err)
+	case r.ID != id:
+		c.t.Fatalf("%s: an answer to %d, want one to %d", method, r.ID, id)
+	case r.Err != nil:
+		return r.Err
+	case result != nil:
+		if err := wire.Decode(r.Result, result); err != nil {
+			c.t.Fatalf("%s: %v", method, err)
+		}
+	}
+	return nil
+}
+
+func (c *rawClient) hello(uuid byte) error {
+	return c.call(nil, wire.MethodHello, 1, 1, append(make([]byte, 15), uuid), "raw")
+}
+
+// wantCode fails the test unless err carries the code.
+func wantCode(t *testing.T, what string, err error, want status.Code) {
+	t.Helper()
+	if got := status.Of(err); got != want {
+		t.Errorf("%s: %s (%v), want %s", what, got.Name(), err, want.Name())
+	}
+}
+
+func TestHello(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	c := newRawClient(t, s)
+	wantCode(t, "ping before hello", c.call(nil, wire.MethodPing), status.Identity)
+	wantCode(t, "a version of the future", c.call(nil, wire.MethodHello, 2, 9, make([]byte, 16), ""), status.Version)
+	wantCode(t, "a short uuid", c.call(nil, wire.MethodHello, 1, 1, make([]byte, 15), "raw"), status.Invalid)
+	long := strings.Repeat("x", softwareMax+1)
+	wantCode(t, "a long text", c.call(nil, wire.MethodHello, 1, 1, make([]byte, 16), long), status.Invalid)
+	wantCode(t, "hello", c.hello(1), status.OK)
+	wantCode(t, "hello again", c.hello(1), status.OK)
+	wantCode(t, "hello as another", c.hello(2), status.Identity)
+	wantCode(t, "ping", c.call(nil, wire.MethodPing), status.OK)
+	var clients []wire.ClientInfo
+	if err := c.call(&clients, wire.MethodClients); err != nil || len(clients) != 1 {
+		t.Errorf("clients: %+v, %v", clients, err)
+	}
+	wantCode(t, "bye", c.call(nil, wire.MethodBye), status.OK)
+	if _, err := c.receive(); err == nil {
+		t.Error("the connection goes on after bye")
+	}
+}
+
+// A connection that says nothing is told why it ends.
+func TestHelloTimeout(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s"), HelloTimeout: time.Millisecond})
+	r, err := newRawClient(t, s).receive()
+	if err != nil || r.Err == nil {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	wantCode(t, "silence", r.Err, status.Identity)
+}
+
+// An object lives as long as its lifetime says, and its memory no longer.
+func TestLifetimes(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	watcher := newRawClient(t, s)
+	if err := watcher.hello(1); err != nil {
+		t.Fatal(err)
+	}
+	objects := func() uint64 {
+		t.Helper()
+		var result wire.Status
+		if err := watcher.call(&result, wire.MethodStatus); err != nil {
+			t.Fatal(err)
+		}
+		if (result.Objects == 0) != (result.Bytes == 0) {
+			t.Errorf("%d objects of %d bytes", result.Objects, result.Bytes)
+		}
+		return result.Objects
+	}
+	for _, test := range []struct {
+		name, lifetime string
+		left           uint64 // objects after the creator's end
+	}{
+		{"persistent", lifetimePersistent, 1}, {"refcounted", lifetimeRefcounted, 0}, {"owned", lifetimeOwned, 0},
+		{"", lifetimePersistent, 1}, {"", lifetimeRefcounted, 0}, {"", lifetimeOwned, 0},
+	} {
+		c := newRawClient(t, s)
+		if err := c.hello(2); err != nil {
+			t.Fatal(err)
+		}
+		var a wire.Attachment
+		options := map[string]any{"lifetime": test.lifetime}
+		if err := c.call(&a, wire.MethodCreate, test.name, wire.KindMutex, options); err != nil {
+			t.Fatal(err)
+		}
+		if got := objects(); got != 1 {
+			t.Errorf("%s: %d objects while its creator lives", test.lifetime, got)
+		}
+		if err := c.call(nil, wire.MethodBye); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.receive(); err == nil {
+			t.Fatal("the connection goes on after bye")
+		}
+		// The connection ends before the creator's seat is swept.
+		settle := func(done func() bool) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			for !done() {
+				if ctx.Err() != nil {
+					t.Fatalf("%q %s: %d objects left, want %d", test.name, test.lifetime, objects(), test.left)
+				}
+			}
+		}
+		settle(func() bool {
+			var result wire.Status
+			return watcher.call(&result, wire.MethodStatus) == nil && result.Clients == 1
+		})
+		if got := objects(); got != test.left {
+			t.Errorf("%q %s: %d objects left, want %d", test.name, test.lifetime, got, test.left)
+		}
+		if test.left > 0 {
+			wantCode(t, "unlink", watcher.call(nil, wire.MethodUnlink, a.ID), status.OK)
+			if got := objects(); got != 0 {
+				t.Errorf("%q %s: %d objects left after unlink", test.name, test.lifetime, got)
+			}
+		}
+	}
+}
+
+// unlink takes the name only: handles go on, and a new object of that name is
+// another one.
+func TestUnlink(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	c := newRawClient(t, s)
+	if err := c.hello(1); err != nil {
+		t.Fatal(err)
+	}
+	var first, second wire.Attachment
+	options := map[string]any{"code": "i", "init": 1}
+	err := errors.Join(
+		c.call(&first, wire.MethodCreate, "v", wire.KindValue, options),
+		c.call(nil, wire.MethodUnlink, "v"),
+		c.call(&second, wire.MethodCreate, "v", wire.KindValue, options),
+		c.call(nil, wire.MethodSet, first.Handle, 0, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.ID == second.ID {
+		t.Error("both have one id")
+	}
+	var value int
+	if err := c.call(&value, wire.MethodGet, second.Handle); value != 1 || err != nil {
+		t.Errorf("the new object holds %d, %v", value, err)
+	}
+	if err := c.call(&value, wire.MethodGet, first.Handle); value != 2 || err != nil {
+		t.Errorf("the old object holds %d, %v", value, err)
+	}
+	wantCode(t, "close", c.call(nil, wire.MethodClose, first.Handle), status.OK)
+	wantCode(t, "open of an id that is gone", c.call(nil, wire.MethodOpen, first.ID), status.NotFound)
+	wantCode(t, "get of a closed handle", c.call(nil, wire.MethodGet, first.Handle), status.BadHandle)
+}
+
+// A waiting call is answered once: by its grant, or by its cancellation.
+func TestCancel(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	c := newRawClient(t, s)
+	if err := c.hello(1); err != nil {
+		t.Fatal(err)
+	}
+	var a wire.Attachment
+	if err := c.call(&a, wire.MethodCreate, "m", wire.KindMutex, map[string]any{}); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "lock", c.call(nil, wire.MethodLock, a.Handle, -1, 1), status.OK)
+	wantCode(t, "try", c.call(nil, wire.MethodLock, a.Handle, 0, 2), status.WouldBlock)
+	cancelled := c.send(wire.MethodLock, a.Handle, -1, 2)
+	granted := c.send(wire.MethodLock, a.Handle, -1, 3)
+	wantCode(t, "ping overtakes", c.call(nil, wire.MethodPing), status.OK)
+	if err := c.conn.Write(wire.AppendCancel(nil, cancelled)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.receive()
+	if err != nil || r.ID != cancelled {
+		t.Fatalf("answer %+v, %v; want one to %d", r, err, cancelled)
+	}
+	wantCode(t, "the cancelled call", r.Err, status.Cancelled)
+	unlock := c.send(wire.MethodUnlock, a.Handle, 1)
+	answers := map[uint32]*status.Error{}
+	for range 2 {
+		r, err := c.receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers[r.ID] = r.Err
+	}
+	for _, id := range []uint32{unlock, granted} {
+		if e, answered := answers[id]; !answered || e != nil {
+			t.Errorf("request %d: answered %v, %v", id, answered, e)
+		}
+	}
+	// A handle that is closed ends what waits on it.
+	waiting := c.send(wire.MethodLock, a.Handle, -1, 4)
+	closing := c.send(wire.MethodClose, a.Handle)
+	for range 2 {
+		r, err := c.receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch r.ID {
+		case closing:
+			wantCode(t, "close", errOrNil(r.Err), status.OK)
+		case waiting:
+			wantCode(t, "the call on a closed handle", r.Err, status.Cancelled)
+		}
+	}
+}
+
+func errOrNil(e *status.Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}

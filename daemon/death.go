@@ -1,0 +1,60 @@
+package daemon
+
+// How a client ended, for the log.
+const (
+	endBye      = "said bye"
+	endClosed   = "closed its connection, without any mapping"
+	endDied     = "process died"
+	endUnmapped = "closed its connection, and has nothing mapped any more"
+)
+
+// died is told by the death watch: the process of an enrolled client is gone.
+func (s *Server) died(c *client) {
+	c.notice()
+	c.mu.Lock()
+	ended := c.ended
+	c.mu.Unlock()
+	if ended {
+		s.recoverClient(c, endDied)
+		return
+	}
+	// Whoever inherited the connection keeps it open: end it from here. Nobody
+	// is left to read answers.
+	c.session.drain(0)
+}
+
+// ended is told by a session whose read loop and calls are over. What the client
+// has is given back if it is gone with its connection; a mapped process that
+// lives may still write, and is a zombie until it does not.
+func (s *Server) ended(session *session) {
+	s.mu.Lock()
+	delete(s.sessions, session)
+	s.mu.Unlock()
+	c := session.client
+	if c == nil || c.id == 0 { // it never said hello
+		if c != nil {
+			c.peer.close()
+		}
+		s.quota.releaseConnection(session.uid)
+		return
+	}
+	c.mu.Lock()
+	c.ended = true // from here on died does it
+	c.mu.Unlock()
+	switch {
+	case session.bye:
+		s.recoverClient(c, endBye)
+	case c.peer.dead():
+		s.recoverClient(c, endDied)
+	case !c.mapped.Load():
+		s.recoverClient(c, endClosed)
+	case session.stopped():
+		// It lives on without us.
+	case !s.mayWrite(c):
+		s.recoverClient(c, endUnmapped)
+	default:
+		s.zombies.add(c)
+		s.log.Info("a client closed its connection and may still write", "client", c.id, "pid", c.peer.pid,
+			"uid", c.peer.uid)
+	}
+}

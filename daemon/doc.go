@@ -1,0 +1,45 @@
+// Package daemon is the shmd daemon: it names objects, creates their segments,
+// hands them out, knows which process lives, and gives back what the dead held.
+// Start runs one inside any program.
+//
+// # Trust model
+//
+// The kernel says who a client is (SO_PEERCRED, a pidfd, SCM_CREDENTIALS with
+// all bytes). What a client sends is checked by package wire and again here;
+// what it writes into a segment is never believed, geometry least of all. No
+// client can make the daemon panic, block, or grow without bound: messages,
+// handles, waiting calls, objects, bytes and connections are counted and
+// limited, and a client that does not read its answers is not read from.
+//
+// # Goroutines
+//
+// One per connection, which reads, executes what need not wait and answers; one
+// per client that sleeps in the netpoller on its pidfd; one per waiting call,
+// which sleeps in the shared shm.Parker. Nothing ticks unless a zombie exists.
+//
+// # Lock order
+//
+//	object.recoverMu
+//	  registry.mu            names, ids, objects' links, seats, references
+//	    quota.mu, budget.mu  leaves
+//	server.mu                sessions and clients
+//	  client.mu              life of one client
+//	session.handlesMu, session.pendingMu, session.writeMu: leaves, never
+//	together
+//
+// No lock is held while a call waits or the socket is written, but writeMu.
+//
+// # Life of an object
+//
+// An object counts references: its link (a name, or the fact that it is
+// persistent), every seat, every object it guards, and every call that looks at
+// it. It is freed with the last. A seat counts references too: its handles, its
+// waiting calls, and, in a mutex, the seats of the same client in the objects it
+// guards. With the last the seat is swept (recovered) and then given out again;
+// so the objects that a mutex guards are always swept before the mutex is.
+//
+// # Limits
+//
+// There is no journal: when the daemon ends, names are lost, mapped objects go
+// on working among their clients.
+package daemon

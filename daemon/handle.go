@@ -1,0 +1,110 @@
+package daemon
+
+import (
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// handle is an object that a connection has open.
+type handle struct {
+	number   uint64  // immutable
+	seat     *seat   // immutable; the handle holds a reference
+	readOnly bool    // immutable
+	mutex    *handle // immutable; on the foreign mutex, opened along; or nil
+}
+
+// room checks that n more handles may be opened.
+func (s *session) room(n int) error {
+	s.handlesMu.Lock()
+	defer s.handlesMu.Unlock()
+	if len(s.handles)+n > wire.HandlesMax {
+		return status.New(status.Quota, "", "this connection has %d of at most %d handles open: close some",
+			len(s.handles), wire.HandlesMax)
+	}
+	return nil
+}
+
+// addHandle makes a handle of a reference to a seat, and, if the seat has a
+// guard, one on that too.
+func (s *session) addHandle(target *seat, readOnly bool) *handle {
+	h := &handle{seat: target, readOnly: readOnly}
+	if target.guard != nil {
+		h.mutex = &handle{seat: target.guard, readOnly: readOnly}
+	}
+	s.server.registry.opened(h) // before a client can guess its number and close it
+	s.handlesMu.Lock()
+	defer s.handlesMu.Unlock()
+	for _, each := range []*handle{h.mutex, h} {
+		if each != nil {
+			s.nextHandle++
+			each.number = s.nextHandle
+			s.handles[each.number] = each
+		}
+	}
+	return h
+}
+
+// handle reads the parameter that every call on an open object begins with. The
+// object is neither freed nor swept while the read loop executes the call.
+func (c *call) handle() (*handle, error) {
+	number, err := c.params.Uint64("handle")
+	if err != nil {
+		return nil, err
+	}
+	s := c.session
+	s.handlesMu.Lock()
+	h := s.handles[number]
+	s.handlesMu.Unlock()
+	if h == nil {
+		return nil, status.New(status.BadHandle, "", "this connection has no open handle %d: "+
+			"create and open return them, close ends them", number)
+	}
+	return h, nil
+}
+
+// live is handle, but refuses the handle of an object that was destroyed.
+func (c *call) live() (*handle, error) {
+	h, err := c.handle()
+	if err == nil && h.seat.object.removed.Load() {
+		return nil, status.New(status.Removed, "", "close the handle").On(h.seat.object.label())
+	}
+	return h, err
+}
+
+// writable refuses a handle that was opened for reading only.
+func (h *handle) writable() error {
+	if !h.readOnly {
+		return nil
+	}
+	return status.New(status.Permission, "", `this handle was opened with access "r": open it with "rw"`).
+		On(h.seat.object.label())
+}
+
+// closeHandle gives a handle back, and the one that was opened along.
+func (s *session) closeHandle(h *handle) {
+	s.handlesMu.Lock()
+	closing := make([]*handle, 0, 2)
+	for _, each := range []*handle{h, h.mutex} {
+		if each != nil && s.handles[each.number] == each {
+			delete(s.handles, each.number)
+			closing = append(closing, each)
+		}
+	}
+	s.handlesMu.Unlock()
+	for _, each := range closing {
+		s.pending.cancelHandle(each.number)
+	}
+	s.server.sweepAll(s.server.registry.closed(closing))
+}
+
+// takeHandles ends all handles of a session that is over.
+func (s *session) takeHandles() []*handle {
+	s.handlesMu.Lock()
+	defer s.handlesMu.Unlock()
+	handles := make([]*handle, 0, len(s.handles))
+	for _, h := range s.handles {
+		handles = append(handles, h)
+	}
+	s.handles = nil
+	return handles
+}

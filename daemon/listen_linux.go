@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/status"
+)
+
+// ErrRunning means that another daemon owns the socket.
+var ErrRunning = errors.New("another shmd daemon runs on this socket")
+
+const (
+	// newSuffix is what the socket is called until its mode and owner are set.
+	newSuffix = ".new"
+	// socketPathMax is what sockaddr_un holds, with its terminating zero.
+	socketPathMax = 107
+)
+
+// endpoint is the socket in the file system, and the lock that makes it ours.
+type endpoint struct {
+	path     string            // immutable
+	lock     *os.File          // immutable; flock; the kernel frees it when we die
+	listener *net.UnixListener // immutable
+}
+
+// listen takes the lock beside the socket, removes what a dead daemon left, and
+// listens. The lock file stays for ever: removing it would let two daemons lock
+// two files of one name.
+func listen(ctx context.Context, c Config) (*endpoint, error) {
+	fail := func(err error, what string) (*endpoint, error) {
+		return nil, status.Wrap(status.System, "listen", err, "%s", what).On(c.Socket)
+	}
+	if err := os.MkdirAll(filepath.Dir(c.Socket), 0o755); err != nil {
+		return fail(err, "make the directory of the socket")
+	}
+	lock, err := os.OpenFile(c.Socket+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fail(err, "open the lock file")
+	}
+	e := &endpoint{path: c.Socket, lock: lock}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return fail(ErrRunning, "stop it, or choose another socket")
+		}
+		return fail(err, "lock the lock file")
+	}
+	// From here on a socket of that name belongs to nobody alive.
+	for _, path := range []string{c.Socket, c.Socket + newSuffix} {
+		if err := removeSocket(path); err != nil {
+			lock.Close()
+			return fail(err, "remove the socket of a daemon that is gone")
+		}
+	}
+	if e.listener, err = bind(ctx, c); err != nil {
+		lock.Close()
+		return fail(err, "bind the socket")
+	}
+	if err := os.Rename(c.Socket+newSuffix, c.Socket); err != nil {
+		e.close()
+		return fail(err, "name the socket")
+	}
+	return e, nil
+}
+
+// bind makes the socket under its temporary name, with mode and owner, so that
+// nobody meets it half made.
+func bind(ctx context.Context, c Config) (*net.UnixListener, error) {
+	path := c.Socket + newSuffix
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var failed error
+		// Accepted sockets inherit it, so that even bytes sent before accept
+		// carry the sender's credentials.
+		err := raw.Control(func(fd uintptr) {
+			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+		})
+		return errors.Join(err, failed)
+	}}
+	l, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	listener := l.(*net.UnixListener)
+	listener.SetUnlinkOnClose(false)
+	uid, gid := -1, -1
+	if c.SocketUID != nil {
+		uid = *c.SocketUID
+	}
+	if c.SocketGID != nil {
+		gid = *c.SocketGID
+	}
+	if uid >= 0 || gid >= 0 {
+		err = os.Lchown(path, uid, gid)
+	}
+	if err = errors.Join(err, os.Chmod(path, c.SocketMode)); err != nil {
+		listener.Close()
+		_ = os.Remove(path)
+		return nil, err
+	}
+	return listener, nil
+}
+
+// removeSocket removes a socket and nothing else.
+func removeSocket(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return errors.New(path + " exists and is no socket: move it away")
+	}
+	return os.Remove(path)
+}
+
+// close stops listening; the name goes first, so that nobody connects to a
+// socket that nobody serves.
+func (e *endpoint) close() {
+	_ = removeSocket(e.path)
+	_ = removeSocket(e.path + newSuffix)
+	if e.listener != nil {
+		e.listener.Close()
+	}
+	e.lock.Close()
+}

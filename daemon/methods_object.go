@@ -1,0 +1,376 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+func (c *call) create() error {
+	blueprint, err := c.blueprint()
+	if err != nil {
+		return err
+	}
+	o, err := c.session.server.build(c.client, blueprint)
+	if err != nil {
+		return err
+	}
+	return c.attachNew(o)
+}
+
+// attachNew attaches the creator to what it has just created; the reference of
+// build is dropped.
+func (c *call) attachNew(o *object) error {
+	srv := c.session.server
+	defer srv.registry.unpin(o)
+	err := c.attach(o, false, true)
+	if err != nil {
+		srv.destroy(o)
+	}
+	return err
+}
+
+func (c *call) open() error {
+	if err := c.params.Arity(1, 2); err != nil {
+		return err
+	}
+	which, err := c.ref()
+	if err != nil {
+		return err
+	}
+	var options wire.OpenOptions
+	if c.params.More() {
+		raw, err := c.params.Value("options")
+		if err != nil {
+			return err
+		}
+		if options, err = wire.DecodeOpenOptions(raw); err != nil {
+			return err
+		}
+	}
+	readOnly, err := parseAccess(options.Access)
+	if err != nil {
+		return err
+	}
+	srv := c.session.server
+	o, err := srv.registry.pin(which)
+	if err != nil {
+		return err
+	}
+	defer srv.registry.unpin(o)
+	if err := o.matches(&options); err != nil {
+		return on(o, err)
+	}
+	return c.attach(o, readOnly, false)
+}
+
+func parseAccess(access *string) (readOnly bool, err error) {
+	switch {
+	case access == nil || *access == wire.AccessReadWrite:
+		return false, nil
+	case *access == wire.AccessRead:
+		return true, nil
+	}
+	return false, status.New(status.Invalid, "", `access is %.32q; it must be "rw" or "r"`, *access)
+}
+
+// openTries bounds how often an object may come and go between our looking for
+// it and our making it.
+const openTries = 16
+
+func (c *call) openOrCreate() error {
+	blueprint, err := c.blueprint()
+	if err != nil {
+		return err
+	}
+	if blueprint.name == "" {
+		return status.New(status.BadName, "", "an anonymous object is never there already: create it")
+	}
+	srv := c.session.server
+	for range openTries {
+		o, err := srv.registry.pin(ref{name: blueprint.name})
+		if err == nil {
+			defer srv.registry.unpin(o)
+			if err := blueprint.agrees(o); err != nil {
+				return on(o, err)
+			}
+			return c.attach(o, false, false)
+		}
+		o, err = srv.build(c.client, blueprint)
+		switch {
+		case err == nil:
+			return c.attachNew(o)
+		case !errors.Is(err, status.Exists):
+			return err
+		}
+	}
+	return status.New(status.Busy, "", "others create and remove it all the time").On(blueprint.name)
+}
+
+// attach gives the client a seat in o and a handle, and answers. When the only
+// seats left are being swept, the call waits for one.
+func (c *call) attach(o *object, readOnly, created bool) error {
+	srv := c.session.server
+	if err := c.session.room(2); err != nil {
+		return on(o, err)
+	}
+	s, swept, err := srv.registry.take(c.client, o, readOnly)
+	if err != nil {
+		return on(o, err)
+	}
+	if s != nil {
+		return c.encoded(c.attachment(s, readOnly, created))
+	}
+	srv.registry.keep(o)
+	err = c.wait(nil, 0, func(ctx context.Context) (appender, error) {
+		defer srv.registry.unpin(o)
+		s, err := srv.takeSwept(ctx, c.client, o, readOnly, swept)
+		if err != nil {
+			return nil, on(o, err)
+		}
+		result := c.attachment(s, readOnly, created)
+		return func(b []byte) ([]byte, error) { return wire.AppendEncoded(b, result) }, nil
+	}, nil)
+	if err != nil {
+		srv.registry.unpin(o)
+	}
+	return err
+}
+
+// takeSwept waits until a seat is free.
+func (s *Server) takeSwept(ctx context.Context, c *client, o *object, readOnly bool,
+	swept <-chan struct{}) (*seat, error) {
+	for {
+		select {
+		case <-swept:
+		case <-ctx.Done():
+			return nil, status.Cancelled
+		}
+		taken, again, err := s.registry.take(c, o, readOnly)
+		if taken != nil || err != nil {
+			return taken, err
+		}
+		swept = again
+	}
+}
+
+// attachment makes a handle of a seat and describes it.
+func (c *call) attachment(s *seat, readOnly, created bool) *wire.Attachment {
+	h := c.session.addHandle(s, readOnly)
+	o := s.object
+	a := &wire.Attachment{
+		Handle: h.number, Created: created, Access: wire.AccessReadWrite, Seat: uint32(s.number), Owner: s.word,
+		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset,
+	}
+	if readOnly {
+		a.Access = wire.AccessRead
+	}
+	if h.mutex != nil {
+		a.LockHandle, a.LockOwner = &h.mutex.number, &h.mutex.seat.word
+	}
+	a.Info = c.session.server.registry.info(o)
+	return a
+}
+
+// mapSegment hands out the segment's descriptor.
+func (c *call) mapSegment() error {
+	if err := c.params.Arity(1, 1); err != nil {
+		return err
+	}
+	h, err := c.live()
+	if err != nil {
+		return err
+	}
+	o, s := h.seat.object, c.session
+	file := o.file
+	if h.readOnly {
+		if file, err = shm.OpenReadOnly(o.file); err != nil {
+			return on(o, err)
+		}
+		defer file.Close()
+	}
+	// From before it has the descriptor, because afterwards is too late.
+	c.client.mapped.Store(true)
+	h.seat.mapped.Store(true)
+	answer, err := wire.AppendEncoded(wire.AppendResultHeader(nil, c.id),
+		&wire.MapResult{Size: o.geometry.SegmentSize, Fds: 1})
+	if err != nil {
+		return err
+	}
+	s.out = c.out
+	s.flush() // what was answered before goes first
+	c.out = s.out
+	c.answered = true
+	_ = s.writeWithFile(answer, int(file.Fd())) // the read side notices the end
+	return nil
+}
+
+func (c *call) close() error {
+	if err := c.params.Arity(1, 1); err != nil {
+		return err
+	}
+	h, err := c.handle()
+	if err != nil {
+		return err
+	}
+	c.session.closeHandle(h)
+	return c.nothing()
+}
+
+// owned reads a ref to an object that the client may do away with, and pins it.
+func (c *call) owned(arity int, what string) (*object, error) {
+	if err := c.params.Arity(arity, arity); err != nil {
+		return nil, err
+	}
+	which, err := c.ref()
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.session.server.registry.pin(which)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.ownedBy(c.client.peer, what); err != nil {
+		c.session.server.registry.unpin(o)
+		return nil, err
+	}
+	return o, nil
+}
+
+func (c *call) unlink() error {
+	o, err := c.owned(1, "unlink")
+	if err != nil {
+		return err
+	}
+	r := c.session.server.registry
+	defer r.unpin(o)
+	r.mu.Lock()
+	freed := r.unlink(o)
+	r.mu.Unlock()
+	r.dispose(freed)
+	return c.nothing()
+}
+
+func (c *call) destroy() error {
+	o, err := c.owned(1, "destroy")
+	if err != nil {
+		return err
+	}
+	defer c.session.server.registry.unpin(o)
+	c.session.server.destroy(o)
+	return c.nothing()
+}
+
+func (c *call) chmod() error {
+	o, err := c.owned(2, "chmod")
+	if err != nil {
+		return err
+	}
+	r := c.session.server.registry
+	defer r.unpin(o)
+	mode, err := c.params.Uint32("mode")
+	if err == nil {
+		err = checkMode(mode)
+	}
+	if err != nil {
+		return on(o, err)
+	}
+	r.mu.Lock()
+	o.mode = mode
+	r.mu.Unlock()
+	return c.nothing()
+}
+
+func (c *call) list() error {
+	if err := c.params.Arity(0, 2); err != nil {
+		return err
+	}
+	prefix, err := c.params.StrOr("prefix", "")
+	if err == nil {
+		err = wire.ValidatePrefix(prefix)
+	}
+	if err != nil {
+		return err
+	}
+	after, err := c.params.StrOr("after", "")
+	if err != nil {
+		return err
+	}
+	result := c.session.server.registry.list(prefix, after)
+	return c.encoded(&result)
+}
+
+func (c *call) stat() error {
+	if err := c.params.Arity(1, 1); err != nil {
+		return err
+	}
+	which, err := c.ref()
+	if err != nil {
+		return err
+	}
+	srv := c.session.server
+	o, err := srv.registry.pin(which)
+	if err != nil {
+		return err
+	}
+	defer srv.registry.unpin(o)
+	result := srv.stat(o)
+	return c.encoded(&result)
+}
+
+// stat looks at an object; nothing stands still meanwhile.
+func (s *Server) stat(o *object) wire.Stat {
+	result := s.registry.look(o)
+	if o.array != nil {
+		result.Version, result.Dirty = o.array.Version(), o.array.Dirty()
+	}
+	if o.lock == nil {
+		return result
+	}
+	lock := o.lock.Status()
+	result.Inconsistent, result.Deaths = lock.Inconsistent, uint64(lock.Deaths)
+	if lock.LastDeath != nil {
+		notice := wireNotice(lock.LastDeath)
+		result.LastDeath = &notice
+	}
+	if lock.Held {
+		holder := o
+		if o.guard != nil {
+			holder = o.guard
+		}
+		result.Held = s.registry.held(holder, lock)
+	}
+	return result
+}
+
+func wireNotice(n *shm.Notice) wire.Notice {
+	return wire.Notice{Seat: uint32(n.Seat), PID: int32(n.PID), UID: n.UID, DiedNS: n.DiedNs, Deaths: uint64(n.Deaths)}
+}
+
+// matches checks what open asks for.
+func (o *object) matches(want *wire.OpenOptions) error {
+	g := &o.geometry
+	if want.Kind != nil && *want.Kind != g.Kind.String() {
+		return status.New(status.KindMismatch, "", "it is %s, not a %.32s", o.describe(), *want.Kind)
+	}
+	if want.Code != nil {
+		code, err := parseCode(*want.Code)
+		if err != nil {
+			return err
+		}
+		if code != g.Code {
+			return status.New(status.TypeMismatch, "", "it is %s, you ask for '%s'", o.describe(), code)
+		}
+	}
+	if want.Shape != nil && !slices.Equal(want.Shape, g.Shape) {
+		return status.New(status.ShapeMismatch, "", "it is %s, you ask for shape %v", o.describe(), want.Shape)
+	}
+	if want.Length != nil && *want.Length != g.Length {
+		return status.New(status.ShapeMismatch, "", "it is %s, you ask for %d elements", o.describe(), *want.Length)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// object is what a name names: one segment, and who has it open.
+type object struct {
+	id       uint64       // immutable
+	name     string       // immutable; "" = anonymous
+	geometry shm.Geometry // immutable
+	segment  *shm.Segment // immutable; mapped until the object is freed
+	file     *os.File     // immutable; open until the object is freed
+	lock     *shm.Lock    // immutable; its own, its guard's, or nil
+	array    *shm.Array   // immutable; nil for a mutex
+	guard    *object      // immutable; the mutex that is its foreign lock, or nil
+	uid, gid uint32       // immutable; the creator's
+	lifetime string       // immutable
+	creator  *client      // immutable; nil unless it is owned
+
+	// removed: destroyed. Set with registry.mu held, once.
+	removed atomic.Bool
+
+	// recoverMu is held while the segment is recovered: one at a time.
+	recoverMu sync.Mutex
+
+	mode    uint32    // protected by registry.mu
+	linked  bool      // protected by registry.mu; it has a name, or persists without
+	freed   bool      // protected by registry.mu
+	refs    int       // protected by registry.mu; see doc.go
+	handles uint64    // protected by registry.mu; of all clients
+	seats   seatTable // protected by registry.mu
+}
+
+// label names an object in errors and logs.
+func (o *object) label() string {
+	if o.name != "" {
+		return o.name
+	}
+	return "#" + strconv.FormatUint(o.id, 10)
+}
+
+// Bits of a mode, for one class.
+const (
+	modeRead  = 4
+	modeWrite = 2
+	modeMask  = 0o666
+)
+
+// permits checks the mode as a file system does: the first class that the
+// client is of decides. Root may everything.
+func (o *object) permits(p *peer, want uint32) error {
+	if p.uid == 0 {
+		return nil
+	}
+	class, shift := "others", 0
+	switch {
+	case p.uid == o.uid:
+		class, shift = "its owner", 6
+	case p.in(o.gid):
+		class, shift = "its group", 3
+	}
+	if o.mode>>shift&want == want {
+		return nil
+	}
+	what := "reading"
+	if want&modeWrite != 0 {
+		what = "reading and writing"
+	}
+	return status.New(status.Permission, "",
+		"mode %04o does not allow %s to %s (uid %d; the object is of uid %d, gid %d): "+
+			"ask its owner for chmod, or open it with access \"r\"",
+		o.mode, what, class, p.uid, o.uid, o.gid).On(o.label())
+}
+
+// ownedBy checks what only the owner and root may do.
+func (o *object) ownedBy(p *peer, what string) error {
+	if p.uid == 0 || p.uid == o.uid {
+		return nil
+	}
+	return status.New(status.Permission, "", "only its owner (uid %d) and root may %s it; you are uid %d",
+		o.uid, what, p.uid).On(o.label())
+}
+
+// lockText says whose the lock is, as the wire names it.
+func (o *object) lockText() string {
+	switch {
+	case o.geometry.Kind == shm.KindMutex:
+		return ""
+	case o.geometry.Flags.Has(shm.FlagLockNone):
+		return wire.LockNone
+	case o.geometry.Flags.Has(shm.FlagLockForeign):
+		return wire.LockForeign
+	}
+	return wire.LockOwn
+}
+
+// codeText is the type code, "" for none.
+func (o *object) codeText() string {
+	if o.geometry.Code == 0 {
+		return ""
+	}
+	return o.geometry.Code.String()
+}
+
+// info describes the object. Call it with registry.mu held.
+func (o *object) info() wire.Info {
+	g := &o.geometry
+	info := wire.Info{
+		ID: o.id, Name: o.name, Kind: g.Kind.String(), Code: o.codeText(), Shape: g.Shape, Length: g.Length,
+		ItemSize: g.ItemSize, Lock: o.lockText(), LockID: g.LockID, SeatsMax: g.SeatsMax,
+		Mode: o.mode, UID: o.uid, GID: o.gid, Lifetime: o.lifetime,
+		CreatedNS: int64(g.CreatedNs), SegmentSize: g.SegmentSize,
+	}
+	for _, f := range lockFlags {
+		if g.Flags.Has(f.flag) {
+			info.Flags = append(info.Flags, f.name)
+		}
+	}
+	return info
+}
+
+var lockFlags = []struct {
+	flag shm.Flags
+	name string
+}{
+	{shm.FlagRecursive, wire.FlagRecursive},
+	{shm.FlagUnlockAny, wire.FlagUnlockAny},
+	{shm.FlagStrict, wire.FlagStrict},
+}
+
+// state is the daemon's own opinion, not the segment's.
+func (o *object) state() string {
+	if o.removed.Load() {
+		return wire.StateRemoved
+	}
+	return wire.StateLive
+}
+
+// describe says what the object is, for mismatch errors.
+func (o *object) describe() string {
+	g := &o.geometry
+	switch g.Kind {
+	case shm.KindValue:
+		return fmt.Sprintf("a value of '%c'", byte(g.Code))
+	case shm.KindArray:
+		return fmt.Sprintf("an array of '%c' with shape %v", byte(g.Code), g.Shape)
+	}
+	return "a mutex"
+}

@@ -1,0 +1,197 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// Why a waiting call was ended from outside; the text goes to the client.
+var (
+	errCancelled    = status.New(status.Cancelled, "", "its client cancelled it")
+	errHandleClosed = status.New(status.Cancelled, "", "its handle was closed")
+	errGone         = status.New(status.Cancelled, "", "its connection ended")
+	errShutdown     = status.New(status.Lost, "", "the daemon shuts down")
+)
+
+// pendingBytesMax bounds the element buffers of all calls that wait.
+const pendingBytesMax = 64 << 20
+
+// pendingTotals counts what waits in the whole daemon.
+type pendingTotals struct {
+	callsMax int64        // immutable
+	calls    atomic.Int64 // that wait now
+	bytes    atomic.Int64 // their buffers
+}
+
+// take counts one more call in, or answers Busy.
+func (t *pendingTotals) take(bytes int) error {
+	if t.calls.Add(1) > t.callsMax {
+		t.calls.Add(-1)
+		return status.New(status.Busy, "",
+			"%d calls wait in the daemon already: try again when some have ended", t.callsMax)
+	}
+	if t.bytes.Add(int64(bytes)) > pendingBytesMax {
+		t.release(bytes)
+		return status.New(status.Busy, "", "the calls that wait hold %d bytes already: "+
+			"use fewer elements at once, or try again later", pendingBytesMax)
+	}
+	return nil
+}
+
+// release undoes take.
+func (t *pendingTotals) release(bytes int) {
+	t.calls.Add(-1)
+	t.bytes.Add(int64(-bytes))
+}
+
+// pendingCall is a call that waits.
+type pendingCall struct {
+	handle uint64 // immutable; 0 = none
+	cancel context.CancelCauseFunc
+}
+
+// pendingSet holds the waiting calls of one connection.
+type pendingSet struct {
+	mu    sync.Mutex
+	calls map[uint32]*pendingCall // protected by mu; by request id
+	ended error                   // protected by mu; why no more may wait; nil = they may
+	wg    sync.WaitGroup          // their goroutines
+}
+
+// add makes a call known to cancel.
+func (p *pendingSet) add(id uint32, call *pendingCall) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.ended != nil:
+		return p.ended
+	case p.calls[id] != nil:
+		return status.New(status.Invalid, "", "request id %d waits already: use another", id)
+	case len(p.calls) >= wire.PendingMax:
+		return status.New(status.Busy, "", "%d calls of this connection wait already", wire.PendingMax)
+	}
+	if p.calls == nil {
+		p.calls = make(map[uint32]*pendingCall)
+	}
+	p.calls[id] = call
+	p.wg.Add(1)
+	return nil
+}
+
+// remove forgets a call that is about to be answered.
+func (p *pendingSet) remove(id uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.calls, id)
+}
+
+// cancel ends one call, if it waits.
+func (p *pendingSet) cancel(id uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if call := p.calls[id]; call != nil {
+		call.cancel(errCancelled)
+	}
+}
+
+// cancelHandle ends the calls that wait on a handle.
+func (p *pendingSet) cancelHandle(handle uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, call := range p.calls {
+		if call.handle == handle {
+			call.cancel(errHandleClosed)
+		}
+	}
+}
+
+// end ends all calls and refuses new ones; wg tells when they are over.
+func (p *pendingSet) end(why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended == nil {
+		p.ended = why
+	}
+	for _, call := range p.calls {
+		call.cancel(p.ended)
+	}
+}
+
+// appender appends a result to a message.
+type appender func(b []byte) ([]byte, error)
+
+// wait sets the call aside: work runs in a goroutine of its own until it is done
+// or ctx ends. h is the handle it works on, nil if none; bytes is the size of the
+// buffers it keeps. undo, if not nil, takes back what a work that succeeded got,
+// when nobody is left to be told. After an error work was not and will not be run.
+func (c *call) wait(h *handle, bytes int, work func(ctx context.Context) (appender, error), undo func()) error {
+	srv, session := c.session.server, c.session
+	if err := srv.pending.take(bytes); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	p := &pendingCall{cancel: cancel}
+	if h != nil {
+		p.handle = h.number
+	}
+	if err := session.pending.add(c.id, p); err != nil {
+		cancel(nil)
+		srv.pending.release(bytes)
+		return err
+	}
+	if h != nil {
+		srv.registry.retain(h.seat)
+		h.seat.waiting.Add(1)
+	}
+	c.answered = true
+	later := *c // the read loop goes on with another call
+	later.out = nil
+	go func() {
+		defer session.pending.wg.Done()
+		defer cancel(nil)
+		later.finish(ctx, work, undo)
+		srv.pending.release(bytes)
+		if h != nil {
+			h.seat.waiting.Add(-1)
+			if srv.registry.release(h.seat) {
+				srv.sweep(h.seat)
+			}
+		}
+	}()
+	return nil
+}
+
+// finish runs a waiting call to its end and answers it.
+func (c *call) finish(ctx context.Context, work func(ctx context.Context) (appender, error), undo func()) {
+	granted := false
+	err := c.guarded(func() error {
+		result, err := work(ctx)
+		if err != nil {
+			return err
+		}
+		granted = true
+		c.out, err = result(wire.AppendResultHeader(nil, c.id))
+		if err == nil && len(c.out) > wire.MessageMax {
+			err = tooLarge(len(c.out))
+		}
+		return err
+	})
+	if errors.Is(err, status.Cancelled) {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+	}
+	// From here on the id may be used again.
+	c.session.pending.remove(c.id)
+	if err != nil {
+		c.out = c.appendError(nil, err)
+	}
+	if sent := c.session.write(c.out); granted && (err != nil || sent != nil) && undo != nil {
+		undo()
+	}
+}

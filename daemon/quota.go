@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"sync"
+
+	"github.com/shmd/shmd/status"
+)
+
+// quota counts what each user has. Everything is charged before it is made.
+type quota struct {
+	bytesMax, objectsMax, connectionsMax uint64 // immutable
+
+	mu    sync.Mutex
+	users map[uint32]*usage // protected by mu; no entry = nothing used
+}
+
+// usage is what one user has.
+type usage struct {
+	bytes, objects, connections uint64
+}
+
+func newQuota(c Config) *quota {
+	return &quota{
+		bytesMax:       c.QuotaBytes,
+		objectsMax:     c.QuotaObjects,
+		connectionsMax: c.QuotaConnections,
+		users:          make(map[uint32]*usage),
+	}
+}
+
+// change applies f to the user's usage and forgets a user with nothing.
+func (q *quota) change(uid uint32, f func(*usage) error) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	u := q.users[uid]
+	if u == nil {
+		u = &usage{}
+	}
+	err := f(u)
+	if *u == (usage{}) {
+		delete(q.users, uid)
+	} else {
+		q.users[uid] = u
+	}
+	return err
+}
+
+// chargeObject charges one object of size bytes, or answers Quota.
+func (q *quota) chargeObject(uid uint32, size uint64) error {
+	return q.change(uid, func(u *usage) error {
+		if u.objects >= q.objectsMax {
+			return status.New(status.Quota, "", "user %d has %d of at most %d objects: destroy some",
+				uid, u.objects, q.objectsMax)
+		}
+		if size > q.bytesMax-u.bytes {
+			return status.New(status.Quota, "",
+				"it needs %d bytes and user %d uses %d of at most %d: destroy some objects",
+				size, uid, u.bytes, q.bytesMax)
+		}
+		u.objects++
+		u.bytes += size
+		return nil
+	})
+}
+
+// releaseObject gives back what chargeObject took.
+func (q *quota) releaseObject(uid uint32, size uint64) {
+	_ = q.change(uid, func(u *usage) error {
+		u.objects--
+		u.bytes -= size
+		return nil
+	})
+}
+
+// chargeConnection charges one connection, or answers Quota.
+func (q *quota) chargeConnection(uid uint32) error {
+	return q.change(uid, func(u *usage) error {
+		if u.connections >= q.connectionsMax {
+			return status.New(status.Quota, "connect", "user %d has %d of at most %d connections, "+
+				"zombies included: close some", uid, u.connections, q.connectionsMax)
+		}
+		u.connections++
+		return nil
+	})
+}
+
+// releaseConnection gives back what chargeConnection took.
+func (q *quota) releaseConnection(uid uint32) {
+	_ = q.change(uid, func(u *usage) error {
+		u.connections--
+		return nil
+	})
+}

@@ -1,0 +1,131 @@
+package daemon
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shmd/shmd/shm"
+)
+
+// recoveryRetry is how long a sweep that a live client keeps from ending waits
+// before it is tried again.
+const recoveryRetry = 2 * time.Millisecond
+
+// sweep recovers a seat whose last reference is gone, frees it, and goes on with
+// the seat in the guard if that was kept by this one alone. A segment that a
+// live client scribbles on all the time is tried again later.
+func (s *Server) sweep(target *seat) {
+	for target != nil {
+		if !s.recoverSeat(target) {
+			again := target
+			s.later(recoveryRetry, func() { s.sweep(again) })
+			return
+		}
+		owner := target.client
+		next, ended := s.registry.swept(target)
+		if ended {
+			s.buried(owner)
+		}
+		target = next
+	}
+}
+
+func (s *Server) sweepAll(targets []*seat) {
+	for _, target := range targets {
+		s.sweep(target)
+	}
+}
+
+// recoverSeat gives back what the seat's client held in the object; false asks
+// for another try.
+func (s *Server) recoverSeat(target *seat) bool {
+	o, c := target.object, target.client
+	c.mu.Lock()
+	orderly := !c.recovered
+	c.mu.Unlock()
+	victim := shm.Victim{Owner: target.word, PID: uint32(c.peer.pid), UID: c.peer.uid, NowNs: nowNs()}
+	o.recoverMu.Lock()
+	defer o.recoverMu.Unlock()
+	if o.guard != nil && !orderly {
+		// The guard's seat is swept only after this one, so the word still tells.
+		// A handle closed in an orderly way is another matter: there only an open
+		// bracket counts, for the client may go on holding the mutex.
+		victim.HeldForeign = o.guard.segment.HeldBy(target.guard.word)
+	}
+	held, done := o.segment.Recover(victim)
+	if held && done {
+		s.metrics.recoveries.Add(1)
+		s.log.Info("a lock came back from its owner", "object", o.label(), "client", c.id, "pid", c.peer.pid,
+			"uid", c.peer.uid, "seat", target.number)
+	}
+	return done
+}
+
+// recoverClient gives back everything that a client has: its handles are
+// dropped, and every seat is swept with its last reference. Nothing acts for the
+// client any more. It runs once per client.
+func (s *Server) recoverClient(c *client, how string) {
+	c.mu.Lock()
+	if c.recovered {
+		c.mu.Unlock()
+		return
+	}
+	c.recovered = true
+	c.zombie = false
+	c.mu.Unlock()
+	s.zombies.remove(c)
+	if how != endBye {
+		s.metrics.deaths.Add(1)
+	}
+	s.log.Debug("client ended", "client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "how", how)
+	s.sweepAll(s.registry.closed(c.session.takeHandles()))
+	s.registry.mu.Lock()
+	owned := slices.Collect(maps.Values(c.owned))
+	s.registry.mu.Unlock()
+	for _, o := range owned {
+		s.destroy(o)
+	}
+	s.registry.mu.Lock()
+	c.gone = true
+	ended := c.sweeps == 0
+	s.registry.mu.Unlock()
+	if ended {
+		s.buried(c)
+	}
+}
+
+// buried ends a client whose last seat has been swept.
+func (s *Server) buried(c *client) {
+	c.mu.Lock()
+	took := time.Since(c.noticed)
+	c.mu.Unlock()
+	s.metrics.lastRecovery.Store(int64(took))
+	s.forget(c)
+}
+
+// destroy takes an object away from everybody.
+func (s *Server) destroy(o *object) {
+	s.registry.mu.Lock()
+	if o.freed || o.removed.Swap(true) {
+		s.registry.mu.Unlock()
+		return
+	}
+	o.refs++ // until the segment says so
+	freed := s.registry.unlink(o)
+	s.registry.mu.Unlock()
+	s.registry.dispose(freed)
+	s.remove(o)
+}
+
+// remove marks the segment, and wakes everybody who waits in it.
+func (s *Server) remove(o *object) {
+	o.recoverMu.Lock()
+	done := o.segment.Remove()
+	o.recoverMu.Unlock()
+	if !done {
+		s.later(recoveryRetry, func() { s.remove(o) })
+		return
+	}
+	s.registry.unpin(o)
+}

@@ -1,0 +1,278 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// Version is how the daemon names itself.
+const Version = "shmd 0.1"
+
+// Server is a running daemon.
+type Server struct {
+	config   Config       // immutable
+	log      *slog.Logger // immutable
+	epoch    uint32       // immutable; 1..shm.GenerationMax
+	started  time.Time    // immutable
+	endpoint *endpoint    // immutable
+	registry *registry    // immutable
+	quota    *quota       // immutable
+	budget   *budget      // immutable
+	parker   *shm.Parker  // immutable
+	zombies  *zombies     // immutable
+	pending  pendingTotals
+	metrics  metrics
+	serial   atomic.Uint32 // names the daemon's own locks
+
+	ctx  context.Context // ends when the server closes
+	stop context.CancelFunc
+	wg   sync.WaitGroup // every goroutine of the server
+
+	mu         sync.Mutex
+	sessions   map[*session]struct{}    // protected by mu
+	clients    map[uint64]*client       // protected by mu; zombies included
+	nextClient uint64                   // protected by mu
+	closing    bool                     // protected by mu
+	timers     map[*time.Timer]struct{} // protected by mu; of later
+}
+
+// metrics are what status tells.
+type metrics struct {
+	deaths, recoveries atomic.Uint64
+	lastRecovery       atomic.Int64 // ns
+}
+
+// Start runs a daemon until Shutdown. ctx bounds the start only.
+//
+// Errors: ErrRunning if another daemon has the socket, status.Invalid for a bad
+// Config, status.System.
+func Start(ctx context.Context, c Config) (*Server, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	epoch, err := newEpoch()
+	if err != nil {
+		return nil, err
+	}
+	e, err := listen(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		config: c, log: c.Logger, epoch: epoch, started: time.Now(), endpoint: e,
+		quota: newQuota(c), budget: &budget{limit: c.BudgetBytes},
+		parker:   shm.NewParker(shm.ParkerOptions{WithoutWaitv: c.Without.FutexWaitv}),
+		sessions: make(map[*session]struct{}), clients: make(map[uint64]*client),
+		timers: make(map[*time.Timer]struct{}),
+	}
+	s.pending.callsMax = int64(c.WaitingMax)
+	s.registry = newRegistry(s.quota, s.budget)
+	s.zombies = &zombies{server: s}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.spawn(s.accept)
+	s.log.Info("ready", "socket", c.Socket, "pid", os.Getpid(), "epoch", epoch, "budget_bytes", c.BudgetBytes)
+	return s, nil
+}
+
+// newEpoch chooses the daemon's life number. There is no journal to count in,
+// so it is random; it must not be that of a daemon before, which is unlikely.
+func newEpoch() (uint32, error) {
+	var b [4]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, status.Wrap(status.System, "start the daemon", err, "no random epoch")
+	}
+	return binary.LittleEndian.Uint32(b[:])%shm.GenerationMax + 1, nil
+}
+
+// Socket is the path that the daemon listens on.
+func (s *Server) Socket() string { return s.config.Socket }
+
+// spawn runs f as one of the server's goroutines.
+func (s *Server) spawn(f func()) {
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		f()
+	}()
+}
+
+// later runs f after a delay, unless the server closes before.
+func (s *Server) later(delay time.Duration, f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return
+	}
+	s.wg.Add(1)
+	var t *time.Timer
+	t = time.AfterFunc(delay, func() {
+		defer s.wg.Done()
+		s.mu.Lock() // orders the write of t before
+		delete(s.timers, t)
+		s.mu.Unlock()
+		f()
+	})
+	s.timers[t] = struct{}{}
+}
+
+// acceptRetry is how long accept waits when there are no descriptors left.
+const acceptRetry = 50 * time.Millisecond
+
+// accept takes connections until the listener closes.
+func (s *Server) accept() {
+	for {
+		socket, err := s.endpoint.listener.AcceptUnix()
+		switch {
+		case err == nil:
+			s.serve(socket)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			// EMFILE and the like pass; the client waits in the backlog.
+			s.log.Warn("accept failed", "error", err)
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-time.After(acceptRetry):
+			}
+		}
+	}
+}
+
+// serve starts the session of a new connection.
+func (s *Server) serve(socket *net.UnixConn) {
+	conn, err := wire.NewConn(socket)
+	if err != nil {
+		socket.Close()
+		s.log.Warn("connection refused", "error", err)
+		return
+	}
+	cred, err := conn.PeerCredentials()
+	if err == nil {
+		err = s.quota.chargeConnection(cred.Uid)
+	}
+	if err != nil {
+		s.refuse(conn, err)
+		return
+	}
+	session := newSession(s, conn, cred.Uid)
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		s.quota.releaseConnection(cred.Uid)
+		conn.Close()
+		return
+	}
+	s.sessions[session] = struct{}{}
+	s.mu.Unlock()
+	s.spawn(session.run)
+}
+
+// refuse says why, as far as that does not block, and closes.
+func (s *Server) refuse(conn *wire.Conn, why error) {
+	s.log.Warn("connection refused", "error", why)
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // the buffer of a new socket is empty
+	_ = conn.Write(wire.AppendError(nil, 0, asStatus(why)))
+	conn.Close()
+}
+
+// enroll makes a client of a session that has said hello, and watches over it.
+func (s *Server) enroll(c *client) {
+	s.mu.Lock()
+	s.nextClient++
+	c.id = s.nextClient
+	s.clients[c.id] = c
+	s.mu.Unlock()
+	s.spawn(func() {
+		if c.peer.waitDeath() {
+			s.died(c)
+		}
+	})
+}
+
+// forget ends a client for good.
+func (s *Server) forget(c *client) {
+	s.mu.Lock()
+	delete(s.clients, c.id)
+	s.mu.Unlock()
+	c.peer.close()
+	s.quota.releaseConnection(c.peer.uid)
+}
+
+// own is how the daemon itself locks, for one call: seat 4095, its epoch, and a
+// serial that no other call has.
+func (s *Server) own() shm.Access {
+	o := shm.MakeOwner(shm.OwnerWord(shm.SeatDaemon, s.epoch), s.serial.Add(1))
+	return shm.Access{Self: o, Holder: o}
+}
+
+// Shutdown ends the daemon: it stops listening, answers the calls that wait with
+// Lost, gives back what clients without mappings hold, and closes all
+// connections. Mapped objects go on working among their clients. When ctx ends
+// before the clients have read their last answers, they are cut off, and the
+// error is ctx's.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		s.wg.Wait()
+		return nil
+	}
+	s.closing = true
+	sessions := make([]*session, 0, len(s.sessions))
+	for session := range s.sessions {
+		sessions = append(sessions, session)
+	}
+	for t := range s.timers {
+		if t.Stop() {
+			s.wg.Done()
+		}
+	}
+	s.mu.Unlock()
+	s.stop()
+	s.endpoint.close()
+	for _, session := range sessions {
+		session.stop()
+	}
+	cut := context.AfterFunc(ctx, func() {
+		for _, session := range sessions {
+			session.conn.Close()
+		}
+	})
+	done := make(chan struct{})
+	go func() {
+		for _, session := range sessions {
+			<-session.done
+		}
+		close(done)
+	}()
+	<-done
+	var err error
+	if !cut() {
+		err = ctx.Err()
+	}
+	// What is left are mapped clients, which live on without us, and their
+	// death watches.
+	s.mu.Lock()
+	for _, c := range s.clients {
+		c.peer.close()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	s.registry.close()
+	s.log.Info("stopped")
+	return err
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shmd.h - values, arrays and mutexes that several processes share by name.
+ *
+ * A process asks the daemon for an object by name and gets a handle that works
+ * at memory speed. When a process dies, at whatever instruction, the daemon
+ * gives back what it held, and the next owner of a lock is told.
+ *
+ *	struct shmd_client *client;
+ *	struct shmd_mutex *mutex;
+ *	if (shmd_connect(NULL, &client) < 0 || shmd_mutex_open_or_create(client, "jobs/lock", NULL, &mutex) < 0)
+ *		fprintf(stderr, "%s\n", shmd_last_error());
+ *	int result = shmd_mutex_lock(mutex, SHMD_FOREVER);
+ *	if (result < 0)
+ *		return result;                       // not held
+ *	if (result == SHMD_OWNER_DIED) {
+ *		repair();                            // held; its last owner died inside
+ *		shmd_mutex_mark_consistent(mutex);
+ *	}
+ *	shmd_mutex_unlock(mutex);
+ *
+ * Link with -lshmd (pkg-config: shmd). Linux 5.10, 64-bit little endian.
+ *
+ * Caveats, first
+ *   - What is not in this file is not API. The layout of the segments
+ *     (shmd_abi.h) is for tools and is version 0: equal builds only.
+ *   - fork: connect *after* daemonising. In a forked child the handles of the
+ *     parent answer SHMD_E_FORKED; pointers got by shmd_*_data stay usable.
+ *     The child connects and opens for itself, and may close what it inherited:
+ *     that frees its own memory and changes nothing for the parent. That needs
+ *     malloc to work in the child; glibc's does, even if the parent has several
+ *     threads. vfork and posix_spawn are harmless.
+ *   - Threads: a client and its handles may be used by all threads at once,
+ *     except that closing a handle while it is in use is an error that nobody
+ *     detects. A lock belongs to a thread, and is NOT given back when a thread
+ *     ends: only when the process does, or closes its last handle on the object.
+ *   - Signals: no function is safe in a signal handler. A wait that a signal
+ *     interrupts goes on, as in pthread_mutex_lock. No function changes signal
+ *     dispositions or raises SIGPIPE. Leaving a function by longjmp out of a
+ *     handler, or by pthread_cancel, is undefined.
+ *   - SIGKILL and the like: whatever the process held is given back. The next
+ *     owner gets SHMD_OWNER_DIED, until one marks the state consistent.
+ *   - Raw pointers (shmd_*_data) are plain memory: what is written there neither
+ *     wakes waiters nor is seen whole by shmd_array_read, unless it lies between
+ *     shmd_array_begin_write and _end_write. After the handle is closed the
+ *     pointer is invalid; through a read-only handle writing is SIGSEGV.
+ *   - A process that may write an object may write anything into it: do not act
+ *     on shared contents unchecked unless you trust everybody who may write.
+ *   - A value or array may be destroyed by others at any time: its handles then
+ *     answer SHMD_E_REMOVED, the memory stays mapped until they are closed.
+ *   - The library never logs, never aborts, never starts a thread.
+ *
+ * Conventions
+ *   - Functions return 0, or a negative SHMD_E_ code and then nothing was
+ *     acquired or changed, or SHMD_OWNER_DIED (1): success with a notice. So
+ *     `if (result < 0) goto failed;` never leaks a held lock.
+ *   - Outputs come last, are called ret_..., and are untouched on failure (the
+ *     items of shmd_array_read excepted).
+ *   - timeout_ns is relative, in nanoseconds of CLOCK_MONOTONIC: SHMD_FOREVER
+ *     waits without end, 0 tries and answers SHMD_E_WOULD_BLOCK, anything below
+ *     -1 is SHMD_E_INVALID. A wait that ends answers SHMD_E_TIMED_OUT.
+ *   - "Control calls" are those that ask the daemon: connect, create, open,
+ *     open_or_create, close, unlink, destroy. They wait for its answer and may
+ *     all fail with SHMD_E_LOST (no daemon any more), SHMD_E_FORKED,
+ *     SHMD_E_NO_SPACE, SHMD_E_SYSTEM, SHMD_E_BAD_FRAME, SHMD_E_INTERNAL. All
+ *     others work in shared memory and make a system call only to sleep or wake.
+ *   - Any function that takes a pointer answers SHMD_E_INVALID to a null one,
+ *     unless it says otherwise; accessors that return no status require one.
+ *   - Options begin with their size: `struct shmd_create_options options =
+ *     {.size = sizeof options};` and what else shall differ. Zero is the default
+ *     of every member; a null pointer stands for all defaults.
+ *   - Item pointers point to one C object of the type of the type code; they
+ *     need no alignment.
+ *
+ * Type codes
+ *	c char  b signed char  B unsigned char  ? _Bool  h short  H unsigned short
+ *	i int  I unsigned int  u wchar_t  l long  L unsigned long  q long long
+ *	Q unsigned long long  f float  d double  e IEEE half float (2 bytes)
+ */
+#ifndef SHMD_H
+#define SHMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define SHMD_API __attribute__((visibility("default")))
+#else
+#define SHMD_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SHMD_VERSION "0.1.0"
+
+/* The version of the library that runs; SHMD_VERSION is that of this header. */
+SHMD_API const char *shmd_version(void);
+
+#define SHMD_FOREVER (-1)
+
+/* ---- Status --------------------------------------------------------------
+ * The numbers are those of the wire, negated, and never change. */
+
+#define SHMD_OWNER_DIED 1 /* lock held; its previous owner died holding it */
+
+/* Conditions. */
+#define SHMD_E_WOULD_BLOCK (-2)
+#define SHMD_E_TIMED_OUT (-3)
+#define SHMD_E_CANCELLED (-4)
+#define SHMD_E_CLOSED (-5)
+#define SHMD_E_REMOVED (-6)         /* the object was destroyed */
+#define SHMD_E_LOST (-7)            /* the daemon is gone; mapped objects go on working */
+#define SHMD_E_NOT_RECOVERABLE (-8) /* strict: unlocked inconsistent after a death */
+
+/* Failures. */
+#define SHMD_E_INVALID (-20)
+#define SHMD_E_BAD_NAME (-21)
+#define SHMD_E_BAD_TYPE (-22)
+#define SHMD_E_OUT_OF_RANGE (-23)
+#define SHMD_E_BAD_INDEX (-24)
+#define SHMD_E_NOT_FOUND (-25)
+#define SHMD_E_EXISTS (-26)
+#define SHMD_E_KIND_MISMATCH (-27)
+#define SHMD_E_TYPE_MISMATCH (-28)
+#define SHMD_E_SHAPE_MISMATCH (-29)
+#define SHMD_E_OPTION_MISMATCH (-30)
+#define SHMD_E_PERMISSION (-31)
+#define SHMD_E_NOT_OWNER (-32)
+#define SHMD_E_DEADLOCK (-33)
+#define SHMD_E_SEATS_FULL (-34)
+#define SHMD_E_QUOTA (-35)
+#define SHMD_E_NO_SPACE (-36)
+#define SHMD_E_TOO_LARGE (-37)
+#define SHMD_E_BAD_FRAME (-38)
+#define SHMD_E_UNKNOWN_METHOD (-39)
+#define SHMD_E_BAD_PARAMS (-40)
+#define SHMD_E_VERSION (-41)
+#define SHMD_E_CORRUPT (-42)
+#define SHMD_E_UNSUPPORTED (-43)
+#define SHMD_E_BUSY (-44)
+#define SHMD_E_BAD_HANDLE (-45)
+#define SHMD_E_IDENTITY (-46)
+#define SHMD_E_NO_DAEMON (-47)
+#define SHMD_E_FORKED (-48)
+#define SHMD_E_OVERFLOW (-49)
+#define SHMD_E_SYSTEM (-50)
+#define SHMD_E_INTERNAL (-51)
+
+/* A short text, "no such object", for what any function returned. Never null. */
+SHMD_API const char *shmd_strerror(int error);
+
+/* The symbolic name, "NOT_FOUND". Never null; "UNKNOWN" for codes of a newer daemon. */
+SHMD_API const char *shmd_error_name(int error);
+
+/* The sentence that came with the last error of a control call or a system call
+ * in this thread: what was attempted, on what, why it failed, what to do. ""
+ * before the first. Errors of calls in shared memory (would block, not owner,
+ * bad index ...) leave it as it is: shmd_strerror says all there is to say.
+ * Valid until the thread's next failing call. */
+SHMD_API const char *shmd_last_error(void);
+
+/* ---- Client ----------------------------------------------------------------- */
+
+struct shmd_client;
+
+struct shmd_connect_options {
+	size_t size;             /* sizeof(struct shmd_connect_options) */
+	const char *socket_path; /* default: $SHMD_SOCKET, else $XDG_RUNTIME_DIR/shmd/shmd.sock if a daemon
+	                          * listens there, else /run/shmd/shmd.sock; a set-user-ID program
+	                          * does not look at its environment */
+	const char *software;    /* at most 64 bytes that `shmd clients` shows; default: this library */
+};
+
+/* Connects to the daemon. Blocks until it has answered.
+ * Errors: NO_DAEMON, PERMISSION (of the socket), VERSION, IDENTITY, INVALID, QUOTA,
+ * BAD_PARAMS (software is longer, or no UTF-8). */
+SHMD_API int shmd_connect(const struct shmd_connect_options *options, struct shmd_client **ret_client);
+
+/* Gives the client up; takes null and returns null. The connection ends when
+ * the last handle is closed too, so the order of closing does not matter. */
+SHMD_API struct shmd_client *shmd_close(struct shmd_client *client);
+
+/* Takes the name away: handles go on, the object goes with the last of them.
+ * Errors: NOT_FOUND, BAD_NAME, PERMISSION. */
+SHMD_API int shmd_unlink(struct shmd_client *client, const char *name);
+
+/* Ends the object for everybody: who waits or comes later gets REMOVED.
+ * Errors: NOT_FOUND, BAD_NAME, PERMISSION. */
+SHMD_API int shmd_destroy(struct shmd_client *client, const char *name);
+SHMD_API int shmd_destroy_id(struct shmd_client *client, uint64_t id);
+
+/* ---- Creating and opening ---------------------------------------------------
+ *
+ * create fails with EXISTS if the name is taken; open with NOT_FOUND if it is
+ * not; open_or_create does either, and if the object exists its kind, code,
+ * shape and lock must agree. A name is parts of [A-Za-z0-9._-] joined by "/", at
+ * most 255 bytes; "" or null creates an anonymous object, which has only its id.
+ *
+ * Errors: BAD_NAME, NOT_FOUND, EXISTS, KIND_MISMATCH, TYPE_MISMATCH,
+ * SHAPE_MISMATCH, OPTION_MISMATCH, PERMISSION, SEATS_FULL (as many clients as
+ * seats), QUOTA, NO_SPACE, BAD_TYPE, OUT_OF_RANGE, INVALID (sizes, options of
+ * another size, options that exclude each other), TOO_LARGE (init beyond 1 MiB
+ * on the wire), VERSION (a segment of another layout), CORRUPT. */
+
+struct shmd_mutex;
+struct shmd_value;
+struct shmd_array;
+
+enum shmd_lifetime {
+	SHMD_LIFETIME_DEFAULT = 0,    /* persistent if named, refcounted if anonymous */
+	SHMD_LIFETIME_PERSISTENT = 1, /* until unlinked or destroyed */
+	SHMD_LIFETIME_REFCOUNTED = 2, /* until the last client goes */
+	SHMD_LIFETIME_OWNED = 3       /* until its creator dies */
+};
+
+/* The lock of a value or array. */
+enum shmd_lock_kind {
+	SHMD_LOCK_OWN = 0,    /* its own, which is recursive */
+	SHMD_LOCK_NONE = 1,   /* none: elements only, no consistent snapshots */
+	SHMD_LOCK_FOREIGN = 2 /* the mutex lock_mutex, which may guard several objects */
+};
+
+struct shmd_create_options {
+	size_t size;                         /* sizeof(struct shmd_create_options) */
+	uint32_t mode;                       /* permission bits; 0 = 0600 */
+	uint32_t seats_max;                  /* clients at once, up to 4094; 0 = 64 */
+	enum shmd_lifetime lifetime;
+	enum shmd_lock_kind lock;            /* value, array */
+	const struct shmd_mutex *lock_mutex; /* of SHMD_LOCK_FOREIGN, and then without unlock_any; else null */
+	const void *init;                    /* value, array: the first init_count items; the rest is zero */
+	size_t init_count;                   /* in items; 1 for a value */
+	bool recursive;                      /* mutex: the same thread may lock again */
+	bool unlock_any;                     /* mutex: any thread may unlock; excludes the other two */
+	bool strict;                         /* mutex: unlocked unrepaired = NOT_RECOVERABLE for ever */
+};
+
+struct shmd_open_options {
+	size_t size;    /* sizeof(struct shmd_open_options) */
+	uint64_t id;    /* which object, if the name is null */
+	bool read_only; /* map for reading; whatever writes or locks is PERMISSION */
+};
+
+/* The death of an owner. All of it is 0 if none has died yet. */
+struct shmd_notice {
+	uint32_t deaths;           /* owners that died holding this lock, so far */
+	uint32_t seat;             /* of the last one: its seat in the lock's object, */
+	uint32_t pid;              /* its process, as the daemon sees it, */
+	uint32_t uid;              /* its user, */
+	uint64_t died_realtime_ns; /* and when it was recovered, CLOCK_REALTIME */
+};
+
+/* ---- Mutex -------------------------------------------------------------------- */
+
+SHMD_API int shmd_mutex_create(struct shmd_client *client, const char *name,
+                               const struct shmd_create_options *options, struct shmd_mutex **ret_mutex);
+SHMD_API int shmd_mutex_open(struct shmd_client *client, const char *name, const struct shmd_open_options *options,
+                             struct shmd_mutex **ret_mutex);
+SHMD_API int shmd_mutex_open_or_create(struct shmd_client *client, const char *name,
+                                       const struct shmd_create_options *options, struct shmd_mutex **ret_mutex);
+
+/* Takes null and returns null. Gives up the client's last handle on a mutex that
+ * it holds = as if it had died: the next owner gets SHMD_OWNER_DIED. The same is
+ * true of values and arrays. */
+SHMD_API struct shmd_mutex *shmd_mutex_close(struct shmd_mutex *mutex);
+
+/* Locks. 0 = held; SHMD_OWNER_DIED = held, and an owner died holding it since
+ * the state was last marked consistent (a recursive lock says so again). Waits up
+ * to timeout_ns; not fair.
+ * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK (this thread holds it and it is not
+ * recursive), OVERFLOW (2^30 times), NOT_RECOVERABLE, REMOVED, PERMISSION
+ * (read-only), INVALID, FORKED, SYSTEM. */
+SHMD_API int shmd_mutex_lock(struct shmd_mutex *mutex, int64_t timeout_ns);
+
+/* Unlocks once. Never waits.
+ * Errors: NOT_OWNER (not held by this thread), REMOVED, PERMISSION, INVALID, FORKED. */
+SHMD_API int shmd_mutex_unlock(struct shmd_mutex *mutex);
+
+/* Says that what the mutex guards is in order again; to be called by the holder
+ * after SHMD_OWNER_DIED. Harmless otherwise.
+ * Errors: NOT_OWNER, REMOVED, PERMISSION, INVALID, FORKED. */
+SHMD_API int shmd_mutex_mark_consistent(struct shmd_mutex *mutex);
+
+/* The last death; its parts belong together while the caller holds the mutex.
+ * Errors: PERMISSION (read-only), INVALID, FORKED. */
+SHMD_API int shmd_mutex_notice(const struct shmd_mutex *mutex, struct shmd_notice *ret_notice);
+
+/* The id, which no other object of this daemon ever has. */
+SHMD_API uint64_t shmd_mutex_id(const struct shmd_mutex *mutex);
+
+/* Whether the call that returned this handle created the object. */
+SHMD_API bool shmd_mutex_created(const struct shmd_mutex *mutex);
+
+/* ---- Value ---------------------------------------------------------------------
+ *
+ * One element. Loads, stores and the atomic operations need no lock; the lock is
+ * for what takes several of them. */
+
+/* code of open: 0 = whatever it is, else TYPE_MISMATCH if it is another. */
+SHMD_API int shmd_value_create(struct shmd_client *client, const char *name, char code,
+                               const struct shmd_create_options *options, struct shmd_value **ret_value);
+SHMD_API int shmd_value_open(struct shmd_client *client, const char *name, char code,
+                             const struct shmd_open_options *options, struct shmd_value **ret_value);
+SHMD_API int shmd_value_open_or_create(struct shmd_client *client, const char *name, char code,
+                                       const struct shmd_create_options *options, struct shmd_value **ret_value);
+SHMD_API struct shmd_value *shmd_value_close(struct shmd_value *value);
+
+/* Loads and stores atomically (acquire, release); a store is a change.
+ * Errors: REMOVED, CORRUPT, PERMISSION (store on a read-only handle), INVALID, FORKED. */
+SHMD_API int shmd_value_load(const struct shmd_value *value, void *ret_item);
+SHMD_API int shmd_value_store(struct shmd_value *value, const void *item);
+
+/* Atomic operations on 4- and 8-byte codes; ret_before, the item before, may be
+ * null. A sum of integers that leaves the range changes nothing; floats add as
+ * IEEE 754 says. compare_exchange compares bits (-0.0 is not 0.0), never fails
+ * spuriously, and is a change only if it swapped.
+ * Errors: as store, and UNSUPPORTED (the code; add: also u), OUT_OF_RANGE (add). */
+SHMD_API int shmd_value_fetch_add(struct shmd_value *value, const void *delta, void *ret_before);
+SHMD_API int shmd_value_exchange(struct shmd_value *value, const void *item, void *ret_before);
+SHMD_API int shmd_value_compare_exchange(struct shmd_value *value, const void *expected, const void *desired,
+                                         bool *ret_swapped, void *ret_before);
+
+/* The lock, as that of a mutex; an own lock is recursive.
+ * Errors: as those of a mutex, UNSUPPORTED (no lock), and of mark_consistent also CORRUPT. */
+SHMD_API int shmd_value_lock(struct shmd_value *value, int64_t timeout_ns);
+SHMD_API int shmd_value_unlock(struct shmd_value *value);
+SHMD_API int shmd_value_mark_consistent(struct shmd_value *value);
+SHMD_API int shmd_value_notice(const struct shmd_value *value, struct shmd_notice *ret_notice);
+
+/* The number of the last change. Read it *before* the data that it shall stand
+ * for. Errors: REMOVED, CORRUPT, INVALID, FORKED. */
+SHMD_API int shmd_value_version(const struct shmd_value *value, uint64_t *ret_version);
+
+/* Waits until the version is not `version` any more; ret_version, which may be
+ * null, is the new one. On a read-only handle this asks the daemon.
+ * Errors: WOULD_BLOCK, TIMED_OUT, REMOVED, CORRUPT, INVALID, FORKED, SYSTEM;
+ * read-only also those of control calls and BUSY. */
+SHMD_API int shmd_value_wait_change(struct shmd_value *value, uint64_t version, int64_t timeout_ns,
+                                    uint64_t *ret_version);
+
+/* The item in shared memory: see "Raw pointers" above. Bytes beyond the item are not yours. */
+SHMD_API void *shmd_value_data(const struct shmd_value *value);
+SHMD_API char shmd_value_code(const struct shmd_value *value);
+SHMD_API size_t shmd_value_item_size_bytes(const struct shmd_value *value);
+SHMD_API uint64_t shmd_value_id(const struct shmd_value *value);
+SHMD_API bool shmd_value_created(const struct shmd_value *value);
+
+/* ---- Array ----------------------------------------------------------------------
+ *
+ * Elements in row-major order, indexed by their number from 0 whatever the rank. */
+
+SHMD_API int shmd_array_create(struct shmd_client *client, const char *name, char code, unsigned int rank,
+                               const uint64_t *shape, const struct shmd_create_options *options,
+                               struct shmd_array **ret_array);
+SHMD_API int shmd_array_open_or_create(struct shmd_client *client, const char *name, char code, unsigned int rank,
+                                       const uint64_t *shape, const struct shmd_create_options *options,
+                                       struct shmd_array **ret_array);
+/* The same with one dimension. */
+SHMD_API int shmd_array_create_1d(struct shmd_client *client, const char *name, char code, uint64_t length,
+                                  const struct shmd_create_options *options, struct shmd_array **ret_array);
+SHMD_API int shmd_array_open_or_create_1d(struct shmd_client *client, const char *name, char code, uint64_t length,
+                                          const struct shmd_create_options *options,
+                                          struct shmd_array **ret_array);
+/* code 0 and rank 0 = whatever they are, else they are compared. */
+SHMD_API int shmd_array_open(struct shmd_client *client, const char *name, char code, unsigned int rank,
+                             const uint64_t *shape, const struct shmd_open_options *options,
+                             struct shmd_array **ret_array);
+SHMD_API struct shmd_array *shmd_array_close(struct shmd_array *array);
+
+/* One element, atomically, without the lock: as those of a value. On codes of 1
+ * and 2 bytes a store is one plain-sized store, and the rest UNSUPPORTED.
+ * Errors: as those of a value, and BAD_INDEX. */
+SHMD_API int shmd_array_load(const struct shmd_array *array, uint64_t index, void *ret_item);
+SHMD_API int shmd_array_store(struct shmd_array *array, uint64_t index, const void *item);
+SHMD_API int shmd_array_fetch_add(struct shmd_array *array, uint64_t index, const void *delta, void *ret_before);
+SHMD_API int shmd_array_exchange(struct shmd_array *array, uint64_t index, const void *item, void *ret_before);
+SHMD_API int shmd_array_compare_exchange(struct shmd_array *array, uint64_t index, const void *expected,
+                                         const void *desired, bool *ret_swapped, void *ret_before);
+
+/* Copies count elements from start on, as they were between two brackets: never
+ * half of a bracketed write. Single-element operations are not bracketed.
+ * SHMD_OWNER_DIED = copied, but a writer died and nobody has marked the data
+ * consistent since; no lock is held in either case. ret_version, which may be
+ * null, is a version not newer than the data. Waits up to timeout_ns for an open
+ * bracket; may take the lock for a moment if writers never pause. A thread that
+ * holds the lock reads what it has written so far. Without a lock the elements
+ * are copied one by one. On failure ret_items may have been overwritten.
+ * Errors: BAD_INDEX, WOULD_BLOCK, TIMED_OUT, REMOVED, CORRUPT, NOT_RECOVERABLE
+ * (of a strict foreign lock), INVALID, FORKED, SYSTEM; if a read-only handle has
+ * to wait also those of control calls and BUSY. */
+SHMD_API int shmd_array_read(struct shmd_array *array, uint64_t start, uint64_t count, int64_t timeout_ns,
+                             void *ret_items, uint64_t *ret_version);
+
+/* Takes the lock unless this thread holds it, writes in a bracket, releases.
+ * Whether an owner died before is not told: the notice stays for who locks.
+ * Errors: BAD_INDEX, PERMISSION (read-only), REMOVED, CORRUPT and those of lock. */
+SHMD_API int shmd_array_write(struct shmd_array *array, uint64_t start, uint64_t count, int64_t timeout_ns,
+                              const void *items);
+
+/* A bracket around writes through the raw pointer; brackets nest, the outermost
+ * end is one change. Needs the lock, which cannot be unlocked inside.
+ * Errors: NOT_OWNER, UNSUPPORTED (no lock), PERMISSION, OVERFLOW, INVALID (end
+ * without begin), REMOVED, CORRUPT, FORKED. */
+SHMD_API int shmd_array_begin_write(struct shmd_array *array);
+SHMD_API int shmd_array_end_write(struct shmd_array *array);
+
+/* As those of a value. unlock inside of a bracket is INVALID (to unlock a foreign
+ * mutex itself there is an error that nobody detects). mark_consistent ends
+ * SHMD_OWNER_DIED of shmd_array_read and of the array's own lock; a foreign mutex
+ * may guard more, and is marked by shmd_mutex_mark_consistent. */
+SHMD_API int shmd_array_lock(struct shmd_array *array, int64_t timeout_ns);
+SHMD_API int shmd_array_unlock(struct shmd_array *array);
+SHMD_API int shmd_array_mark_consistent(struct shmd_array *array);
+SHMD_API int shmd_array_notice(const struct shmd_array *array, struct shmd_notice *ret_notice);
+SHMD_API int shmd_array_version(const struct shmd_array *array, uint64_t *ret_version);
+SHMD_API int shmd_array_wait_change(struct shmd_array *array, uint64_t version, int64_t timeout_ns,
+                                    uint64_t *ret_version);
+
+/* The elements in shared memory, aligned to 64 bytes: see "Raw pointers" above. */
+SHMD_API void *shmd_array_data(const struct shmd_array *array);
+SHMD_API uint64_t shmd_array_length(const struct shmd_array *array);   /* in elements */
+SHMD_API unsigned int shmd_array_rank(const struct shmd_array *array); /* 1 to 8 */
+SHMD_API const uint64_t *shmd_array_shape(const struct shmd_array *array); /* valid until closed */
+SHMD_API char shmd_array_code(const struct shmd_array *array);
+SHMD_API size_t shmd_array_item_size_bytes(const struct shmd_array *array);
+SHMD_API uint64_t shmd_array_id(const struct shmd_array *array);
+SHMD_API bool shmd_array_created(const struct shmd_array *array);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SHMD_H */

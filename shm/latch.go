@@ -1,0 +1,133 @@
+package shm
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/shmd/shmd/status"
+)
+
+// Latch guards derived state: lists, counts, free stacks, whatever can be rebuilt
+// from authoritative words. It is an owner word without the inconsistent bit; the
+// protocol is tests/models/mutex.pml with LATCH, and eventcount.pml around it.
+//
+// It is held only inside this package: no callback, no allocation, no system
+// call, no index that was not checked before, so that nobody but the dead keeps
+// it. What the dead leave is never a notice to a user: whoever takes the latch
+// from one rebuilds the derived state before anything else.
+//
+//	holder                        who may take it from him
+//	a dead seat, a seat of nobody recovery, for whichever death it runs
+//	the daemon of an older epoch  anybody
+//	a living client               nobody: recovery comes again later
+//	the daemon of this epoch      nobody: it only ever tries, and holds no longer
+//	                              than a client
+//
+// Owner words name a client, not its threads, so a thread of the same client is
+// excluded like any other. Safe for concurrent use.
+type Latch struct {
+	seg  *Segment
+	word *uint32 // immutable; points into the segment
+	spin spinner
+}
+
+// Latch returns a view of the latch at word, which lies in the segment.
+func (s *Segment) Latch(word *uint32) *Latch { return &Latch{seg: s, word: word} }
+
+// free reports whether anybody may take the latch: nobody has it, or a daemon
+// that is certainly gone, for its successor has written its own epoch.
+func (l *Latch) free(old uint32) bool {
+	return isFree(old) ||
+		SeatOf(old) == SeatDaemon && generationOf(old) < atomic.LoadUint32(&l.seg.page.Header.DaemonEpoch)
+}
+
+// TryLatch takes the latch for the owner word me if that needs no waiting, else
+// it returns status.WouldBlock. stolen = rebuild the derived state first.
+func (l *Latch) TryLatch(me uint32) (stolen bool, err error) {
+	for range recoverTries { // others can set the waiters bit only, so the second try is the last
+		old := atomic.LoadUint32(l.word)
+		if !l.free(old) {
+			break
+		}
+		if cas32(l.word, old, me|old&ownerWaiters) { // acquire; pairs with the release in Unlatch
+			return !isFree(old), nil
+		}
+	}
+	return false, status.WouldBlock
+}
+
+// Latch takes the latch, after a short spin by sleeping. stolen = rebuild the
+// derived state first. An error means that it is not held: status.TimedOut at the
+// deadline (absolute CLOCK_MONOTONIC in ns, 0 = none), Cancelled with ctx, and
+// WouldBlock for the daemon, which never waits for a client.
+func (l *Latch) Latch(ctx context.Context, p *Parker, me uint32, deadline int64) (stolen bool, err error) {
+	stolen, err = l.TryLatch(me)
+	if err == nil || SeatOf(me) == SeatDaemon {
+		return stolen, err
+	}
+	l.spin.whileHeld(l.word)
+	c := contender{seg: l.seg, word: l.word, self: me, deadline: deadline}
+	for {
+		old := atomic.LoadUint32(l.word)
+		if l.free(old) {
+			if cas32(l.word, old, me|c.keep|old&ownerWaiters) {
+				return !isFree(old), nil
+			}
+			continue
+		}
+		if err := c.wait(ctx, p, old); err != nil {
+			return false, err
+		}
+	}
+}
+
+// Unlatch gives the latch back and wakes one waiter. Errors, with nothing
+// changed: status.NotOwner, and Corrupt for a word that somebody keeps flipping.
+func (l *Latch) Unlatch(me uint32) error {
+	for range recoverTries {
+		old := atomic.LoadUint32(l.word)
+		if ownerOf(old) != me {
+			return status.NotOwner
+		}
+		if cas32(l.word, old, 0) { // release; pairs with TryLatch
+			if hasWaiters(old) {
+				futexWakeN(l.word, 1)
+			}
+			return nil
+		}
+	}
+	return status.Corrupt
+}
+
+// Steal takes the latch for recovery, by the daemon only, with its own word of
+// this epoch as me. alive reports whether an owner word is a living client's; what
+// nobody living has is stolen, whatever bits it holds. After true: rebuild the
+// derived state, call rebuilt on each eventcount, then Restore. false = a living
+// client or a thread of this daemon holds it: recover again later.
+func (l *Latch) Steal(me uint32, alive func(owner uint32) bool) bool {
+	for range recoverTries {
+		old := atomic.LoadUint32(l.word)
+		holder := ownerOf(old)
+		if holder == me || !isFree(old) && SeatOf(old) != SeatDaemon && alive(holder) {
+			return false
+		}
+		if cas32(l.word, old, me|old&ownerWaiters) {
+			return true
+		}
+	}
+	return false
+}
+
+// Restore ends what Steal began: it gives the latch back, and repeats a wake-up
+// that may have died with a client, whether or not that one held the latch. The
+// eventcounts' wake(futexAll) comes after it. Errors as Unlatch: recover again
+// later.
+func (l *Latch) Restore(me uint32) error {
+	if err := l.Unlatch(me); err != nil {
+		return err
+	}
+	if !wakeGently(l.word) {
+		return status.Corrupt
+	}
+	return nil
+}

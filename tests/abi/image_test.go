@@ -1,0 +1,294 @@
+package abi
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shmd/shmd/ctypes"
+	"github.com/shmd/shmd/shm"
+)
+
+// The clocks of the images stand still.
+const (
+	createdNs = 1_700_000_000_000_000_000
+	diedNs    = createdNs + 1_500_000_000
+)
+
+func owner(seat uint16) shm.Owner { return shm.MakeOwner(shm.OwnerWord(seat, 5), 9) }
+
+func access(seat uint16) shm.Access { return shm.Access{Self: owner(seat), Holder: owner(seat)} }
+
+// death is what the daemon knows of the dead client of a seat.
+func death(seat uint16) shm.Victim {
+	return shm.Victim{Owner: owner(seat).Word, PID: 4242, UID: 1000, NowNs: diedNs}
+}
+
+// scene brings a segment into a well-known state.
+type scene struct {
+	name  string
+	kind  shm.Kind
+	code  ctypes.Code
+	shape []uint64
+	flags shm.Flags
+	play  func(t *testing.T, s *shm.Segment)
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func lock(seat uint16) func(*testing.T, *shm.Segment) {
+	return func(t *testing.T, s *shm.Segment) {
+		_, err := s.Lock().TryLock(owner(seat))
+		check(t, err)
+	}
+}
+
+func unlock(seat uint16) func(*testing.T, *shm.Segment) {
+	return func(t *testing.T, s *shm.Segment) { check(t, s.Lock().Unlock(owner(seat))) }
+}
+
+func die(seat uint16) func(*testing.T, *shm.Segment) {
+	return func(t *testing.T, s *shm.Segment) {
+		if _, done := s.Recover(death(seat)); !done {
+			t.Fatal("recovery is not done")
+		}
+	}
+}
+
+func begin(seat uint16) func(*testing.T, *shm.Segment) {
+	return func(t *testing.T, s *shm.Segment) { check(t, s.Array(s.Lock()).BeginWrite(access(seat))) }
+}
+
+func destroy(t *testing.T, s *shm.Segment) {
+	if !s.Remove() {
+		t.Fatal("removal is not done")
+	}
+}
+
+func steps(all ...func(*testing.T, *shm.Segment)) func(*testing.T, *shm.Segment) {
+	return func(t *testing.T, s *shm.Segment) {
+		for _, step := range all {
+			step(t, s)
+		}
+	}
+}
+
+var scenes = []scene{
+	{"value-fresh", shm.KindValue, ctypes.CodeInt, nil, 0, steps()},
+	{"value-stored", shm.KindValue, ctypes.CodeInt, nil, 0, func(t *testing.T, s *shm.Segment) {
+		check(t, s.Array(s.Lock()).Store(0, 0xfffffffe)) // -2
+	}},
+	{"value-removed", shm.KindValue, ctypes.CodeDouble, nil, 0, destroy},
+	{"value-lock-none", shm.KindValue, ctypes.CodeULongLong, nil, shm.FlagLockNone, steps()},
+	{"array-fresh", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps()},
+	{"array-odd", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps(lock(2), begin(2), begin(2))},
+	{"array-written", shm.KindArray, ctypes.CodeInt, []uint64{2, 2, 2}, 0, func(t *testing.T, s *shm.Segment) {
+		_, err := s.Array(s.Lock()).Write(context.Background(), nil, access(3), 1, make([]byte, 8), 0)
+		check(t, err)
+	}},
+	{"array-dirty", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps(lock(2), begin(2), die(2))},
+	{"array-foreign-odd", shm.KindArray, ctypes.CodeInt, []uint64{8}, shm.FlagLockForeign,
+		func(t *testing.T, s *shm.Segment) {
+			guard := segment(t, scene{kind: shm.KindMutex}, 2)
+			lock(4)(t, guard)
+			check(t, s.Array(guard.Lock()).BeginWrite(access(4)))
+		}},
+	{"mutex-recursive", shm.KindMutex, 0, nil, shm.FlagRecursive, steps()},
+	{"mutex-held", shm.KindMutex, 0, nil, shm.FlagRecursive, steps(lock(1), lock(1), lock(1))},
+	{"mutex-held-waiters", shm.KindMutex, 0, nil, 0, steps(lock(1), die(2))},
+	{"mutex-inconsistent", shm.KindMutex, 0, nil, 0, steps(lock(7), die(7))},
+	{"mutex-inconsistent-held", shm.KindMutex, 0, nil, 0, steps(lock(7), die(7), lock(8))},
+	{"mutex-not-recoverable", shm.KindMutex, 0, nil, shm.FlagStrict, steps(lock(7), die(7), lock(8), unlock(8))},
+	{"mutex-unlock-any", shm.KindMutex, 0, nil, shm.FlagUnlockAny, steps(lock(3))},
+	{"mutex-removed", shm.KindMutex, 0, nil, 0, steps(lock(1), destroy)},
+}
+
+// segment makes the scene's segment on the heap, with fixed ids and times.
+func segment(t *testing.T, sc scene, id uint64) *shm.Segment {
+	t.Helper()
+	g, err := shm.NewGeometry(sc.kind, sc.code, sc.shape, sc.flags, shm.SeatsDefault)
+	check(t, err)
+	g.ID, g.CreatedNs = id, createdNs
+	if sc.flags.Has(shm.FlagLockForeign) {
+		g.LockID = 2
+	}
+	return shm.NewHeapSegment(g, 3)
+}
+
+// dump writes 32 bytes a line, leaving out lines of zeros.
+func dump(page []byte) []byte {
+	var out bytes.Buffer
+	for at := 0; at < len(page); at += 32 {
+		line := page[at : at+32]
+		if bytes.Count(line, []byte{0}) == len(line) {
+			continue
+		}
+		fmt.Fprintf(&out, "%03x:", at)
+		for i := 0; i < len(line); i += 4 {
+			fmt.Fprintf(&out, " %x", line[i:i+4])
+		}
+		out.WriteByte('\n')
+	}
+	return out.Bytes()
+}
+
+// parse is the inverse of dump.
+func parse(t *testing.T, text []byte) []byte {
+	t.Helper()
+	page := make([]byte, shm.PageSize)
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		at, digits, _ := strings.Cut(lines.Text(), ":")
+		var offset int
+		_, err := fmt.Sscanf(at, "%x", &offset)
+		check(t, err)
+		line, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+		check(t, err)
+		if offset+len(line) > len(page) {
+			t.Fatalf("a line at %#x lies beyond the page", offset)
+		}
+		copy(page[offset:], line)
+	}
+	return page
+}
+
+func imageFile(name string) string { return filepath.Join("images", name+".hex") }
+
+// The images are what the code makes, byte by byte.
+func TestImagesAreFrozen(t *testing.T) {
+	known := map[string]bool{}
+	for _, sc := range scenes {
+		t.Run(sc.name, func(t *testing.T) {
+			s := segment(t, sc, 1)
+			sc.play(t, s)
+			page := s.Bytes()[:shm.PageSize]
+			text := dump(page)
+			if !bytes.Equal(parse(t, text), page) {
+				t.Fatal("the dump loses bytes")
+			}
+			compareFile(t, imageFile(sc.name), text)
+		})
+		known[imageFile(sc.name)] = true
+	}
+	files, err := filepath.Glob("images/*")
+	check(t, err)
+	for _, f := range files {
+		if !known[f] {
+			t.Errorf("%s: no scene makes it", f)
+		}
+	}
+}
+
+func bit(set bool) uint64 {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// flatten lists the fields of a struct as "path value", as c/image.c does.
+func flatten(prefix string, v reflect.Value) (all []string) {
+	for i := range v.NumField() {
+		name, f := prefix+snake(v.Type().Field(i).Name), v.Field(i)
+		switch {
+		case f.Kind() == reflect.Struct:
+			all = append(all, flatten(name+".", f)...)
+		case f.Kind() == reflect.Array && f.Type().Elem().Kind() == reflect.Uint8: // reserved
+			wrong := 0
+			for j := range f.Len() {
+				if f.Index(j).Uint() != 0 {
+					wrong++
+				}
+			}
+			all = append(all, fmt.Sprintf("%s %d", name, wrong))
+		case f.Kind() == reflect.Array:
+			for j := range f.Len() {
+				all = append(all, fmt.Sprintf("%s.%d %d", name, j, f.Index(j).Uint()))
+			}
+		default:
+			all = append(all, fmt.Sprintf("%s %d", name, f.Uint()))
+		}
+	}
+	return all
+}
+
+// saidByGo is what package shm says of a segment: its fields, and their meaning.
+func saidByGo(t *testing.T, s *shm.Segment) []string {
+	t.Helper()
+	var page shm.Page
+	check(t, binary.Read(bytes.NewReader(s.Bytes()), binary.LittleEndian, &page))
+	all := flatten("", reflect.ValueOf(page))
+	say := func(name string, value uint64) { all = append(all, fmt.Sprintf("%s %d", name, value)) }
+	st := s.Lock().Status()
+	say("held", bit(st.Held))
+	say("owner", uint64(st.Owner))
+	say("seat", uint64(st.Seat))
+	say("generation", uint64(st.Owner>>12))
+	say("inconsistent", bit(st.Inconsistent))
+	say("waiters", bit(st.Waiters))
+	say("removed", bit(st.Removed))
+	if s.Geometry().Kind.HasData() {
+		a := s.Array(s.Lock())
+		say("odd", page.Sequence.Word&constants()["SEQUENCE_ODD"])
+		say("dirty", bit(a.Dirty()))
+		say("version", a.Version())
+	}
+	waiting := uint64(0)
+	for seat := range uint16(shm.SeatsDefault + 1) {
+		waiting += uint64(s.Waiting(seat))
+	}
+	say("waiting", waiting)
+	return all
+}
+
+// A C program that knows the header alone reads of each committed image what Go
+// says of the segment.
+func TestImagesReadInC(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "image")
+	compile(t, "-o", program, "c/image.c")
+	for _, sc := range scenes {
+		t.Run(sc.name, func(t *testing.T) {
+			text, err := os.ReadFile(imageFile(sc.name))
+			check(t, err)
+			var stderr bytes.Buffer
+			reader := exec.Command(program)
+			reader.Stdin, reader.Stderr = bytes.NewReader(parse(t, text)), &stderr
+			out, err := reader.Output()
+			if err != nil {
+				t.Fatalf("%v: %s", err, &stderr)
+			}
+			s := segment(t, sc, 1)
+			sc.play(t, s)
+			inC, inGo := strings.Split(strings.TrimSpace(string(out)), "\n"), saidByGo(t, s)
+			if slices.Equal(inC, inGo) {
+				return
+			}
+			for i := range max(len(inC), len(inGo)) {
+				if i >= len(inC) || i >= len(inGo) || inC[i] != inGo[i] {
+					t.Fatalf("line %d: C says %q, Go says %q", i, at(inC, i), at(inGo, i))
+				}
+			}
+		})
+	}
+}
+
+func at(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return "nothing"
+}

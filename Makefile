@@ -37,7 +37,7 @@ VERSION   := 0.1.0
 SOVERSION := 0
 
 # What has no second process in it: built without cgo, raced, tested twice.
-CORE := $(patsubst %,./%/...,$(patsubst %/doc.go,%,$(wildcard $(addsuffix /doc.go,ctypes status shm wire daemon clients/go))))
+CORE := ./ctypes/... ./status/... ./shm/... ./wire/... ./daemon/... ./clients/go/...
 
 # Code behind these tags must build and pass the linters too.
 TAGS := shmd_replay,models
@@ -87,7 +87,7 @@ help: ## List the targets
 	@printf 'What a target needs and the machine lacks is installed by scripts/setup.sh, which says what and why.\n'
 
 .PHONY: build
-build: $(if $(wildcard cmd/shmd),bin/shmd) $(if $(wildcard clients/c/libshmd.map),c programs) ## Build bin/shmd, and the C library into build/
+build: bin/shmd c programs ## Build bin/shmd, and the C library into build/
 
 # Without cgo, so that one binary runs on every distribution.
 .PHONY: bin/shmd

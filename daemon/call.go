@@ -123,7 +123,7 @@ func (c *call) guarded(f func() error) (err error) {
 // appendError appends the answer of a call that failed.
 func (c *call) appendError(b []byte, err error) []byte {
 	e := asStatus(err)
-	if e.Op == "" {
+	if e.Op == "" || e.Code == status.BadName { // whoever checks a name does not know for what
 		named := *e
 		named.Op = c.method
 		e = &named

@@ -33,6 +33,7 @@ type client struct {
 	ended     bool      // protected by mu; the session is over and nothing acts for the client
 	zombie    bool      // protected by mu; ended, mapped and alive
 	recovered bool      // protected by mu; recovery has begun
+	crashed   bool      // protected by mu; recovery has begun, and it did not say bye
 	noticed   time.Time // protected by mu; when the end was noticed first
 }
 

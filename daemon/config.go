@@ -25,16 +25,17 @@ type Config struct {
 	BudgetBytes uint64
 	// QuotaBytes bounds the memory of one user's objects; zero means the budget.
 	QuotaBytes uint64
-	// QuotaObjects bounds one user's objects; 65536 if zero.
+	// QuotaObjects bounds one user's objects; QuotaObjectsDefault if zero.
 	QuotaObjects uint64
-	// QuotaConnections bounds one user's connections, zombies included; 16384
-	// if zero.
+	// QuotaConnections bounds one user's connections, zombies included;
+	// QuotaConnectionsDefault if zero.
 	QuotaConnections uint64
 	// SeatsDefault is seats_max of an object whose creator does not say;
 	// shm.SeatsDefault if zero.
 	SeatsDefault uint32
 
-	// WaitingMax bounds the calls of all clients that wait; 16384 if zero.
+	// WaitingMax bounds the calls of all clients that wait; WaitingMaxDefault
+	// if zero.
 	WaitingMax int
 	// HelloTimeout is how long a connection may be silent before hello;
 	// wire.HelloTimeout if zero.
@@ -55,11 +56,13 @@ type Features struct {
 	NoexecSeal bool // MFD_NOEXEC_SEAL, Linux 6.3
 }
 
+// Defaults of a Config.
 const (
-	quotaObjectsDefault     = 65536
-	quotaConnectionsDefault = 16384
-	waitingMaxDefault       = 16384
-	zombieIntervalDefault   = time.Second
+	QuotaObjectsDefault     = 65536
+	QuotaConnectionsDefault = 16384
+	WaitingMaxDefault       = 16384
+
+	zombieIntervalDefault = time.Second
 )
 
 // withDefaults fills in what is zero and checks the rest.
@@ -81,16 +84,16 @@ func (c Config) withDefaults() (Config, error) {
 		c.QuotaBytes = c.BudgetBytes
 	}
 	if c.QuotaObjects == 0 {
-		c.QuotaObjects = quotaObjectsDefault
+		c.QuotaObjects = QuotaObjectsDefault
 	}
 	if c.QuotaConnections == 0 {
-		c.QuotaConnections = quotaConnectionsDefault
+		c.QuotaConnections = QuotaConnectionsDefault
 	}
 	if c.SeatsDefault == 0 {
 		c.SeatsDefault = shm.SeatsDefault
 	}
 	if c.WaitingMax == 0 {
-		c.WaitingMax = waitingMaxDefault
+		c.WaitingMax = WaitingMaxDefault
 	}
 	if c.HelloTimeout == 0 {
 		c.HelloTimeout = wire.HelloTimeout

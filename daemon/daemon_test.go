@@ -300,6 +300,72 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// What a client holds over the socket is not handed to one that still waits when
+// the daemon shuts down: the holder lives, and knows nothing of it yet.
+func TestShutdownGrantsNothing(t *testing.T) {
+	for range 20 {
+		s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+		var clients [4]*rawClient
+		var handles [4]uint64
+		for i := range clients {
+			clients[i] = newRawClient(t, s)
+			var a wire.Attachment
+			err := errors.Join(clients[i].hello(byte(i)),
+				clients[i].call(&a, wire.MethodOpenOrCreate, "m", wire.KindMutex, map[string]any{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			handles[i] = a.Handle
+		}
+		if err := clients[0].call(nil, wire.MethodLock, handles[0]); err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i < len(clients); i++ {
+			clients[i].send(wire.MethodLock, handles[i])
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i < len(clients); i++ {
+			// It may end before it has read the request at all.
+			if r, err := clients[i].receive(); err == nil {
+				wantCode(t, "a waiter at shutdown", errOrNil(r.Err), status.Lost)
+			}
+		}
+	}
+}
+
+// A client that says bye is told so when everything that it held is given back.
+func TestByeGivesBack(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	watcher := newRawClient(t, s)
+	var a wire.Attachment
+	err := errors.Join(watcher.hello(1), watcher.call(&a, wire.MethodCreate, "a", wire.KindArray,
+		map[string]any{"code": "i", "length": 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after uint64
+	if err := watcher.call(&before, wire.MethodVersion, a.Handle); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		c := newRawClient(t, s)
+		var b wire.Attachment
+		err := errors.Join(c.hello(2), c.call(&b, wire.MethodOpen, "a"), c.call(nil, wire.MethodBye))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stat wire.Stat
+		if err := watcher.call(&stat, wire.MethodStat, "a"); err != nil || len(stat.Seats) != 1 {
+			t.Fatalf("after bye: seats %+v, %v", stat.Seats, err)
+		}
+	}
+	if err := watcher.call(&after, wire.MethodVersion, a.Handle); err != nil || after != before {
+		t.Errorf("looking in moved the version from %d to %d, %v", before, after, err)
+	}
+}
+
 func errOrNil(e *status.Error) error {
 	if e == nil {
 		return nil

@@ -42,19 +42,36 @@ func (s *Server) ended(session *session) {
 	c.ended = true // from here on died does it
 	c.mu.Unlock()
 	switch {
-	case session.bye:
+	case session.bye != nil:
 		s.recoverClient(c, endBye)
+	case session.stopped():
+		// Shutdown comes to it when all sessions have ended: before, a call that
+		// still waits in another one would be granted what is given back here.
 	case c.peer.dead():
 		s.recoverClient(c, endDied)
 	case !c.mapped.Load():
 		s.recoverClient(c, endClosed)
-	case session.stopped():
-		// It lives on without us.
 	case !s.mayWrite(c):
 		s.recoverClient(c, endUnmapped)
 	default:
 		s.zombies.add(c)
 		s.log.Info("a client closed its connection and may still write", "client", c.id, "pid", c.peer.pid,
 			"uid", c.peer.uid)
+	}
+}
+
+// leave gives back, at shutdown, what the clients have that are gone with their
+// connections. The others live on without a daemon.
+func (s *Server) leave() {
+	s.mu.Lock()
+	clients := make([]*client, 0, len(s.clients))
+	for _, c := range s.clients {
+		clients = append(clients, c)
+	}
+	s.mu.Unlock()
+	for _, c := range clients {
+		if !c.mapped.Load() || c.peer.dead() {
+			s.recoverClient(c, endClosed)
+		}
 	}
 }

@@ -74,13 +74,15 @@ func (c *call) ping() error {
 	return c.nothing()
 }
 
-// bye ends the connection in an orderly way once it is answered.
+// bye ends the connection in an orderly way. It is answered at the very end, so
+// that who has the answer knows that everything is given back.
 func (c *call) bye() error {
 	if err := c.params.Arity(0, 0); err != nil {
 		return err
 	}
-	c.session.bye, c.session.broken = true, true
-	return c.nothing()
+	bye := *c
+	c.session.bye, c.session.broken, c.answered = &bye, true, true
+	return nil
 }
 
 func (c *call) status() error {

@@ -42,12 +42,16 @@ func (s *Server) sweepAll(targets []*seat) {
 func (s *Server) recoverSeat(target *seat) bool {
 	o, c := target.object, target.client
 	c.mu.Lock()
-	orderly := !c.recovered
+	alive, crashed := !c.recovered, c.crashed
 	c.mu.Unlock()
-	victim := shm.Victim{Owner: target.word, PID: uint32(c.peer.pid), UID: c.peer.uid, NowNs: nowNs()}
+	victim := shm.Victim{
+		Owner: target.word, PID: uint32(c.peer.pid), UID: c.peer.uid, NowNs: nowNs(),
+		// Through the socket alone nothing is ever left half done.
+		Orderly: !crashed || !target.mapped.Load(),
+	}
 	o.recoverMu.Lock()
 	defer o.recoverMu.Unlock()
-	if o.guard != nil && !orderly {
+	if o.guard != nil && !alive {
 		// The guard's seat is swept only after this one, so the word still tells.
 		// A handle closed in an orderly way is another matter: there only an open
 		// bracket counts, for the client may go on holding the mutex.
@@ -71,7 +75,7 @@ func (s *Server) recoverClient(c *client, how string) {
 		c.mu.Unlock()
 		return
 	}
-	c.recovered = true
+	c.recovered, c.crashed = true, how != endBye
 	c.zombie = false
 	c.mu.Unlock()
 	s.zombies.remove(c)

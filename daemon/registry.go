@@ -171,6 +171,17 @@ func (r *registry) insert(o *object) error {
 	return nil
 }
 
+// vacant answers Exists early: before anything is charged, which might fail with
+// an error that misleads, and made in vain. insert decides.
+func (r *registry) vacant(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if name != "" && r.names[name] != nil {
+		return existsError(name)
+	}
+	return nil
+}
+
 func existsError(name string) error {
 	return status.New(status.Exists, "", "open it, use open_or_create, or choose another name").On(name)
 }

@@ -264,8 +264,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if !cut() {
 		err = ctx.Err()
 	}
-	// What is left are mapped clients, which live on without us, and their
-	// death watches.
+	s.leave()
+	// What is left are mapped clients, and their death watches.
 	s.mu.Lock()
 	for _, c := range s.clients {
 		c.peer.close()

@@ -39,7 +39,7 @@ type session struct {
 	end     int
 	scanner wire.Scanner
 	out     []byte // answers to write
-	bye     bool   // the client said bye
+	bye     *call  // by which the client said it; answered when all is given back
 	broken  bool   // the connection must end after the next flush
 
 	stopping chan struct{} // closed by stop
@@ -258,16 +258,19 @@ func (s *session) finish(err error) {
 		why = errShutdown
 	}
 	_ = s.conn.SetWriteDeadline(time.Now().Add(answerGrace))
-	if why == errGone {
+	if why == errGone && s.bye == nil {
 		// Whoever still listens was told; a waiting call has nobody to tell.
 		s.conn.Close()
 	}
 	s.pending.end(why)
 	s.pending.wg.Wait()
+	s.in, s.out = nil, nil
+	s.server.ended(s)
+	if s.bye != nil {
+		_ = s.write(wire.AppendNil(wire.AppendResultHeader(nil, s.bye.id))) // it need not wait for it
+	}
 	s.conn.Close()
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		s.server.log.Debug("connection ended", "uid", s.uid, "error", err)
 	}
-	s.in, s.out = nil, nil
-	s.server.ended(s)
 }

@@ -60,10 +60,11 @@
  *     waits without end, 0 tries and answers SHMD_E_WOULD_BLOCK, anything below
  *     -1 is SHMD_E_INVALID. A wait that ends answers SHMD_E_TIMED_OUT.
  *   - "Control calls" are those that ask the daemon: connect, create, open,
- *     open_or_create, close, unlink, destroy. They wait for its answer and may
- *     all fail with SHMD_E_LOST (no daemon any more), SHMD_E_FORKED,
- *     SHMD_E_NO_SPACE, SHMD_E_SYSTEM, SHMD_E_BAD_FRAME, SHMD_E_INTERNAL. All
- *     others work in shared memory and make a system call only to sleep or wake.
+ *     open_or_create, close, unlink, destroy. They wait for its answer, and all
+ *     but close may fail with SHMD_E_LOST (no daemon any more), SHMD_E_FORKED,
+ *     SHMD_E_NO_SPACE, SHMD_E_SYSTEM, SHMD_E_BAD_FRAME, SHMD_E_INTERNAL,
+ *     SHMD_E_INVALID. All others work in shared memory and make a system call only
+ *     to sleep or wake; on a read-only handle waits are control calls too.
  *   - Any function that takes a pointer answers SHMD_E_INVALID to a null one,
  *     unless it says otherwise; accessors that return no status require one.
  *   - Options begin with their size: `struct shmd_create_options options =

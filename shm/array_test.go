@@ -196,6 +196,36 @@ func TestWriterDeath(t *testing.T) {
 	}
 }
 
+// The version moves on for an end that may have hidden a change, and for no other:
+// a client that only looks in changes nothing.
+func TestVersionAfterEnd(t *testing.T) {
+	for _, test := range []struct {
+		what           string
+		holds, orderly bool
+		moves          uint64
+	}{
+		{"orderly", false, true, 0}, {"crashed", false, false, 1},
+		{"orderly with the lock", true, true, 1}, {"crashed with the lock", true, false, 1},
+	} {
+		s := newSegment(t, KindArray, ctypes.CodeInt, 8, 0)
+		l := s.Lock()
+		a := s.Array(l)
+		if test.holds {
+			if _, err := l.TryLock(owner(1, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := a.Version()
+		victim := Victim{Owner: owner(1, 0).Word, NowNs: 1, Orderly: test.orderly}
+		if held, done := s.Recover(victim); held != test.holds || !done {
+			t.Errorf("%s: held %v, done %v", test.what, held, done)
+		}
+		if moved := a.Version() - before; moved != test.moves {
+			t.Errorf("%s: the version moved by %d, want %d", test.what, moved, test.moves)
+		}
+	}
+}
+
 func TestBracketMisuse(t *testing.T) {
 	s := newSegment(t, KindArray, ctypes.CodeInt, 8, 0)
 	l := s.Lock()

@@ -10,6 +10,9 @@ type Victim struct {
 	NowNs int64 // CLOCK_REALTIME of the recovery
 	// HeldForeign: it held the foreign lock that guards this object.
 	HeldForeign bool
+	// Orderly: it ended between two operations, so that nothing but what it holds
+	// needs repair. If in doubt, false.
+	Orderly bool
 }
 
 // recoverTries bounds every loop of recovery: a live client may flip a word for
@@ -27,15 +30,18 @@ const recoverTries = 1000
 //	                         before the lock is released
 //	anywhere else            nothing to undo
 //	always                   wake-ups are repeated generously, because a wake
-//	                         may have died with the client
+//	                         may have died with the client; and the version moves
+//	                         on, unless the end was orderly
 func (s *Segment) Recover(v Victim) (held, done bool) {
 	owner := v.Owner & ownerMask
 	lock := &s.page.Lock
 	held = s.HeldBy(owner)
+	changed := held || !v.Orderly
 	if s.geometry.Kind.HasData() {
 		foreign := s.geometry.Flags.Has(FlagLockForeign)
 		writing := foreign && (v.HeldForeign || atomic.LoadUint32(&s.page.Sequence.Writer) == owner)
 		if writing || !foreign && held {
+			changed = true
 			s.markDirty()
 			if foreign {
 				store32(&lock.WriteDepth, 0)
@@ -49,9 +55,8 @@ func (s *Segment) Recover(v Victim) (held, done bool) {
 	if c := s.seatCell(SeatOf(owner)); c != nil && SeatOf(owner) != SeatDaemon {
 		store32(&c.Waiting, 0)
 	}
-	if s.geometry.Kind.HasData() {
-		// A death bumps: the victim may have changed an element and died before
-		// its own bump.
+	if s.geometry.Kind.HasData() && changed {
+		// The victim may have changed an element and died before its own bump.
 		s.changes().alarm()
 	}
 	return held, wakeGently(&lock.Word)

@@ -152,7 +152,7 @@ func (a *Array) Snapshot(ctx context.Context, p *Parker, ac Access, start, count
 		return version, a.Dirty(), nil
 	}
 	deadline := deadlineAfter(timeout)
-	for tries := 0; tries < snapshotTries; {
+	for range snapshotTries {
 		version = a.Version()
 		s := atomic.LoadUint64(word)
 		if s&sequenceOdd != 0 {
@@ -165,7 +165,6 @@ func (a *Array) Snapshot(ctx context.Context, p *Parker, ac Access, start, count
 		if atomic.LoadUint64(word) == s { // pairs with odd in BeginWrite
 			return version, s&sequenceDirty != 0, nil
 		}
-		tries++
 	}
 	if a.seg.readOnly {
 		return 0, false, status.WouldBlock

@@ -1,9 +1,8 @@
 /* Derived state under a latch, and waiting on it: the eventcount whose waiters
    bit is cleared again.
 
-   Code stated here: shm/eventcount.go and shm/latch.go, clients/c/eventcount.c
-   and clients/c/latch.c. How the latch itself sleeps and wakes is mutex.pml with
-   -DLATCH; here its word only excludes.
+   Code stated here: shm/eventcount.go and shm/latch.go. How the latch itself
+   sleeps and wakes is mutex.pml with -DLATCH; here its word only excludes.
 
    latch   an owner word: free, a seat, or the daemon of an epoch
    stock   what there is, authoritative: its store is the commit point

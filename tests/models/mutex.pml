@@ -1,7 +1,7 @@
 /* The mutex, and the latch that is built like it: an owner word with two flags.
 
-   Code stated here: shm/lock.go and clients/c/lock.c; with -DLATCH shm/latch.go
-   and clients/c/latch.c.
+   Code stated here: shm/lock.go and clients/c/lock.c; with -DLATCH
+   shm/latch.go.
 
    Every `:: atomic` is one access to shared memory, or one futex call, with the
    local work that follows it. A client may be killed between any two of them,

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * futex_linux.c - sleeping on a shared word, and the clock that bounds it.
+ *
+ * Always process-shared. Timeouts are absolute on CLOCK_MONOTONIC, so a wait that
+ * a signal interrupted is simply repeated.
+ */
+#define _GNU_SOURCE
+#include "internal.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000
+
+int64_t shmdi_now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+int64_t shmdi_deadline(int64_t timeout_ns)
+{
+	int64_t deadline_ns;
+	if (timeout_ns < 0 || __builtin_add_overflow(shmdi_now_ns(), timeout_ns, &deadline_ns))
+		return SHMDI_FOREVER_NS;
+	return deadline_ns;
+}
+
+int shmdi_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+	struct timespec until;
+	struct timespec *limit = NULL;
+	if (deadline_ns != SHMDI_FOREVER_NS) {
+		until.tv_sec = (time_t)(deadline_ns / NS_PER_S);
+		until.tv_nsec = (long)(deadline_ns % NS_PER_S);
+		limit = &until;
+	}
+	int saved = errno;
+	int result = 0;
+	if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, limit, NULL, FUTEX_BITSET_MATCH_ANY) < 0)
+		result = -errno;
+	errno = saved;
+	return result;
+}
+
+void shmdi_futex_wake(uint32_t *word, int count)
+{
+	int saved = errno;
+	(void)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+	errno = saved;
+}

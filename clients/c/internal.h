@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * internal.h - what the files of libshmd share. Names beginning with shmdi_ are
+ * private: hidden in the shared library, and no API in the static one.
+ *
+ * Order of locks: none is taken while another is held.
+ */
+#ifndef SHMDI_INTERNAL_H
+#define SHMDI_INTERNAL_H
+
+#include <shmd.h>
+#include <shmd_abi.h>
+
+#include <msgpack.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHMDI_MESSAGE_MAX ((size_t)1 << 20)
+#define SHMDI_FOREVER_NS INT64_MAX
+#define SHMDI_DEPTH_MAX (1u << 30) /* of locks and brackets */
+
+#define SHMDI_LIKELY(x) __builtin_expect(!!(x), 1)
+
+/* Hidden for every file that uses them too: reached without the global offset table. */
+#pragma GCC visibility push(hidden)
+
+/* ---- error.c: the error of this thread; both return code ---------------- */
+int shmdi_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int shmdi_fail_text(int code, const char *text, size_t size_bytes);
+
+/* ---- fork.c -------------------------------------------------------------- */
+
+/* The word of the page that is wiped on fork; never NULL once a client exists. */
+extern uint32_t *shmdi_fork_word;
+
+/* Makes this process the owner of its generation; the generation, or an error. */
+int shmdi_fork_enter(uint32_t *ret_generation);
+
+/* Whether this is still the process that took the generation. */
+static inline bool shmdi_fork_same(uint32_t generation)
+{
+	return __atomic_load_n(shmdi_fork_word, __ATOMIC_RELAXED) == generation;
+}
+
+/* The serial number of this thread; 0 = none yet. Initial-exec: one load instead
+ * of a call, for each lock and unlock. */
+extern _Thread_local uint32_t shmdi_serial __attribute__((tls_model("initial-exec")));
+uint32_t shmdi_thread_enroll(void);
+
+/* The serial number of this thread, at least 1. */
+static inline uint32_t shmdi_thread_serial(void)
+{
+	uint32_t serial = shmdi_serial;
+	return SHMDI_LIKELY(serial != 0) ? serial : shmdi_thread_enroll();
+}
+
+/* ---- futex_linux.c -------------------------------------------------------- */
+int64_t shmdi_now_ns(void); /* CLOCK_MONOTONIC */
+
+/* When a relative timeout ends; SHMDI_FOREVER_NS if never. */
+int64_t shmdi_deadline(int64_t timeout_ns);
+
+/* Sleeps while *word is expected. 0 = woken, else -EAGAIN, -EINTR, -ETIMEDOUT, ... */
+int shmdi_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
+void shmdi_futex_wake(uint32_t *word, int count);
+
+/* ---- rpc.c ----------------------------------------------------------------- */
+
+struct shmdi_reply {
+	char *bytes; /* what unpacked points into */
+	msgpack_unpacked unpacked;
+	const msgpack_object *result; /* NULL if the call failed */
+	int error;
+	int fd; /* -1 = none */
+};
+
+struct shmdi_request {
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+	uint32_t id;
+	bool failed; /* out of memory */
+};
+
+/* A call under way, on its caller's stack. */
+struct shmdi_pending {
+	struct shmdi_pending *next;
+	uint32_t id;
+	bool done;
+	struct shmdi_reply *reply;
+};
+
+struct shmd_client {
+	int socket;
+	uint32_t generation; /* of fork.c */
+	uint32_t references; /* the application and every handle; atomic */
+	uint32_t next_id;    /* atomic */
+	pthread_mutex_t send_mutex;
+	/* state_mutex guards what follows up to input. */
+	pthread_mutex_t state_mutex;
+	pthread_cond_t state_changed;
+	struct shmdi_pending *pending;
+	bool reading; /* some thread is the reader */
+	bool lost;
+	int farewell; /* why the daemon ended the connection, if it said so; else 0 */
+	char farewell_text[256];
+	/* The reader's own. */
+	char *input;
+	size_t input_size_bytes;
+	int fds[4]; /* arrived, not yet given to a response */
+	unsigned int fds_count;
+};
+
+/* Begins a request; params follow by the packer. */
+void shmdi_request_begin(struct shmd_client *client, struct shmdi_request *request, const char *method,
+                         uint32_t params);
+void shmdi_pack_text(struct shmdi_request *request, const char *text);
+void shmdi_pack_bin(struct shmdi_request *request, const void *bytes, size_t size_bytes);
+
+/* Sends and waits for the answer, in any case ends the request. On success the
+ * reply is filled (and to be cleared) unless it is NULL. */
+int shmdi_call(struct shmd_client *client, struct shmdi_request *request, struct shmdi_reply *reply);
+void shmdi_reply_clear(struct shmdi_reply *reply);
+
+/* Releases everything but the object itself. */
+void shmdi_connection_clear(struct shmd_client *client);
+
+/* ---- client.c -------------------------------------------------------------- */
+void shmdi_client_hold(struct shmd_client *client);
+void shmdi_client_drop(struct shmd_client *client);
+
+/* ---- message.c: reading what arrived ------------------------------------ */
+
+/* The size of the first message: >0, 0 = incomplete, <0 = error. Afterwards
+ * every length in it is true and it is nested at most 16 deep. */
+int64_t shmdi_message_scan(const char *bytes, size_t size_bytes);
+
+/* A member of a map, NULL if there is none. */
+const msgpack_object *shmdi_member(const msgpack_object *map, const char *key);
+bool shmdi_get_u64(const msgpack_object *map, const char *key, uint64_t max, uint64_t *ret);
+bool shmdi_get_bool(const msgpack_object *map, const char *key, bool *ret);
+bool shmdi_text_is(const msgpack_object *text, const char *expected);
+
+/* ---- segment.c -------------------------------------------------------------- */
+struct shmdi_segment {
+	struct shmd_page *page; /* NULL = none */
+	size_t size_bytes;
+};
+
+/* Asks for the descriptor of a handle, verifies and maps it. */
+int shmdi_segment_map(struct shmd_client *client, uint64_t handle, uint64_t size_bytes, bool read_only,
+                      struct shmdi_segment *ret_segment);
+void shmdi_segment_unmap(struct shmdi_segment *segment);
+
+/* ---- lock.c -------------------------------------------------------------- */
+struct shmdi_lock {
+	struct shmd_lock *shared; /* NULL = there is none, or no right to it: refusal says */
+	uint32_t *waiting;        /* our seat's cell */
+	uint32_t *write_depth;    /* open brackets that forbid to unlock */
+	uint32_t me;              /* owner bits */
+	uint32_t flags;           /* SHMD_FLAG_ */
+	uint32_t generation;      /* of fork.c */
+	uint32_t spins;           /* how long spinning has helped; a hint, atomic */
+	int refusal;
+};
+
+int shmdi_lock_acquire(struct shmdi_lock *lock, int64_t timeout_ns);
+int shmdi_lock_release(struct shmdi_lock *lock);
+/* Ends what the library itself acquired a moment ago, whatever brackets are open. */
+int shmdi_lock_give_back(struct shmdi_lock *lock);
+/* 0 if this thread holds it (unlock_any: this client), else an error. */
+int shmdi_lock_held(const struct shmdi_lock *lock);
+/* Clears the inconsistent bit; needs the lock (unlock_any: that it is held). */
+int shmdi_lock_mark_consistent(struct shmdi_lock *lock);
+int shmdi_lock_notice(const struct shmdi_lock *lock, struct shmd_notice *ret_notice);
+/* How many turns a spin loop may take on this machine: 0 with one CPU. */
+uint32_t shmdi_spin_max(void);
+
+/* ---- item.c: the type codes ------------------------------------------------ */
+uint32_t shmdi_item_size(uint32_t code); /* 0 = no such code */
+/* Packs one item by its code as the wire wants it. */
+void shmdi_item_pack(struct shmdi_request *request, uint32_t code, const void *item);
+/* old + delta by the code. */
+int shmdi_item_add(uint32_t code, uint64_t old, uint64_t delta, uint64_t *ret_sum);
+
+/* ---- object.c -------------------------------------------------------------- */
+
+/* What the daemon says of an open object; validated. */
+struct shmdi_attachment {
+	uint64_t handle;
+	uint64_t id;
+	uint32_t kind;
+	uint32_t code;
+	uint32_t item_size_bytes;
+	uint32_t rank;
+	uint64_t length;
+	uint64_t shape[SHMD_RANK_MAX];
+	uint32_t flags;
+	uint32_t seats_max;
+	uint32_t owner;
+	bool created;
+	bool read_only;
+	uint64_t segment_size_bytes;
+	uint64_t data_offset_bytes;
+	uint64_t data_size_bytes;
+	uint64_t seats_offset_bytes;
+	uint64_t lock_id;
+	uint64_t lock_handle;
+	uint32_t lock_owner;
+};
+
+struct shmdi_object {
+	struct shmdi_lock lock; /* first: the fast path touches nothing else */
+	struct shmd_client *client;
+	struct shmdi_attachment is;
+	struct shmdi_segment segment;
+	struct shmdi_segment lock_segment; /* of a foreign lock */
+	uint32_t *waiting; /* our seat's cell in this object; lock.waiting may be another's */
+	unsigned char *data;
+};
+
+struct shmd_mutex {
+	struct shmdi_object object;
+};
+
+struct shmd_value {
+	struct shmdi_object object;
+};
+
+struct shmd_array {
+	struct shmdi_object object;
+};
+
+/* What a caller wants; kind 0 in code, rank 0 = not said. */
+struct shmdi_wish {
+	const char *method; /* "create", "open_or_create", "open" */
+	const char *name;
+	uint32_t kind;
+	char code;
+	unsigned int rank;
+	const uint64_t *shape;
+	const struct shmd_create_options *create;
+	const struct shmd_open_options *open;
+};
+
+int shmdi_object_attach(struct shmd_client *client, const struct shmdi_wish *wish, struct shmdi_object *object);
+/* The pointers into the mapped segment, by what `is` and `generation` say. */
+void shmdi_object_bind(struct shmdi_object *object, uint32_t generation);
+/* The same for the foreign lock, whose segment is mapped. */
+void shmdi_object_bind_foreign(struct shmdi_object *object, uint32_t flags);
+void shmdi_object_detach(struct shmdi_object *object);
+/* 0, or why the object cannot be used: FORKED, REMOVED, CORRUPT. */
+int shmdi_object_usable(const struct shmdi_object *object);
+int shmdi_object_writable(const struct shmdi_object *object);
+
+/* ---- attachment.c ------------------------------------------------------------ */
+int shmdi_attachment_read(const msgpack_object *map, struct shmdi_attachment *ret_attachment);
+/* The SHMD_FLAG_ bits of a mutex's list of flag names; false if one is unknown. */
+bool shmdi_flags_read(const msgpack_object *list, uint32_t *ret_flags);
+/* The size of everything before the data: page 0 with the seat cells, whole pages. */
+uint64_t shmdi_front_size(uint32_t seats_max);
+
+/* ---- change.c: the eventcount ----------------------------------------------- */
+uint64_t shmdi_change_version(const struct shmdi_object *object);
+void shmdi_change_bump(struct shmdi_object *object);
+int shmdi_change_wait(struct shmdi_object *object, uint64_t version, int64_t timeout_ns, uint64_t *ret_version);
+
+/* ---- sequence.c: brackets and snapshots --------------------------------------- */
+int shmdi_sequence_begin(struct shmdi_object *object);
+int shmdi_sequence_end(struct shmdi_object *object);
+int shmdi_sequence_mark(struct shmdi_object *object);
+int shmdi_snapshot(struct shmdi_object *object, uint64_t start, uint64_t count, int64_t timeout_ns, void *ret_items,
+                   uint64_t *ret_version);
+int shmdi_write(struct shmdi_object *object, uint64_t start, uint64_t count, int64_t timeout_ns, const void *items);
+
+/* ---- element.c: single elements ------------------------------------------------ */
+int shmdi_element_load(const struct shmdi_object *object, uint64_t index, void *ret_item);
+int shmdi_element_store(struct shmdi_object *object, uint64_t index, const void *item);
+int shmdi_element_add(struct shmdi_object *object, uint64_t index, const void *delta, void *ret_before);
+int shmdi_element_exchange(struct shmdi_object *object, uint64_t index, const void *item, void *ret_before);
+int shmdi_element_compare_exchange(struct shmdi_object *object, uint64_t index, const void *expected,
+                                   const void *desired, bool *ret_swapped, void *ret_before);
+
+#pragma GCC visibility pop
+
+#endif /* SHMDI_INTERNAL_H */

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * object.c - open objects: what is common to all kinds.
+ */
+#include "atomic.h"
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kind_names[] = {
+	[SHMD_KIND_VALUE] = "value", [SHMD_KIND_ARRAY] = "array", [SHMD_KIND_MUTEX] = "mutex"};
+
+static const char *const lifetime_names[] = {
+	[SHMD_LIFETIME_PERSISTENT] = "persistent",
+	[SHMD_LIFETIME_REFCOUNTED] = "refcounted",
+	[SHMD_LIFETIME_OWNED] = "owned",
+};
+
+/* ---- the request ---- */
+
+static bool options_are_possible(const struct shmdi_wish *wish)
+{
+	const struct shmd_open_options *open = wish->open;
+	if (open != NULL && open->size != sizeof *open)
+		return false;
+	const struct shmd_create_options *create = wish->create;
+	if (create == NULL)
+		return true;
+	if (create->size != sizeof *create || create->lifetime > SHMD_LIFETIME_OWNED || create->lock > SHMD_LOCK_FOREIGN)
+		return false;
+	if ((create->lock == SHMD_LOCK_FOREIGN) != (create->lock_mutex != NULL) ||
+	    (create->init == NULL && create->init_count != 0))
+		return false;
+	if (wish->kind == SHMD_KIND_VALUE && create->init_count > 1)
+		return false;
+	bool mutex = wish->kind == SHMD_KIND_MUTEX;
+	return mutex ? create->lock == SHMD_LOCK_OWN && create->init_count == 0
+	             : !create->recursive && !create->unlock_any && !create->strict;
+}
+
+static void pack_shape(struct shmdi_request *request, unsigned int rank, const uint64_t *shape)
+{
+	shmdi_pack_text(request, "shape");
+	msgpack_pack_array(&request->packer, rank);
+	for (unsigned int i = 0; i < rank; i++)
+		msgpack_pack_uint64(&request->packer, shape[i]);
+}
+
+static void pack_code(struct shmdi_request *request, char code)
+{
+	char text[2] = {code, '\0'};
+	shmdi_pack_text(request, "code");
+	shmdi_pack_text(request, text);
+}
+
+static void pack_true(struct shmdi_request *request, const char *key, bool truth)
+{
+	if (!truth)
+		return;
+	shmdi_pack_text(request, key);
+	msgpack_pack_true(&request->packer);
+}
+
+static void pack_init(struct shmdi_request *request, const struct shmdi_wish *wish)
+{
+	const unsigned char *items = wish->create->init;
+	size_t count = wish->create->init_count;
+	uint32_t code = (unsigned char)wish->code;
+	shmdi_pack_text(request, "init");
+	if (wish->kind == SHMD_KIND_VALUE) {
+		shmdi_item_pack(request, code, items);
+	} else if (code == 'c') {
+		shmdi_pack_bin(request, items, count);
+	} else {
+		msgpack_pack_array(&request->packer, count);
+		for (size_t i = 0; i < count; i++)
+			shmdi_item_pack(request, code, items + i * shmdi_item_size(code));
+	}
+}
+
+static void pack_create_options(struct shmdi_request *request, const struct shmdi_wish *wish)
+{
+	const struct shmd_create_options none = {.size = sizeof none};
+	const struct shmd_create_options *create = wish->create != NULL ? wish->create : &none;
+	bool coded = wish->kind != SHMD_KIND_MUTEX;
+	bool shaped = wish->kind == SHMD_KIND_ARRAY;
+	uint32_t members = 0;
+	members += coded;
+	members += shaped;
+	members += coded && create->lock != SHMD_LOCK_OWN;
+	members += create->init_count > 0;
+	members += create->recursive;
+	members += create->unlock_any;
+	members += create->strict;
+	members += create->seats_max != 0;
+	members += create->mode != 0;
+	members += create->lifetime != SHMD_LIFETIME_DEFAULT;
+	msgpack_pack_map(&request->packer, members);
+	if (coded)
+		pack_code(request, wish->code);
+	if (shaped)
+		pack_shape(request, wish->rank, wish->shape);
+	if (coded && create->lock != SHMD_LOCK_OWN) {
+		shmdi_pack_text(request, "lock");
+		if (create->lock == SHMD_LOCK_NONE)
+			shmdi_pack_text(request, "none");
+		else
+			msgpack_pack_uint64(&request->packer, create->lock_mutex->object.is.id);
+	}
+	if (create->init_count > 0)
+		pack_init(request, wish);
+	pack_true(request, "recursive", create->recursive);
+	pack_true(request, "unlock_any", create->unlock_any);
+	pack_true(request, "strict", create->strict);
+	if (create->seats_max != 0) {
+		shmdi_pack_text(request, "seats_max");
+		msgpack_pack_uint32(&request->packer, create->seats_max);
+	}
+	if (create->mode != 0) {
+		shmdi_pack_text(request, "mode");
+		msgpack_pack_uint32(&request->packer, create->mode);
+	}
+	if (create->lifetime != SHMD_LIFETIME_DEFAULT) {
+		shmdi_pack_text(request, "lifetime");
+		shmdi_pack_text(request, lifetime_names[create->lifetime]);
+	}
+}
+
+static void pack_open_options(struct shmdi_request *request, const struct shmdi_wish *wish)
+{
+	const struct shmd_open_options *open = wish->open;
+	bool read_only = open != NULL && open->read_only;
+	msgpack_pack_map(&request->packer, 1u + read_only + (wish->code != 0) + (wish->rank != 0));
+	shmdi_pack_text(request, "kind");
+	shmdi_pack_text(request, kind_names[wish->kind]);
+	if (read_only) {
+		shmdi_pack_text(request, "access");
+		shmdi_pack_text(request, "r");
+	}
+	if (wish->code != 0)
+		pack_code(request, wish->code);
+	if (wish->rank != 0)
+		pack_shape(request, wish->rank, wish->shape);
+}
+
+static int ask(struct shmd_client *client, const struct shmdi_wish *wish, struct shmdi_attachment *ret_attachment)
+{
+	struct shmdi_request request;
+	struct shmdi_reply reply;
+	if (strcmp(wish->method, "open") == 0) {
+		shmdi_request_begin(client, &request, wish->method, 2);
+		if (wish->name != NULL)
+			shmdi_pack_text(&request, wish->name);
+		else
+			msgpack_pack_uint64(&request.packer, wish->open->id);
+		pack_open_options(&request, wish);
+	} else {
+		shmdi_request_begin(client, &request, wish->method, 3);
+		shmdi_pack_text(&request, wish->name != NULL ? wish->name : "");
+		shmdi_pack_text(&request, kind_names[wish->kind]);
+		pack_create_options(&request, wish);
+	}
+	int result = shmdi_call(client, &request, &reply);
+	if (result < 0)
+		return result;
+	result = shmdi_attachment_read(reply.result, ret_attachment);
+	if (result == 0 && ret_attachment->kind != wish->kind)
+		result = shmdi_fail(SHMD_E_BAD_FRAME, "%s: the daemon opened an object of another kind", wish->method);
+	shmdi_reply_clear(&reply);
+	return result;
+}
+
+static void close_handle(struct shmd_client *client, uint64_t handle)
+{
+	struct shmdi_request request;
+	shmdi_request_begin(client, &request, "close", 1);
+	msgpack_pack_uint64(&request.packer, handle);
+	(void)shmdi_call(client, &request, NULL);
+}
+
+/* ---- the lock ---- */
+
+static uint32_t *seat_cell(const struct shmdi_segment *segment, uint64_t offset_bytes, uint32_t owner)
+{
+	unsigned char *cells = (unsigned char *)segment->page + offset_bytes;
+	struct shmd_seat_cell *cell = (struct shmd_seat_cell *)(void *)cells;
+	return &cell[owner & SHMD_OWNER_SEAT_MASK].waiting;
+}
+
+/* The mutex that guards this object: its flags, then its memory. */
+static int attach_foreign(struct shmdi_object *object)
+{
+	struct shmdi_attachment *is = &object->is;
+	struct shmdi_request request;
+	struct shmdi_reply reply;
+	shmdi_request_begin(object->client, &request, "stat", 1);
+	msgpack_pack_uint64(&request.packer, is->lock_id);
+	int result = shmdi_call(object->client, &request, &reply);
+	if (result < 0)
+		return result;
+	uint32_t flags;
+	uint64_t id;
+	uint64_t size_bytes;
+	uint64_t seats_max;
+	bool sound = shmdi_text_is(shmdi_member(reply.result, "kind"), "mutex") &&
+	             shmdi_flags_read(shmdi_member(reply.result, "flags"), &flags) &&
+	             shmdi_get_u64(reply.result, "id", UINT64_MAX, &id) && id == is->lock_id &&
+	             shmdi_get_u64(reply.result, "segment_size", SIZE_MAX / 2, &size_bytes) &&
+	             shmdi_get_u64(reply.result, "seats_max", SHMD_SEATS_LIMIT, &seats_max);
+	shmdi_reply_clear(&reply);
+	uint32_t seat = is->lock_owner & SHMD_OWNER_SEAT_MASK;
+	if (!sound || (is->lock_owner & ~SHMD_OWNER_MASK) != 0 || seat == 0 || seat > seats_max)
+		return shmdi_fail(SHMD_E_BAD_FRAME, "open: the daemon's description of the mutex contradicts itself");
+	if (size_bytes != shmdi_front_size((uint32_t)seats_max))
+		return shmdi_fail(SHMD_E_VERSION, "open: the daemon lays the mutex out differently; use equal builds");
+	result = shmdi_segment_map(object->client, is->lock_handle, size_bytes, false, &object->lock_segment);
+	if (result == 0)
+		shmdi_object_bind_foreign(object, flags);
+	return result;
+}
+
+void shmdi_object_bind(struct shmdi_object *object, uint32_t generation)
+{
+	const struct shmdi_attachment *is = &object->is;
+	struct shmd_page *page = object->segment.page;
+	bool own = (is->flags & (SHMD_FLAG_LOCK_NONE | SHMD_FLAG_LOCK_FOREIGN)) == 0;
+	bool none = (is->flags & SHMD_FLAG_LOCK_NONE) != 0;
+	object->data = (unsigned char *)page + is->data_offset_bytes;
+	object->waiting = seat_cell(&object->segment, is->seats_offset_bytes, is->owner);
+	object->lock = (struct shmdi_lock){
+		.shared = own && !is->read_only ? &page->lock : NULL,
+		.waiting = object->waiting,
+		.write_depth = &page->lock.write_depth,
+		.me = is->owner,
+		.flags = is->flags,
+		.generation = generation,
+		.refusal = is->read_only && !none ? SHMD_E_PERMISSION : SHMD_E_UNSUPPORTED,
+	};
+}
+
+void shmdi_object_bind_foreign(struct shmdi_object *object, uint32_t flags)
+{
+	uint32_t owner = object->is.lock_owner;
+	object->lock.shared = &object->lock_segment.page->lock;
+	object->lock.waiting = seat_cell(&object->lock_segment, SHMD_SEATS_OFFSET, owner);
+	object->lock.me = owner;
+	object->lock.flags = flags;
+}
+
+/* ---- attach and detach ---- */
+
+int shmdi_object_attach(struct shmd_client *client, const struct shmdi_wish *wish, struct shmdi_object *object)
+{
+	if (!options_are_possible(wish) || (wish->name == NULL && strcmp(wish->method, "open") == 0 && wish->open == NULL))
+		return shmdi_fail(SHMD_E_INVALID, "%s: options of another size, or that exclude each other", wish->method);
+	bool create = strcmp(wish->method, "open") != 0;
+	if (create && wish->kind != SHMD_KIND_MUTEX && shmdi_item_size((unsigned char)wish->code) == 0)
+		return shmdi_fail(SHMD_E_BAD_TYPE, "%s: there is no such type code", wish->method);
+	if (wish->rank > SHMD_RANK_MAX || (wish->rank > 0 && wish->shape == NULL))
+		return shmdi_fail(SHMD_E_INVALID, "%s: an array has 1 to %u dimensions", wish->method, SHMD_RANK_MAX);
+	if (create && wish->create != NULL && wish->create->init_count > SHMDI_MESSAGE_MAX)
+		return shmdi_fail(SHMD_E_TOO_LARGE, "%s: %zu initial items are more than one message holds; write them later",
+		                  wish->method, wish->create->init_count);
+	int result = ask(client, wish, &object->is);
+	if (result < 0)
+		return result;
+	object->client = client;
+	result = shmdi_segment_map(client, object->is.handle, object->is.segment_size_bytes, object->is.read_only,
+	                           &object->segment);
+	if (result == 0) {
+		shmdi_object_bind(object, client->generation);
+		if ((object->is.flags & SHMD_FLAG_LOCK_FOREIGN) != 0 && !object->is.read_only)
+			result = attach_foreign(object);
+	}
+	if (result < 0) {
+		shmdi_segment_unmap(&object->lock_segment);
+		shmdi_segment_unmap(&object->segment);
+		close_handle(client, object->is.handle);
+		return result;
+	}
+	shmdi_client_hold(client);
+	return 0;
+}
+
+void shmdi_object_detach(struct shmdi_object *object)
+{
+	struct shmd_client *client = object->client;
+	shmdi_segment_unmap(&object->lock_segment);
+	shmdi_segment_unmap(&object->segment);
+	if (shmdi_fork_same(client->generation))
+		close_handle(client, object->is.handle);
+	shmdi_client_drop(client);
+}
+
+int shmdi_object_usable(const struct shmdi_object *object)
+{
+	if (!SHMDI_LIKELY(shmdi_fork_same(object->lock.generation)))
+		return SHMD_E_FORKED;
+	switch (shmdi_load32(&object->segment.page->header.state, SHMDI_RELAXED)) {
+	case SHMD_STATE_REMOVED: return SHMD_E_REMOVED;
+	case SHMD_STATE_CORRUPT: return SHMD_E_CORRUPT;
+	default: return 0;
+	}
+}
+
+int shmdi_object_writable(const struct shmdi_object *object)
+{
+	return object->is.read_only ? SHMD_E_PERMISSION : shmdi_object_usable(object);
+}

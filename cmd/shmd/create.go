@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/ctypes"
+	"github.com/shmd/shmd/wire"
+)
+
+const createLong = `Create an object: a value, an array or a mutex. It stays until it is removed, whoever
+comes and goes, unless --lifetime says otherwise.
+
+A value or array has a type, given by its code:
+
+  c  one byte                ?  true or false        u  one character
+  b  8 bits, signed          B  8 bits, unsigned     e  float, 16 bits
+  h  16 bits, signed         H  16 bits, unsigned    f  float, 32 bits
+  i  32 bits, signed         I  32 bits, unsigned    d  float, 64 bits
+  l  q  64 bits, signed      L  Q  64 bits, unsigned
+
+or by its name: char bool wchar i8 u8 i16 u16 i32 u32 i64 u64 f16 f32 f64.
+
+Every value and array has a recursive lock of its own, unless --lock says none, or
+names the mutex that guards it: @NAME or id:N.
+
+A mutex knows the process that holds it. --recursive lets a holder lock it again;
+--unlock-any lets anyone unlock it; --strict makes it unusable if it is released
+after an owner's death without being marked consistent.`
+
+// createFlags are the flags of create; only those that were given are sent.
+type createFlags struct {
+	code, shape, init, lock, lifetime string
+	length                            uint64
+	recursive, unlockAny, strict      bool
+	existOK                           bool
+	mode                              modeFlag
+	seatsMax                          uint32
+}
+
+func (a *app) newCreate() *cobra.Command {
+	var f createFlags
+	cmd := &cobra.Command{
+		Use:   "create NAME value|array|mutex",
+		Short: "Create an object",
+		Long:  createLong,
+		Example: `shmd create jobs/lock mutex --recursive
+shmd create x value --code i --init 5
+shmd create a array --code d --length 10 --init 1,2,3
+shmd create grid array --code d --shape 3x4 --lock @jobs/lock
+shmd create shared value --code Q --mode 0660
+shmd create x value --code i --exist-ok`,
+		Args: cobra.MatchAll(cobra.ExactArgs(2), kindArg),
+		ValidArgsFunction: cobra.FixedCompletions([]string{wire.KindValue, wire.KindArray, wire.KindMutex},
+			cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			options, err := f.options(cmd, args[1])
+			if err != nil {
+				return on(args[0], err)
+			}
+			method := wire.MethodCreate
+			if f.existOK {
+				method = wire.MethodOpenOrCreate
+			}
+			return a.withClient(cmd, func(ctx context.Context, c *shmd.Client) error {
+				var made wire.Attachment
+				if err := c.Call(ctx, method, &made, args[0], args[1], options); err != nil {
+					return on(args[0], err)
+				}
+				return a.showCreated(&made)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.code, "code", "c", "", "type `CODE` of a value or array, above")
+	flags.StringVar(&f.shape, "shape", "", "dimensions of an array, as `NxM`")
+	flags.Uint64Var(&f.length, "length", 0, "`NUMBER` of elements of an array of one dimension")
+	flags.StringVar(&f.init, "init", "", "initial `VALUE`, or values separated by commas;\nthe rest is zero")
+	flags.StringVar(&f.lock, "lock", "",
+		"`WHAT` guards the data: own, none, @NAME or id:N of a mutex\n(default own)")
+	flags.BoolVar(&f.recursive, "recursive", false, "mutex: its holder may lock it again")
+	flags.BoolVar(&f.unlockAny, "unlock-any", false, "mutex: anyone may unlock it")
+	flags.BoolVar(&f.strict, "strict", false, "mutex: unusable unless marked consistent after a death")
+	flags.Var(&f.mode, "mode", "who may read and write it, octal as for files (default 0600)")
+	flags.Uint32Var(&f.seatsMax, "seats-max", 0,
+		"`NUMBER` of processes that may have it open at once\n(default what the daemon says, 64)")
+	flags.StringVar(&f.lifetime, "lifetime", "",
+		"`WORD`: persistent (default), refcounted (gone with the last\nuser) or owned (gone with its creator)")
+	flags.BoolVar(&f.existOK, "exist-ok", false, "no failure if it exists already and is the same")
+	cmd.MarkFlagsMutuallyExclusive("shape", "length")
+	flags.Lookup("mode").DefValue = "" // the daemon's, not 0000
+	return cmd
+}
+
+func kindArg(_ *cobra.Command, args []string) error {
+	switch args[1] {
+	case wire.KindValue, wire.KindArray, wire.KindMutex:
+		return nil
+	}
+	return usage("unknown kind %q: want value, array or mutex", args[1])
+}
+
+// options are the wire's options of what was given.
+func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOptions, err error) {
+	given := cmd.Flags().Changed
+	if kind == wire.KindMutex {
+		for _, name := range []string{"code", "init"} {
+			if given(name) {
+				return o, usage("a mutex has no --%s", name)
+			}
+		}
+	} else {
+		if o, err = f.dataOptions(cmd, kind); err != nil {
+			return o, err
+		}
+	}
+	if kind == wire.KindArray && !given("length") && !given("shape") {
+		return o, usage("an array needs its size: --length NUMBER or --shape NxM")
+	}
+	if given("length") {
+		o.Length = &f.length
+	}
+	if given("shape") {
+		if o.Shape, err = parseShape(f.shape); err != nil {
+			return o, err
+		}
+	}
+	if given("lock") {
+		o.Lock = f.lock
+		if strings.HasPrefix(f.lock, "id:") {
+			if o.Lock, err = parseRef(f.lock); err != nil {
+				return o, err
+			}
+		}
+	}
+	for name, option := range map[string]struct {
+		to   **bool
+		from *bool
+	}{"recursive": {&o.Recursive, &f.recursive}, "unlock-any": {&o.UnlockAny, &f.unlockAny},
+		"strict": {&o.Strict, &f.strict}} {
+		if given(name) {
+			*option.to = option.from
+		}
+	}
+	if given("seats-max") {
+		o.SeatsMax = &f.seatsMax
+	}
+	if given("mode") {
+		o.Mode = new(uint32(f.mode))
+	}
+	if given("lifetime") {
+		o.Lifetime = &f.lifetime
+	}
+	return o, nil
+}
+
+// dataOptions are the type and the initial values.
+func (f *createFlags) dataOptions(cmd *cobra.Command, kind string) (o wire.CreateOptions, err error) {
+	if f.code == "" {
+		return o, usage("a %s needs its type: --code CODE", kind)
+	}
+	code, err := ctypes.Parse(f.code)
+	if err != nil {
+		return o, usage("%w", err)
+	}
+	o.Code = new(code.String())
+	if !cmd.Flags().Changed("init") {
+		return o, nil
+	}
+	if kind == wire.KindValue {
+		bits, err := parseValue("create", code, f.init)
+		if err != nil {
+			return o, err
+		}
+		o.Init, err = ctypes.AppendMsgpack(nil, code, bits)
+		return o, err
+	}
+	mem, err := valuesToMemory("create", code, strings.Split(f.init, ","))
+	if err != nil {
+		return o, err
+	}
+	o.Init, err = ctypes.AppendMsgpackSlice(nil, code, mem)
+	return o, err
+}
+
+// showCreated is silent in text, as mkdir is, but for an object that could not
+// be found again.
+func (a *app) showCreated(made *wire.Attachment) error {
+	switch {
+	case a.json:
+		return a.emit(append(documentOf(made.Info), entry{"created", made.Created}))
+	case made.Name == "":
+		return a.printf("%s\n", nameText(&made.Info))
+	}
+	return nil
+}

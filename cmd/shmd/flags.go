@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sizeFlag is a number of bytes with an optional suffix.
+type sizeFlag uint64
+
+var sizeUnits = map[string]uint64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+// Set implements pflag.Value.
+func (s *sizeFlag) Set(text string) error {
+	digits := strings.TrimRight(strings.ToUpper(text), "KMGT")
+	unit, known := sizeUnits[strings.ToUpper(text[len(digits):])]
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || !known || n > math.MaxUint64/unit {
+		return fmt.Errorf("%q is no size: want a number of bytes, or one with K, M, G or T such as 512M", text)
+	}
+	*s = sizeFlag(n * unit)
+	return nil
+}
+
+// String implements pflag.Value.
+func (s *sizeFlag) String() string { return strconv.FormatUint(uint64(*s), 10) }
+
+// Type implements pflag.Value; it names the argument in help.
+func (*sizeFlag) Type() string { return "SIZE" }
+
+// modeFlag is permission bits in octal.
+type modeFlag fs.FileMode
+
+// Set implements pflag.Value.
+func (m *modeFlag) Set(text string) error {
+	n, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || n > 0o777 {
+		return fmt.Errorf("%q is no mode: want octal permission bits such as 0660", text)
+	}
+	*m = modeFlag(n)
+	return nil
+}
+
+// String implements pflag.Value.
+func (m *modeFlag) String() string { return modeText(uint32(*m)) }
+
+// Type implements pflag.Value.
+func (*modeFlag) Type() string { return "MODE" }
+
+// durationFlag is a duration as Go writes it, or in seconds.
+type durationFlag time.Duration
+
+// Set implements pflag.Value.
+func (d *durationFlag) Set(text string) error {
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		parsed, err = time.ParseDuration(text + "s")
+	}
+	if err != nil || parsed < 0 {
+		return fmt.Errorf("%q is no duration: want 500ms, 5s, 2m, or a number of seconds", text)
+	}
+	*d = durationFlag(parsed)
+	return nil
+}
+
+// String implements pflag.Value.
+func (d *durationFlag) String() string { return time.Duration(*d).String() }
+
+// Type implements pflag.Value.
+func (*durationFlag) Type() string { return "DURATION" }

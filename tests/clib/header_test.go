@@ -1,0 +1,89 @@
+package clib
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/harness"
+)
+
+const header = "include/shmd.h"
+
+// sorted is every first group of pattern in text, sorted, once.
+func sorted(pattern, text string) []string {
+	var found []string
+	for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		found = append(found, match[1])
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// differ reports what only one of two sorted lists has.
+func differ(t *testing.T, a string, as []string, b string, bs []string) {
+	t.Helper()
+	if len(as) == 0 || len(bs) == 0 {
+		t.Errorf("%s has %d entries, %s %d: one of them is not read right", a, len(as), b, len(bs))
+	}
+	for _, name := range as {
+		if !slices.Contains(bs, name) {
+			t.Errorf("%s: in %s, not in %s", name, a, b)
+		}
+	}
+	for _, name := range bs {
+		if !slices.Contains(as, name) {
+			t.Errorf("%s: in %s, not in %s", name, b, a)
+		}
+	}
+}
+
+// What the library exports is a promise: a symbol that appears or vanishes is a
+// decision, taken in symbols.txt.
+func TestSymbols(t *testing.T) {
+	const nm = `(?m)^[0-9a-f]+ [TDBR] (\w+)`
+	exported := sorted(nm, output(t, "nm", "-D", "--defined-only", library(t)))
+	listed := sorted(`(?m)^(\w+)$`, read(t, "clients/c/symbols.txt"))
+	declared := sorted(`(?s)SHMD_API\s[^;]*?\b(shmd_\w+)\(`, read(t, header))
+	differ(t, "libshmd.so", exported, "clients/c/symbols.txt", listed)
+	differ(t, header, declared, "clients/c/symbols.txt", listed)
+}
+
+func TestVersion(t *testing.T) {
+	ours := sorted(`#define SHMD_VERSION "([^"]*)"`, read(t, header))
+	differ(t, header, ours, "Makefile", sorted(`(?m)^VERSION\s*:=\s*(\S+)$`, read(t, "Makefile")))
+}
+
+// The layout of the segments is no part of the API: shmd.h must not bring it in.
+func TestHeaderHidesTheLayout(t *testing.T) {
+	command := exec.Command(compiler(), "-std=c11", "-Iinclude", "-H", "-fsyntax-only", "-x", "c", header)
+	command.Dir = harness.Root(t)
+	command.Env = append(os.Environ(), "LC_ALL=C")
+	var included bytes.Buffer
+	command.Stderr = &included // -H lists there
+	if err := command.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, &included)
+	}
+	if !strings.Contains(included.String(), "stdint.h") {
+		t.Fatalf("the compiler lists no includes:\n%s", &included)
+	}
+	if strings.Contains(included.String(), "shmd_abi.h") {
+		t.Error("shmd.h includes shmd_abi.h")
+	}
+}
+
+// The texts of shmd_strerror are those of the one table.
+func TestStatusTexts(t *testing.T) {
+	source := read(t, "clients/c/error.c")
+	for _, code := range status.Codes() {
+		row := `"` + code.Name() + `", "` + code.Error() + `"`
+		if !strings.Contains(source, row) {
+			t.Errorf("clients/c/error.c lacks %s", row)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * hostile.c - opens an array as often as it is told to, one connection each, and
+ * prints what came of it. hostile_test.go plays the daemon, badly.
+ */
+#define _GNU_SOURCE
+#include <shmd.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int open_descriptors(void)
+{
+	int count = 0;
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* What a program does with an array that it was given. */
+static int use(struct shmd_client *client)
+{
+	struct shmd_array *array;
+	int result = shmd_array_open(client, "hostile", 0, 0, NULL, NULL, &array);
+	if (result < 0)
+		return result;
+	size_t size_bytes = shmd_array_length(array) * shmd_array_item_size_bytes(array);
+	void *items = calloc(1, size_bytes);
+	if (items != NULL) {
+		result = shmd_array_write(array, 0, shmd_array_length(array), 0, items);
+		if (result >= 0)
+			result = shmd_array_read(array, 0, shmd_array_length(array), 0, items, NULL);
+	}
+	free(items);
+	shmd_array_close(array);
+	return result;
+}
+
+int main(int count, char **arguments)
+{
+	(void)count;
+	char line[16];
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	int before = open_descriptors();
+	while (fgets(line, sizeof line, stdin) != NULL) {
+		struct shmd_connect_options options = {.size = sizeof options, .socket_path = arguments[1]};
+		struct shmd_client *client;
+		int result = shmd_connect(&options, &client);
+		if (result == 0) {
+			result = use(client);
+			shmd_close(client);
+		}
+		int leaked = open_descriptors() - before;
+		if (leaked != 0)
+			printf("%d descriptors leaked; %s\n", leaked, shmd_error_name(result));
+		else
+			printf("%s\n", shmd_error_name(result));
+	}
+	return 0;
+}

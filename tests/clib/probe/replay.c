@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replay.c - runs operations of libshmd on segments in files, and says what they
+ * store, one store a line. Built with -DSHMD_REPLAY and the library's sources by
+ * replay_test.go, which replays every prefix.
+ *
+ *	replay OBJECT MUTEX|- OWNER MUTEX_OWNER WORD... [+ WORD...]
+ *
+ * A file holds the bytes of one segment. A word is an operation, "lock=-3" says
+ * what it must return (default 0). Output:
+ *
+ *	SEGMENT OFFSET SIZE BEFORE AFTER      a store; segment 0 = object, 1 = mutex
+ *	+                                     here the words behind the plus begin
+ *	.                                     the end; anything else is a failure
+ */
+#define _GNU_SOURCE
+#include "../../../clients/c/internal.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct shmdi_segment segments[2];
+
+void shmd_replay_hook(void *address, size_t size, uint64_t old_value, uint64_t new_value);
+
+void shmd_replay_hook(void *address, size_t size, uint64_t old_value, uint64_t new_value)
+{
+	for (int i = 0; i < 2; i++) {
+		uintptr_t offset = (uintptr_t)address - (uintptr_t)segments[i].page;
+		if (segments[i].page != NULL && offset < segments[i].size_bytes) {
+			printf("%d %" PRIuPTR " %zu %" PRIu64 " %" PRIu64 "\n", i, offset, size, old_value, new_value);
+			return;
+		}
+	}
+	printf("a store outside of the segments\n");
+	exit(1);
+}
+
+static void die(const char *what)
+{
+	printf("%s\n", what);
+	exit(1);
+}
+
+static void map(const char *path, struct shmdi_segment *segment)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct stat status;
+	if (fd < 0 || fstat(fd, &status) < 0)
+		die("a segment's file cannot be opened");
+	segment->size_bytes = (size_t)status.st_size;
+	segment->page = mmap(NULL, segment->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (segment->page == MAP_FAILED)
+		die("a segment's file cannot be mapped");
+}
+
+/* What the daemon's answer would say; here the header is to be trusted. */
+static struct shmdi_attachment describe(const struct shmd_header *header, uint32_t owner)
+{
+	return (struct shmdi_attachment){
+		.id = header->object_id,
+		.kind = header->kind,
+		.code = header->code,
+		.item_size_bytes = header->item_size_bytes,
+		.rank = header->rank,
+		.length = header->length,
+		.flags = header->flags | (header->kind == SHMD_KIND_MUTEX ? 0 : SHMD_FLAG_RECURSIVE),
+		.seats_max = header->seats_max,
+		.owner = owner,
+		.segment_size_bytes = header->segment_size_bytes,
+		.data_offset_bytes = header->data_offset_bytes,
+		.data_size_bytes = header->data_size_bytes,
+		.seats_offset_bytes = header->seats_offset_bytes,
+		.lock_id = header->lock_id,
+	};
+}
+
+static struct shmd_array array; /* or a value or a mutex: they are the same */
+static struct shmd_value *const value = (struct shmd_value *)(void *)&array;
+static struct shmd_mutex *const mutex = (struct shmd_mutex *)(void *)&array;
+
+static const int32_t items[] = {11, 12, 13, 14, 15};
+
+static int mutex_word(const char *word)
+{
+	if (strcmp(word, "lock") == 0)
+		return shmd_mutex_lock(mutex, 0);
+	if (strcmp(word, "wait-lock") == 0)
+		return shmd_mutex_lock(mutex, 1);
+	if (strcmp(word, "unlock") == 0)
+		return shmd_mutex_unlock(mutex);
+	if (strcmp(word, "mark") == 0)
+		return shmd_mutex_mark_consistent(mutex);
+	die("no such word for a mutex");
+	return 0;
+}
+
+static int value_word(const char *word)
+{
+	int32_t item = 7;
+	int32_t wanted = 0;
+	bool swapped;
+	if (strcmp(word, "store") == 0)
+		return shmd_value_store(value, &item);
+	if (strcmp(word, "add") == 0)
+		return shmd_value_fetch_add(value, &item, NULL);
+	if (strcmp(word, "exchange") == 0)
+		return shmd_value_exchange(value, &item, NULL);
+	if (strcmp(word, "compare-exchange") == 0)
+		return shmd_value_compare_exchange(value, &wanted, &item, &swapped, NULL);
+	if (strcmp(word, "mark") == 0)
+		return shmd_value_mark_consistent(value);
+	return mutex_word(word); /* the locks are one code */
+}
+
+static int array_word(const char *word)
+{
+	int32_t item = 7;
+	int32_t wanted = 0;
+	bool swapped;
+	if (strcmp(word, "store") == 0)
+		return shmd_array_store(&array, 3, &item);
+	if (strcmp(word, "add") == 0)
+		return shmd_array_fetch_add(&array, 3, &item, NULL);
+	if (strcmp(word, "exchange") == 0)
+		return shmd_array_exchange(&array, 3, &item, NULL);
+	if (strcmp(word, "compare-exchange") == 0)
+		return shmd_array_compare_exchange(&array, 3, &wanted, &item, &swapped, NULL);
+	if (strcmp(word, "mark") == 0)
+		return shmd_array_mark_consistent(&array);
+	if (strcmp(word, "begin") == 0)
+		return shmd_array_begin_write(&array);
+	if (strcmp(word, "end") == 0)
+		return shmd_array_end_write(&array);
+	if (strcmp(word, "write") == 0)
+		return shmd_array_write(&array, 1, 5, 0, items);
+	if (strcmp(word, "wait-change") == 0) {
+		uint64_t version;
+		int result = shmd_array_version(&array, &version);
+		return result < 0 ? result : shmd_array_wait_change(&array, version, 1, NULL);
+	}
+	if (strcmp(word, "read") == 0) {
+		int32_t copy[8];
+		return shmd_array_read(&array, 0, 8, 1, copy, NULL);
+	}
+	return mutex_word(word);
+}
+
+static void run(char *word)
+{
+	char *result = strchr(word, '=');
+	if (result != NULL)
+		*result++ = '\0';
+	int expected = result != NULL ? atoi(result) : 0;
+	int got;
+	switch (array.object.is.kind) {
+	case SHMD_KIND_MUTEX: got = mutex_word(word); break;
+	case SHMD_KIND_VALUE: got = value_word(word); break;
+	default: got = array_word(word); break;
+	}
+	if (got != expected) {
+		printf("%s returned %s\n", word, shmd_error_name(got));
+		exit(1);
+	}
+}
+
+int main(int count, char **arguments)
+{
+	if (count < 5)
+		die("usage: replay OBJECT MUTEX|- OWNER MUTEX_OWNER WORD... [+ WORD...]");
+	uint32_t generation;
+	if (shmdi_fork_enter(&generation) < 0)
+		die(shmd_last_error());
+	struct shmdi_object *object = &array.object;
+	map(arguments[1], &segments[0]);
+	object->segment = segments[0];
+	object->is = describe(&segments[0].page->header, (uint32_t)atol(arguments[3]));
+	shmdi_object_bind(object, generation);
+	if (strcmp(arguments[2], "-") != 0) {
+		map(arguments[2], &segments[1]);
+		object->lock_segment = segments[1];
+		object->is.lock_owner = (uint32_t)atol(arguments[4]);
+		shmdi_object_bind_foreign(object, segments[1].page->header.flags);
+	}
+	for (int i = 5; i < count; i++) {
+		if (strcmp(arguments[i], "+") == 0)
+			puts("+");
+		else
+			run(arguments[i]);
+	}
+	puts(".");
+	return 0;
+}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -163,6 +164,10 @@ func (b *blueprint) readInit(raw []byte) error {
 	}
 	var err error
 	b.init, err = ctypes.DecodeMsgpackSlice(d, g.Code, int(min(g.Length, wire.MessageMax)))
+	var tooMany *ctypes.CountError
+	if errors.As(err, &tooMany) {
+		return status.New(status.Invalid, "", "init: %v", tooMany)
+	}
 	return err
 }
 

@@ -59,6 +59,9 @@ func (s *session) dispatch(frame []byte) {
 		s.notified(request)
 		return
 	}
+	if s.unheard && tellsOnly[request.Method] {
+		return
+	}
 	c := call{session: s, client: s.client, id: request.ID, method: request.Method, out: s.out}
 	before := len(s.out)
 	err = c.guarded(func() error { return c.execute(request.Params) })
@@ -79,6 +82,13 @@ func tooLarge(size int) error {
 		size, wire.MessageMax)
 }
 
+// tellsOnly are methods that do nothing but answer. Whoever pipelines thousands
+// of them and goes away would keep the daemon busy for nobody.
+var tellsOnly = map[string]bool{
+	wire.MethodStatus: true, wire.MethodClients: true, wire.MethodList: true, wire.MethodStat: true,
+	wire.MethodGet: true, wire.MethodRead: true, wire.MethodVersion: true, wire.MethodWaitChange: true,
+}
+
 // notified takes a notification; unknown ones are ignored.
 func (s *session) notified(request wire.Request) {
 	if request.Method != wire.NotifyCancel {
@@ -97,7 +107,8 @@ func (c *call) execute(params []byte) (err error) {
 	method := methods[c.method]
 	switch {
 	case method == nil:
-		return status.New(status.UnknownMethod, "", "this daemon (%s) has no method %.64q", Version, c.method)
+		// Quoted, because it may be long and need not be UTF-8.
+		return status.New(status.UnknownMethod, "call", "this daemon (%s) has no method %.64q", Version, c.method)
 	case c.client.id == 0 && c.method != wire.MethodHello:
 		return status.New(status.Identity, "", "hello must come first")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -365,6 +366,71 @@ func TestByeGivesBack(t *testing.T) {
 		t.Errorf("looking in moved the version from %d to %d, %v", before, after, err)
 	}
 }
+
+// What unread answers and unfinished requests hold is charged to their user, and
+// given back; connections within their free part cost nothing.
+func TestBuffersAreCharged(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	buffered := func() uint64 {
+		s.quota.mu.Lock()
+		defer s.quota.mu.Unlock()
+		var sum uint64
+		for _, u := range s.quota.users {
+			sum += u.buffered
+		}
+		return sum
+	}
+	await := func(what string, done func() bool) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for !done() {
+			if ctx.Err() != nil {
+				t.Fatalf("%s: %d bytes are charged", what, buffered())
+			}
+		}
+	}
+	c := newRawClient(t, s)
+	if err := c.hello(1); err != nil {
+		t.Fatal(err)
+	}
+	if got := buffered(); got != 0 {
+		t.Errorf("a quiet connection costs %d bytes", got)
+	}
+	// The longest request there may be, without its end.
+	long := wire.AppendRequestHeader(nil, 9, wire.MethodPing, 1)
+	long = wire.AppendBin(long, make([]byte, wire.MessageMax-64))
+	if err := c.conn.Write(long[:len(long)-1]); err != nil {
+		t.Fatal(err)
+	}
+	await("an unfinished request", func() bool { return buffered() > wire.MessageMax/2 })
+	if err := c.conn.Write(long[len(long)-1:]); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "ping with a parameter", r.Err, status.BadParams)
+	await("the request is done", func() bool { return buffered() == 0 })
+
+	// Who may not have more is told so, and the rest of the daemon goes on.
+	if err := s.quota.chargeBuffer(c.uid(), bufferedMax); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.conn.Write(long[:len(long)-1]); err == nil {
+		r, err = c.receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, "a long request beyond the limit", r.Err, status.Busy)
+	}
+	s.quota.releaseBuffer(c.uid(), bufferedMax)
+	await("the connection is gone", func() bool { return buffered() == 0 })
+}
+
+// uid is whom the daemon charges.
+func (c *rawClient) uid() uint32 { return uint32(os.Getuid()) }
 
 func errOrNil(e *status.Error) error {
 	if e == nil {

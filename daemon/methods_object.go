@@ -115,7 +115,11 @@ func (c *call) openOrCreate() error {
 // seats left are being swept, the call waits for one.
 func (c *call) attach(o *object, readOnly, created bool) error {
 	srv := c.session.server
-	if err := c.session.room(2); err != nil {
+	handles := 1
+	if o.guard != nil {
+		handles = 2
+	}
+	if err := c.session.room(handles); err != nil {
 		return on(o, err)
 	}
 	s, swept, err := srv.registry.take(c.client, o, readOnly)

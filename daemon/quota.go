@@ -17,7 +17,12 @@ type quota struct {
 // usage is what one user has.
 type usage struct {
 	bytes, objects, connections uint64
+	buffered                    uint64 // bytes of messages, beyond what each connection has anyway
 }
+
+// bufferedMax bounds usage.buffered: long messages that are not whole yet, and
+// answers that nobody reads.
+const bufferedMax = 256 << 20
 
 func newQuota(c Config) *quota {
 	return &quota{
@@ -88,6 +93,26 @@ func (q *quota) chargeConnection(uid uint32) error {
 func (q *quota) releaseConnection(uid uint32) {
 	_ = q.change(uid, func(u *usage) error {
 		u.connections--
+		return nil
+	})
+}
+
+// chargeBuffer charges size bytes of buffers, or answers Busy.
+func (q *quota) chargeBuffer(uid uint32, size uint64) error {
+	return q.change(uid, func(u *usage) error {
+		if size > bufferedMax-u.buffered {
+			return status.New(status.Busy, "", "the connections of user %d hold %d of at most %d bytes in messages "+
+				"that are on their way: read answers, and send less at once", uid, u.buffered, bufferedMax)
+		}
+		u.buffered += size
+		return nil
+	})
+}
+
+// releaseBuffer gives back what chargeBuffer took.
+func (q *quota) releaseBuffer(uid uint32, size uint64) {
+	_ = q.change(uid, func(u *usage) error {
+		u.buffered -= size
 		return nil
 	})
 }

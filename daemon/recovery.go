@@ -102,9 +102,11 @@ func (s *Server) recoverClient(c *client, how string) {
 // buried ends a client whose last seat has been swept.
 func (s *Server) buried(c *client) {
 	c.mu.Lock()
-	took := time.Since(c.noticed)
+	took, crashed := time.Since(c.noticed), c.crashed
 	c.mu.Unlock()
-	s.metrics.lastRecovery.Store(int64(took))
+	if crashed {
+		s.metrics.lastRecovery.Store(int64(took))
+	}
 	s.forget(c)
 }
 

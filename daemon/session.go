@@ -39,8 +39,11 @@ type session struct {
 	end     int
 	scanner wire.Scanner
 	out     []byte // answers to write
+	inPaid  uint64 // bytes of in that the user is charged for
+	outPaid uint64 // bytes of out that the user is charged for
 	bye     *call  // by which the client said it; answered when all is given back
 	broken  bool   // the connection must end after the next flush
+	unheard bool   // nobody reads answers any more
 
 	stopping chan struct{} // closed by stop
 	stopOnce sync.Once
@@ -106,7 +109,11 @@ func (s *session) loop() error {
 
 // receive waits for bytes.
 func (s *session) receive() error {
-	s.makeRoom()
+	if err := s.makeRoom(); err != nil {
+		s.reject(0, err)
+		s.flush()
+		return err
+	}
 	n, fds, cred, err := s.conn.Read(s.in[s.end:])
 	if err != nil {
 		s.farewell(err)
@@ -139,22 +146,47 @@ func (s *session) receive() error {
 var errRejected = errors.New("the client broke the protocol")
 
 // makeRoom moves what is not consumed to the front and sizes the buffer: small
-// while the connection is quiet, as large as the message that is on its way.
-func (s *session) makeRoom() {
+// while the connection is quiet, as large as the message that is on its way, which
+// its user pays for.
+func (s *session) makeRoom() error {
 	have := s.end - s.start
+	size := len(s.in)
 	switch {
-	case have == 0 && cap(s.in) > inputBusy:
-		s.in = make([]byte, inputMin)
-	case have == 0 && s.end == len(s.in) && len(s.in) < inputBusy:
-		s.in = make([]byte, inputBusy)
-	case have >= len(s.in)/2:
-		grown := make([]byte, max(2*len(s.in), inputBusy))
-		copy(grown, s.in[s.start:s.end])
-		s.in = grown
-	default:
+	case have == 0 && size > inputBusy:
+		size = inputMin
+	case have == 0 && s.end == size:
+		size = inputBusy
+	case have >= size/2:
+		size = max(2*size, inputBusy)
+	}
+	if size != len(s.in) {
+		if err := s.payFor(&s.inPaid, size); err != nil {
+			return err
+		}
+		sized := make([]byte, size)
+		copy(sized, s.in[s.start:s.end])
+		s.in = sized
+	} else {
 		copy(s.in, s.in[s.start:s.end])
 	}
 	s.start, s.end = 0, have
+	return nil
+}
+
+// payFor charges the session's user for a buffer of size bytes, of which a first
+// part is free, in place of what was paid for it so far.
+func (s *session) payFor(paid *uint64, size int) error {
+	cost := uint64(max(0, size-inputBusy))
+	q := s.server.quota
+	if cost > *paid {
+		if err := q.chargeBuffer(s.uid, cost-*paid); err != nil {
+			return err
+		}
+	} else if cost < *paid {
+		q.releaseBuffer(s.uid, *paid-cost)
+	}
+	*paid = cost
+	return nil
 }
 
 // farewell tells the client why its connection ends, where it may not know.
@@ -193,16 +225,22 @@ func (s *session) reject(id uint32, err error) {
 }
 
 // flush writes the collected answers. It blocks while the client does not read:
-// that is the back-pressure.
+// that is the back-pressure. A user whose connections keep too many bytes that way
+// loses the one that would keep more.
 func (s *session) flush() {
 	if len(s.out) == 0 {
 		return
 	}
-	_ = s.write(s.out) // the read side notices the end
+	if err := s.payFor(&s.outPaid, len(s.out)); err != nil {
+		s.out = nil
+		s.reject(0, err)
+	}
+	s.unheard = s.write(s.out) != nil // the read side notices the end
 	if cap(s.out) > 2*flushAt {
 		s.out = nil
 	}
 	s.out = s.out[:0]
+	_ = s.payFor(&s.outPaid, 0) // paying less never fails
 }
 
 // write sends one or more whole messages. After the first error nothing is sent
@@ -265,6 +303,7 @@ func (s *session) finish(err error) {
 	s.pending.end(why)
 	s.pending.wg.Wait()
 	s.in, s.out = nil, nil
+	_ = s.payFor(&s.inPaid, 0) // paying less never fails
 	s.server.ended(s)
 	if s.bye != nil {
 		_ = s.write(wire.AppendNil(wire.AppendResultHeader(nil, s.bye.id))) // it need not wait for it

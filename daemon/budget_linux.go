@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shmd/shmd/status"
 )
 
@@ -59,6 +61,14 @@ func memoryLimit() (uint64, error) {
 			"mount /proc or set the budget")
 	}
 	return min(total, cgroupLimit()), nil
+}
+
+// filesLimit is how many descriptors the process may have open. The Go runtime
+// has raised the soft limit to the hard one.
+func filesLimit() (uint64, error) {
+	var limit unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	return limit.Cur, err
 }
 
 // memoryAvailable is what the kernel thinks can be had without swapping.

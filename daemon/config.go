@@ -25,10 +25,12 @@ type Config struct {
 	BudgetBytes uint64
 	// QuotaBytes bounds the memory of one user's objects; zero means the budget.
 	QuotaBytes uint64
-	// QuotaObjects bounds one user's objects; QuotaObjectsDefault if zero.
+	// QuotaObjects bounds one user's objects; QuotaObjectsDefault if zero. No more
+	// than a quarter of the descriptors that the daemon may open.
 	QuotaObjects uint64
 	// QuotaConnections bounds one user's connections, zombies included;
-	// QuotaConnectionsDefault if zero.
+	// QuotaConnectionsDefault if zero. No more than an eighth of the descriptors
+	// that the daemon may open.
 	QuotaConnections uint64
 	// SeatsDefault is seats_max of an object whose creator does not say;
 	// shm.SeatsDefault if zero.
@@ -48,6 +50,13 @@ type Config struct {
 	// Logger receives the log; it is discarded if nil.
 	Logger *slog.Logger
 }
+
+// Shares of the descriptors that the daemon may open that one user's things may
+// take: a connection needs two (socket and pidfd), an object one.
+const (
+	connectionsShare = 8
+	objectsShare     = 4
+)
 
 // Features are kernel features with a fallback.
 type Features struct {
@@ -88,6 +97,10 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.QuotaConnections == 0 {
 		c.QuotaConnections = QuotaConnectionsDefault
+	}
+	if files, err := filesLimit(); err == nil {
+		c.QuotaObjects = min(c.QuotaObjects, max(1, files/objectsShare))
+		c.QuotaConnections = min(c.QuotaConnections, max(1, files/connectionsShare))
 	}
 	if c.SeatsDefault == 0 {
 		c.SeatsDefault = shm.SeatsDefault

@@ -65,10 +65,18 @@ func (c *call) handle() (*handle, error) {
 // live is handle, but refuses the handle of an object that was destroyed.
 func (c *call) live() (*handle, error) {
 	h, err := c.handle()
-	if err == nil && h.seat.object.removed.Load() {
-		return nil, status.New(status.Removed, "", "close the handle").On(h.seat.object.label())
+	if err == nil {
+		err = h.alive()
 	}
 	return h, err
+}
+
+// alive refuses the handle of an object that was destroyed.
+func (h *handle) alive() error {
+	if !h.seat.object.removed.Load() {
+		return nil
+	}
+	return status.New(status.Removed, "", "close the handle").On(h.seat.object.label())
 }
 
 // writable refuses a handle that was opened for reading only.

@@ -97,3 +97,20 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 }
+
+// No user may take so many descriptors that others find none, whatever the
+// configuration says.
+func TestQuotasFitTheDescriptors(t *testing.T) {
+	files, err := filesLimit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Config{QuotaObjects: 1 << 60, QuotaConnections: 1 << 60}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.QuotaObjects+2*c.QuotaConnections > files {
+		t.Errorf("%d objects and %d connections of one user need more than %d descriptors",
+			c.QuotaObjects, c.QuotaConnections, files)
+	}
+}

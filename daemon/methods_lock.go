@@ -9,9 +9,10 @@ import (
 	"github.com/shmd/shmd/wire"
 )
 
-// locked reads the handle of an object that has a lock.
+// locked reads the handle of an object that has a lock. What was destroyed is no
+// matter here: an own lock is destroyed with it, and a foreign one lives on.
 func (c *call) locked() (*handle, *shm.Lock, error) {
-	h, err := c.live()
+	h, err := c.handle()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -30,6 +31,9 @@ func (c *call) lock() error {
 		return err
 	}
 	h, lock, err := c.locked()
+	if err == nil {
+		err = h.alive()
+	}
 	if err != nil {
 		return err
 	}
@@ -44,6 +48,13 @@ func (c *call) lock() error {
 	o, owner, parker := h.seat.object, h.seat.holder(token), c.session.server.parker
 	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
 		notice, err := lock.LockWait(ctx, parker, owner, timeout)
+		if err == nil && o.removed.Load() {
+			// Only a foreign lock is to be had at all: it lives on.
+			err = status.Removed
+			if failed := lock.Unlock(owner); failed != nil {
+				err = failed
+			}
+		}
 		switch {
 		case err != nil:
 			return nil, on(o, err)

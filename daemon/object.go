@@ -71,14 +71,16 @@ func (o *object) permits(p *peer, want uint32) error {
 	if o.mode>>shift&want == want {
 		return nil
 	}
-	what := "reading"
+	what, remedy := "reading", "ask its owner for chmod"
 	if want&modeWrite != 0 {
 		what = "reading and writing"
+		if o.mode>>shift&modeRead != 0 {
+			remedy += ", or open it with access \"r\""
+		}
 	}
 	return status.New(status.Permission, "",
-		"mode %04o does not allow %s to %s (uid %d; the object is of uid %d, gid %d): "+
-			"ask its owner for chmod, or open it with access \"r\"",
-		o.mode, what, class, p.uid, o.uid, o.gid).On(o.label())
+		"mode %04o does not allow %s to %s (uid %d; the object is of uid %d, gid %d): %s",
+		o.mode, what, class, p.uid, o.uid, o.gid, remedy).On(o.label())
 }
 
 // ownedBy checks what only the owner and root may do.

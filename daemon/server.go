@@ -83,7 +83,8 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	s.zombies = &zombies{server: s}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.spawn(s.accept)
-	s.log.Info("ready", "socket", c.Socket, "pid", os.Getpid(), "epoch", epoch, "budget_bytes", c.BudgetBytes)
+	s.log.Info("ready", "socket", c.Socket, "pid", os.Getpid(), "epoch", epoch, "budget_bytes", c.BudgetBytes,
+		"quota_objects", c.QuotaObjects, "quota_connections", c.QuotaConnections)
 	return s, nil
 }
 

@@ -16,15 +16,26 @@ import (
 // the others queue at the gate.
 type Lock struct {
 	seg  *Segment
-	line *LockLine     // immutable; points into the segment
-	gate chan struct{} // holds a token while somebody is in the slow path
-	spin spinner
+	line *LockLine // immutable; points into the segment
+	// Copies of the geometry's, for the fast path: immutable.
+	recursive bool // a value's or array's own lock always is
+	unlockAny bool
+	strict    bool
+	bracketed bool          // the line counts write brackets
+	gate      chan struct{} // holds a token while somebody is in the slow path
+	spin      spinner
 }
 
 // Lock returns a view of the segment's lock. Goroutines of one process should
 // share one view, for its gate's sake; several are correct too.
 func (s *Segment) Lock() *Lock {
-	return &Lock{seg: s, line: &s.page.Lock, gate: make(chan struct{}, 1)}
+	flags := s.geometry.Flags
+	return &Lock{
+		seg: s, line: &s.page.Lock, gate: make(chan struct{}, 1),
+		recursive: s.geometry.Kind != KindMutex || flags.Has(FlagRecursive),
+		unlockAny: flags.Has(FlagUnlockAny), strict: flags.Has(FlagStrict),
+		bracketed: !flags.Has(FlagLockForeign),
+	}
 }
 
 // LockStatus is a look at a lock that holds nothing still.
@@ -58,34 +69,34 @@ func (l *Lock) Status() LockStatus {
 	return st
 }
 
-func (l *Lock) flags() Flags { return l.seg.geometry.Flags }
-
-// recursive: a value's or array's own lock always is.
-func (l *Lock) recursive() bool {
-	return l.seg.geometry.Kind != KindMutex || l.flags().Has(FlagRecursive)
-}
-
-func (l *Lock) unlockAny() bool { return l.flags().Has(FlagUnlockAny) }
-func (l *Lock) strict() bool    { return l.flags().Has(FlagStrict) }
-
 // Holds reports whether o holds the lock. With unlock_any: whether o's client
 // took it.
 func (l *Lock) Holds(o Owner) bool {
 	return ownerOf(atomic.LoadUint32(&l.line.Word)) == o.Word &&
-		(l.unlockAny() || atomic.LoadUint64(&l.line.Token) == o.Token)
+		(l.unlockAny || atomic.LoadUint64(&l.line.Token) == o.Token)
 }
 
 // depthMax bounds recursion.
 const depthMax = 1 << 30
 
+// TakeFree takes a lock that is free in every respect: no waiters, no notice. It
+// is the front of TryLock, small enough to be inlined into a client's Lock.
+func (l *Lock) TakeFree(o Owner) bool {
+	line := l.line
+	if !cas32(&line.Word, 0, o.Word) { // acquire; pairs with the release in Unlock
+		return false
+	}
+	if !l.unlockAny {
+		store64(&line.Token, o.Token)
+	}
+	return true
+}
+
 // TryLock takes the lock if that needs no waiting. A notice means that the lock
 // is held and an owner died; an error means that it is not held:
 // status.WouldBlock, Deadlock, Removed, NotRecoverable, Overflow.
 func (l *Lock) TryLock(o Owner) (*Notice, error) {
-	if cas32(&l.line.Word, 0, o.Word) { // acquire; pairs with the release in Unlock
-		if !l.unlockAny() {
-			store64(&l.line.Token, o.Token)
-		}
+	if l.TakeFree(o) {
 		return nil, nil
 	}
 	for {
@@ -111,10 +122,10 @@ func (l *Lock) relock(o Owner, old uint32) (again bool, err error) {
 	if isRemoved(old) {
 		return false, status.Removed
 	}
-	if o.Shared || l.unlockAny() || ownerOf(old) != o.Word || atomic.LoadUint64(&l.line.Token) != o.Token {
+	if o.Shared || l.unlockAny || ownerOf(old) != o.Word || atomic.LoadUint64(&l.line.Token) != o.Token {
 		return false, nil
 	}
-	if !l.recursive() {
+	if !l.recursive {
 		return false, status.Deadlock
 	}
 	depth := atomic.LoadUint32(&l.line.Depth)
@@ -136,13 +147,13 @@ func (l *Lock) noticeIf(old uint32) *Notice {
 // after the take: before it, another client may poison between the look and the
 // compare-exchange (tests/models: POISON_LOOK).
 func (l *Lock) taken(o Owner, old uint32) (*Notice, error) {
-	if !l.unlockAny() {
+	if !l.unlockAny {
 		store64(&l.line.Token, o.Token)
 	}
 	if !isInconsistent(old) {
 		return nil, nil
 	}
-	if l.strict() && atomic.LoadUint32(&l.line.Poisoned) != 0 {
+	if l.strict && atomic.LoadUint32(&l.line.Poisoned) != 0 {
 		if err := l.Unlock(o); err != nil && !errors.Is(err, status.Removed) {
 			return nil, err
 		}
@@ -229,31 +240,42 @@ func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64)
 // Unlock releases one level. Errors, with nothing changed: status.NotOwner,
 // Removed, and Invalid inside a write bracket.
 func (l *Lock) Unlock(o Owner) error {
-	old := atomic.LoadUint32(&l.line.Word)
-	if isRemoved(old) {
-		return status.Removed
+	line := l.line
+	old := atomic.LoadUint32(&line.Word)
+	if l.unlockAny {
+		return l.release(old)
 	}
-	any := l.unlockAny()
-	if any {
-		if isFree(old) {
-			return status.NotOwner
+	if ownerOf(old) != o.Word || atomic.LoadUint64(&line.Token) != o.Token {
+		if isRemoved(old) {
+			return status.Removed
 		}
-	} else {
-		if ownerOf(old) != o.Word || atomic.LoadUint64(&l.line.Token) != o.Token {
-			return status.NotOwner
-		}
-		if d := atomic.LoadUint32(&l.line.Depth); d > 0 {
-			store32(&l.line.Depth, d-1)
-			return nil
-		}
-		if atomic.LoadUint32(&l.line.WriteDepth) != 0 && !l.seg.geometry.Flags.Has(FlagLockForeign) {
-			return status.Invalid
-		}
-		store64(&l.line.Token, 0) // before the release, so that a stale token never matches
+		return status.NotOwner
 	}
+	if d := atomic.LoadUint32(&line.Depth); d > 0 {
+		store32(&line.Depth, d-1)
+		return nil
+	}
+	if atomic.LoadUint32(&line.WriteDepth) != 0 && l.bracketed {
+		return status.Invalid
+	}
+	store64(&line.Token, 0) // before the release, so that a stale token never matches
+	if old == o.Word && cas32(&line.Word, old, 0) {
+		return nil // what release does if there are no waiters and no notice
+	}
+	return l.release(old)
+}
+
+// release lets go of the word that was found as old.
+func (l *Lock) release(old uint32) error {
 	mine := ownerOf(old)
+	switch {
+	case isRemoved(old):
+		return status.Removed
+	case mine == 0:
+		return status.NotOwner
+	}
 	for {
-		if l.strict() && isInconsistent(old) {
+		if l.strict && isInconsistent(old) {
 			store32(&l.line.Poisoned, 1)
 		}
 		// Not an unconditional exchange: a destroyed word must stay destroyed.
@@ -282,7 +304,7 @@ func (l *Lock) MarkConsistent(o Owner) error {
 		switch {
 		case isRemoved(old):
 			return status.Removed
-		case isFree(old), !l.unlockAny() && !l.Holds(o):
+		case isFree(old), !l.unlockAny && !l.Holds(o):
 			return status.NotOwner
 		case !isInconsistent(old) || cas32(&l.line.Word, old, old&^ownerInconsistent):
 			return nil

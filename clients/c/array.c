@@ -144,7 +144,7 @@ int shmd_array_end_write(struct shmd_array *array)
 
 int shmd_array_lock(struct shmd_array *array, int64_t timeout_ns)
 {
-	return array == NULL ? SHMD_E_INVALID : shmdi_lock_acquire(&array->object.lock, timeout_ns);
+	return array == NULL ? SHMD_E_INVALID : shmdi_object_lock(&array->object, timeout_ns);
 }
 
 int shmd_array_unlock(struct shmd_array *array)

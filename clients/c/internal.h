@@ -252,6 +252,8 @@ void shmdi_object_bind_foreign(struct shmdi_object *object, uint32_t flags);
 void shmdi_object_detach(struct shmdi_object *object);
 /* 0, or why the object cannot be used: FORKED, REMOVED, CORRUPT. */
 int shmdi_object_usable(const struct shmdi_object *object);
+/* Locks a value or array; not one that was destroyed under a foreign lock. */
+int shmdi_object_lock(struct shmdi_object *object, int64_t timeout_ns);
 int shmdi_object_writable(const struct shmdi_object *object);
 
 /* ---- attachment.c ------------------------------------------------------------ */

@@ -304,6 +304,17 @@ int shmdi_object_usable(const struct shmdi_object *object)
 	}
 }
 
+int shmdi_object_lock(struct shmdi_object *object, int64_t timeout_ns)
+{
+	int result = shmdi_lock_acquire(&object->lock, timeout_ns);
+	if (!SHMDI_LIKELY((object->is.flags & SHMD_FLAG_LOCK_FOREIGN) == 0) && result >= 0 &&
+	    shmdi_object_usable(object) == SHMD_E_REMOVED) {
+		shmdi_lock_release(&object->lock); /* the mutex lives on */
+		return SHMD_E_REMOVED;
+	}
+	return result;
+}
+
 int shmdi_object_writable(const struct shmdi_object *object)
 {
 	return object->is.read_only ? SHMD_E_PERMISSION : shmdi_object_usable(object);

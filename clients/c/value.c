@@ -88,7 +88,7 @@ int shmd_value_compare_exchange(struct shmd_value *value, const void *expected, 
 
 int shmd_value_lock(struct shmd_value *value, int64_t timeout_ns)
 {
-	return value == NULL ? SHMD_E_INVALID : shmdi_lock_acquire(&value->object.lock, timeout_ns);
+	return value == NULL ? SHMD_E_INVALID : shmdi_object_lock(&value->object, timeout_ns);
 }
 
 int shmd_value_unlock(struct shmd_value *value)

@@ -3,6 +3,7 @@ package shmd
 import (
 	"context"
 	"errors"
+	"runtime"
 
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/shm"
@@ -64,7 +65,10 @@ func newData[T ctypes.Element](o *object, op, name string) (*data[T], error) {
 func (d *data[T]) Code() ctypes.Code { return d.segment.Geometry().Code }
 
 // Version counts the changes so far. Read it before the data it stands for.
-func (d *data[T]) Version() uint64 { return d.elements.Version() }
+func (d *data[T]) Version() uint64 {
+	defer runtime.KeepAlive(d.object) // the mapping goes with it
+	return d.elements.Version()
+}
 
 // WaitChange waits until the version differs from the given one, and returns it.
 // Every element store, write bracket and death counts as a change; raw stores

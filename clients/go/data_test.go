@@ -1,10 +1,13 @@
 package shmd_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	shmd "github.com/shmd/shmd/clients/go"
@@ -255,6 +258,16 @@ func TestForeignLock(t *testing.T) {
 		t.Error(err)
 	}
 
+	// One critical section over both arrays, whichever handle took the lock.
+	_, err = m.Lock(ctx)
+	if err := errors.Join(err, a.BeginWrite(), b.BeginWrite(), a.EndWrite(), b.EndWrite(), m.Unlock()); err != nil {
+		t.Error(err)
+	}
+	_, err = a.Lock(ctx)
+	if err := errors.Join(err, b.BeginWrite(), b.EndWrite(), m.MarkConsistent(), b.Unlock()); err != nil {
+		t.Error(err)
+	}
+
 	// Who dies with the mutex leaves all its arrays dirty.
 	dying := dial(t, s)
 	held, err := shmd.OpenArray[int32](ctx, dying, "b")
@@ -281,6 +294,37 @@ func TestForeignLock(t *testing.T) {
 	}
 }
 
+// A destroyed array cannot be locked any more, though its foreign lock lives on, and
+// can be unlocked through any handle by who holds it.
+func TestDestroyedUnderForeignLock(t *testing.T) {
+	ctx, c := t.Context(), dial(t, start(t, daemon.Config{}))
+	m, err := shmd.CreateMutex(ctx, c, "m", shmd.MutexOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	options := shmd.ArrayOptions{Length: 1, DataOptions: shmd.DataOptions{Mutex: m}}
+	a, err := shmd.CreateArray[int32](ctx, c, "a", options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := a.Lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Destroy(ctx, "a"), a.Unlock()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.Lock(ctx)
+	wantError(t, "lock of a destroyed array", err, shmd.ErrRemoved)
+	if _, err := m.TryLock(); err != nil {
+		t.Errorf("its mutex: %v", err)
+	}
+	if err := m.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A view stays valid after Close, and so does what other handles see.
 func TestViewAfterClose(t *testing.T) {
 	ctx, c := t.Context(), dial(t, start(t, daemon.Config{}))
@@ -302,6 +346,57 @@ func TestViewAfterClose(t *testing.T) {
 	defer again.Close()
 	if got, err := again.Load(3); got != 9 || err != nil {
 		t.Errorf("loaded %d, %v", got, err)
+	}
+}
+
+// The memory of a handle that nobody can reach any more goes, unless a view of it
+// was handed out.
+func TestMappingsGo(t *testing.T) {
+	ctx, c := t.Context(), dial(t, start(t, daemon.Config{}))
+	const length = 1 << 20
+	a, err := shmd.CreateArray[uint8](ctx, c, "a", shmd.ArrayOptions{Length: length})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mapped := func() int {
+		t.Helper()
+		text, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(text), "/memfd:shmd-")
+	}
+	before := mapped()
+	const handles = 20
+	views := make([][]uint8, 0, handles/2)
+	for i := range handles {
+		h, err := shmd.OpenArray[uint8](ctx, c, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			views = append(views, h.View())
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for mapped() > before+len(views) {
+		if until.Err() != nil {
+			t.Fatalf("%d segments are mapped, %d were, and %d views are held", mapped(), before, len(views))
+		}
+		runtime.GC()
+	}
+	for _, view := range views {
+		view[length-1]++
+	}
+	if got := views[0][length-1]; int(got) != len(views) {
+		t.Errorf("the views show %d, want %d", got, len(views))
 	}
 }
 

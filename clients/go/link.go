@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,18 +14,29 @@ import (
 )
 
 // link carries calls over one connection, many at a time: callers append their
-// requests to one buffer, and whoever finds nobody writing writes for all.
+// requests to one buffer, and whoever finds nobody writing writes for all. Who
+// reads stands in reader.go.
 type link struct {
-	conn  *wire.Conn    // immutable; read by the read loop, written by the one writer
+	conn  *wire.Conn    // immutable; read by the one reader, written by the one writer
 	ended chan struct{} // closed after cause is set
 
-	mu      sync.Mutex
-	pending map[uint32]*call // protected by mu
-	nextID  uint32           // protected by mu
-	out     []byte           // protected by mu; requests not written yet
-	writing bool             // protected by mu
-	cause   error            // protected by mu; why the link ended
+	mu       sync.Mutex
+	pending  map[uint32]*call // protected by mu
+	nextID   uint32           // protected by mu
+	out      []byte           // protected by mu; requests not written yet
+	writing  bool             // protected by mu
+	flushing bool             // protected by mu; a goroutine is on its way to flush
+	cause    error            // protected by mu; why the link ended
+	reading  bool             // protected by mu; somebody is the reader
+	recent   bool             // protected by mu; there was a reader since the timer was set
+	armed    bool             // protected by mu; the timer is set
+
+	idle  *time.Timer // calls watch; immutable
+	input input       // belongs to the reader
 }
+
+// flushAt bounds the requests that are collected before they are written.
+const flushAt = 64 << 10
 
 // call is one request under way.
 type call struct {
@@ -42,7 +54,9 @@ type answer struct {
 
 func newLink(conn *wire.Conn) *link {
 	l := &link{conn: conn, ended: make(chan struct{}), pending: make(map[uint32]*call)}
-	go l.read()
+	l.mu.Lock() // before watch looks
+	defer l.mu.Unlock()
+	l.armed, l.idle = true, time.AfterFunc(idleAfter, l.watch)
 	return l
 }
 
@@ -57,8 +71,14 @@ func (l *link) fail(cause error) {
 	pending := l.pending
 	l.pending = nil
 	close(l.ended)
+	nobodyReads := !l.reading
+	l.reading = true // for ever
 	l.mu.Unlock()
-	_ = l.conn.Close() // ends the read loop; nothing is left to say to the peer
+	_ = l.conn.Close() // ends the reader; nothing is left to say to the peer
+	l.idle.Stop()
+	if nobodyReads {
+		l.input.drop()
+	}
 	for _, c := range pending {
 		c.done <- answer{file: -1, err: cause}
 	}
@@ -87,8 +107,32 @@ func (l *link) start(method string, n int, wantFile bool, params func([]byte) ([
 	}
 	l.out = b
 	l.pending[c.id] = c
-	l.flush()
+	if len(l.pending) > 1 {
+		// Whoever sends much before it waits must not block for want of a reader.
+		l.readInBackground()
+	}
+	if len(l.pending) == 1 || len(l.out) >= flushAt {
+		l.flush()
+		return c, nil
+	}
+	l.flushSoon()
+	l.mu.Unlock()
 	return c, nil
+}
+
+// flushSoon leaves the buffer to whoever waits for its answer first, so that
+// requests that are started in a row travel together, or else to a goroutine
+// that runs when the starting one pauses. Called with mu held.
+func (l *link) flushSoon() {
+	if l.writing || l.flushing {
+		return
+	}
+	l.flushing = true
+	go func() {
+		l.mu.Lock()
+		l.flushing = false
+		l.flush()
+	}()
 }
 
 // flush writes the buffer, unless somebody does. Called with mu held; returns
@@ -140,6 +184,9 @@ func (l *link) cancel(c *call) {
 // whether the grant or the cancellation won; for a call that never waits there,
 // the answer is abandoned.
 func (l *link) wait(ctx context.Context, c *call, mayWait bool) answer {
+	if len(c.done) == 0 {
+		l.readFor(ctx, c)
+	}
 	select {
 	case a := <-c.done:
 		return a
@@ -166,78 +213,4 @@ func endOf(ctx context.Context) error {
 		return status.TimedOut
 	}
 	return status.Cancelled
-}
-
-// read is the read loop: it hands each answer to its call.
-func (l *link) read() {
-	var scanner wire.Scanner
-	var files []int
-	buf := make([]byte, 0, 64<<10)
-	defer func() {
-		for _, fd := range files {
-			_ = unix.Close(fd) // descriptors that no answer claimed
-		}
-	}()
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
-		}
-		n, fds, _, err := l.conn.Read(buf[len(buf):cap(buf)])
-		files = append(files, fds...)
-		if err != nil {
-			l.fail(lost(err))
-			return
-		}
-		buf = buf[:len(buf)+n]
-		rest := buf
-		for {
-			size, err := scanner.Next(rest)
-			if err != nil {
-				l.fail(err)
-				return
-			}
-			if size == 0 {
-				break
-			}
-			if files, err = l.deliver(rest[:size], files); err != nil {
-				l.fail(err)
-				return
-			}
-			rest = rest[size:]
-		}
-		buf = buf[:copy(buf, rest)]
-	}
-}
-
-// deliver gives a response to its call, and the descriptor it asks for.
-func (l *link) deliver(frame []byte, files []int) ([]int, error) {
-	r, err := wire.ParseResponse(frame)
-	if err != nil {
-		return files, err
-	}
-	l.mu.Lock()
-	c := l.pending[r.ID]
-	delete(l.pending, r.ID)
-	l.mu.Unlock()
-	if c == nil {
-		if r.Err != nil {
-			return files, r.Err // the daemon says why it closes
-		}
-		return files, status.New(status.BadFrame, "read", "an answer to request %d, which is not under way", r.ID)
-	}
-	a := answer{file: -1}
-	if r.Err != nil {
-		a.err = r.Err
-	} else {
-		a.result = append([]byte(nil), r.Result...)
-		if c.wantFile {
-			if len(files) == 0 {
-				c.done <- answer{file: -1, err: status.New(status.BadFrame, "map", "the answer carries no descriptor")}
-				return files, status.New(status.BadFrame, "map", "the answer carries no descriptor")
-			}
-			a.file, files = files[0], files[1:]
-		}
-	}
-	c.done <- a
-	return files, nil
 }

@@ -29,45 +29,90 @@ type Owner struct {
 // ErrCancelled, ErrDeadlock (NewOwner's only), ErrRemoved, ErrNotRecoverable, ErrClosed,
 // ErrPermission (read-only), ErrUnsupported (no lock).
 func (w *Owner) Lock(ctx context.Context) (*Notice, error) {
+	o := w.object
+	if o.lockable() == nil && o.guard.TakeFree(w.owner) && w.keep() == nil {
+		return nil, nil // as lock does it, without a call
+	}
 	n, err := w.lock(ctx, -1)
-	return n, wrap("lock", w.object.info.Name, err)
+	if err != nil {
+		return nil, wrap("lock", o.info.Name, err)
+	}
+	return n, nil
 }
 
 // TryLock takes the lock if it is free; ErrWouldBlock if it is not.
 func (w *Owner) TryLock() (*Notice, error) {
 	n, err := w.lock(context.Background(), 0)
-	return n, wrap("lock", w.object.info.Name, err)
+	if err != nil {
+		return nil, wrap("lock", w.object.info.Name, err)
+	}
+	return n, nil
 }
 
+// lock must not allocate, hence the closure elsewhere.
 func (w *Owner) lock(ctx context.Context, timeout time.Duration) (*Notice, error) {
 	o := w.object
 	if err := o.lockable(); err != nil {
 		return nil, err
 	}
 	n, err := o.guard.TryLock(w.owner)
-	if err == status.WouldBlock && timeout != 0 {
-		err = o.slowly(ctx, func(ctx context.Context) (err error) {
-			n, err = o.guard.LockWait(ctx, o.client.parker, w.owner, -1)
-			return err
-		})
-	}
-	if err == nil && o.closed.Load() {
-		// Closed meanwhile: the daemon may have swept our seat already.
-		if err := o.guard.Unlock(w.owner); err != nil && !errors.Is(err, status.NotOwner) {
+	if err != nil {
+		if err != status.WouldBlock || timeout == 0 {
 			return nil, err
 		}
-		return nil, status.Closed
+		if n, err = w.lockSlow(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err == nil {
-		o.acquired()
+	if err := w.keep(); err != nil {
+		return nil, err
 	}
+	return n, nil
+}
+
+// keep ends every acquisition. With an error the lock is not held.
+func (w *Owner) keep() error {
+	o := w.object
+	if o.closed.Load() {
+		return w.giveBack(status.Closed)
+	}
+	if o.foreign != nil && o.segment.State() == shm.StateRemoved {
+		return w.giveBack(status.Removed)
+	}
+	o.acquired()
+	return nil
+}
+
+// giveBack ends the acquisition of the lock of a handle that was closed meanwhile
+// (the daemon may have swept our seat already), or of an object that was destroyed
+// while its foreign lock lives on.
+func (w *Owner) giveBack(reason error) error {
+	if err := w.object.guard.Unlock(w.owner); err != nil && !errors.Is(err, status.NotOwner) {
+		return err
+	}
+	return reason
+}
+
+func (w *Owner) lockSlow(ctx context.Context) (n *Notice, err error) {
+	o := w.object
+	err = o.slowly(ctx, func(ctx context.Context) (err error) {
+		n, err = o.guard.LockWait(ctx, o.client.parker, w.owner, -1)
+		return err
+	})
 	return n, err
 }
 
+// lockable says why there is no locking through this handle, if so.
 func (o *object) lockable() error {
-	switch {
-	case o.closed.Load():
+	if o.closed.Load() {
 		return status.Closed
+	}
+	return o.refusal
+}
+
+// refusalOf is why an object that is open cannot be locked; nil = it can.
+func (o *object) refusalOf() error {
+	switch {
 	case o.guard == nil:
 		return status.New(status.Unsupported, "", "the object was created without a lock")
 	case o.segment.ReadOnly():
@@ -79,12 +124,16 @@ func (o *object) lockable() error {
 // Unlock releases one level. Errors: ErrNotOwner, ErrRemoved, ErrClosed,
 // ErrInvalid inside a write bracket.
 func (w *Owner) Unlock() error {
-	err := w.object.lockable()
+	o := w.object
+	err := o.lockable()
 	if err == nil {
-		w.object.releasing()
-		err = w.object.guard.Unlock(w.owner)
+		o.releasing()
+		err = o.guard.Unlock(w.owner)
 	}
-	return wrap("unlock", w.object.info.Name, err)
+	if err != nil {
+		return wrap("unlock", o.info.Name, err)
+	}
+	return nil
 }
 
 // MarkConsistent says that the holder has repaired the data: the notices end.

@@ -46,28 +46,31 @@ type object struct {
 	segment *shm.Segment    // immutable
 	guard   *shm.Lock       // immutable; the lock, nil = none
 	holder  uint32          // immutable; our owner word in the guard
+	refusal error           // immutable; why it cannot be locked, nil = it can
 	ctx     context.Context // ended by Close
 	end     context.CancelFunc
 	closed  atomic.Bool
-	pinned  atomic.Bool // a view was handed out: never unmap
+	pinned  *atomic.Bool // immutable; true = a view was handed out: never unmap
 	once    sync.Once
 	foreign *shm.Segment // immutable; the foreign mutex's segment, nil = none
 }
 
 // attach turns the answer of create or open into a mapped object.
 func (c *Client) attach(ctx context.Context, op, name, method string, params ...any) (*object, error) {
-	o := &object{client: c}
+	o := &object{client: c, pinned: new(atomic.Bool)}
 	if err := c.Call(ctx, method, &o.info, params...); err != nil {
 		return nil, named(op, name, err)
 	}
 	if err := o.mapAll(ctx); err != nil {
+		unmap(o.mappings())
 		_ = c.Call(context.Background(), wire.MethodClose, nil, o.info.Handle) // the mapping's error says more
 		return nil, named(op, name, err)
 	}
+	o.refusal = o.refusalOf()
 	o.ctx, o.end = context.WithCancel(context.Background())
 	// The mapping goes when nobody can use it any more, not when somebody
 	// closes: another goroutine may be inside an operation.
-	runtime.AddCleanup(o, unmap, mappings{o.segment, o.foreign, &o.pinned})
+	runtime.AddCleanup(o, unmap, o.mappings())
 	return o, nil
 }
 
@@ -81,10 +84,13 @@ func named(op, name string, err error) error {
 	return wrap(op, name, err)
 }
 
+// mappings are what an object has mapped; they do not keep it alive.
 type mappings struct {
 	segment, foreign *shm.Segment
 	pinned           *atomic.Bool
 }
+
+func (o *object) mappings() mappings { return mappings{o.segment, o.foreign, o.pinned} }
 
 func unmap(m mappings) {
 	if m.pinned.Load() {
@@ -235,8 +241,10 @@ func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) erro
 func (o *object) owner() shm.Owner { return shm.MakeOwner(o.holder, o.client.serial.Add(1)) }
 
 // common is the owner of the handle itself, behind which any goroutine may stand.
+// It is one for all handles on a lock that this client has, so that the arrays of
+// one mutex are written while that is held, through whichever handle.
 func (o *object) common() Owner {
-	owner := o.owner()
+	owner := shm.MakeOwner(o.holder, 0) // NewOwner's begin at 1
 	owner.Shared = true
 	return Owner{object: o, owner: owner}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -109,6 +110,11 @@ func TestLockPassesSignalsOn(t *testing.T) {
 	must(t, "create", "m", "mutex")
 	for name, s := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP,
 		"INT": syscall.SIGINT, "USR1": syscall.SIGUSR1} {
+		// Caught here, the signal has its default in the children, even if this test
+		// runs under nohup.
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, s)
+		defer signal.Stop(caught)
 		p := spawn(t, "lock", "m", "--", "sh", "-c", "trap 'echo got; exit 9' "+name+"; echo held; read x; exit 1")
 		p.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal that might send it too
 		p.start()

@@ -112,6 +112,9 @@ func (s *Segment) atRest() error {
 	check(header.Magic == shm.Magic && header.ABIVersion == shm.ABIVersion && header.Fingerprint == shm.ABIFingerprint,
 		"the header is %+v", header)
 	check(header.ObjectID == s.id, "it says that it is %d", header.ObjectID)
+	if header.State == uint32(shm.StateRemoved) {
+		return errors.Join(errs...) // destroyed, and kept by what it guards
+	}
 	check(header.State == uint32(shm.StateLive), "its state is %d", header.State)
 	const ownerMask = 1<<30 - 1
 	check(lock.Word&ownerMask == 0, "its lock word is %#x: seat %d holds it", lock.Word, shm.SeatOf(lock.Word))

@@ -1,0 +1,284 @@
+package shmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// patience is the watchdog of a wait; it says nothing about speed.
+const patience = time.Minute
+
+// newPeer is a link and its other end.
+func newPeer(t *testing.T) (*link, *net.UnixConn) {
+	t.Helper()
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	socket, err := net.DialUnix("unix", nil, listener.Addr().(*net.UnixAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := listener.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := wire.NewConn(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := peer.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	l := newLink(conn)
+	t.Cleanup(func() {
+		l.fail(status.Closed)
+		peer.Close()
+	})
+	return l, peer
+}
+
+// received hands each message that arrives to the function, until that says
+// false or the connection ends.
+func received(peer *net.UnixConn, each func(wire.Request) bool) {
+	var scanner wire.Scanner
+	var have []byte
+	chunk := make([]byte, 4096)
+	for {
+		n, err := peer.Read(chunk)
+		if err != nil {
+			return
+		}
+		have = append(have, chunk[:n]...)
+		for {
+			size, err := scanner.Next(have)
+			if size == 0 || err != nil {
+				break
+			}
+			r, err := wire.ParseRequest(have[:size])
+			if err != nil || !each(r) {
+				return
+			}
+			have = have[size:]
+		}
+	}
+}
+
+// echo answers every request with its parameters.
+func echo(peer *net.UnixConn) {
+	received(peer, func(r wire.Request) bool {
+		if r.Notification {
+			return true
+		}
+		_, err := peer.Write(append(wire.AppendResultHeader(nil, r.ID), r.Params...))
+		return err == nil
+	})
+}
+
+func startNumber(t *testing.T, l *link, n uint64) *call {
+	t.Helper()
+	c, err := l.start(wire.MethodPing, 1, false, func(b []byte) ([]byte, error) { return wire.AppendUint(b, n), nil })
+	if err != nil {
+		t.Error(err)
+		t.FailNow()
+	}
+	return c
+}
+
+// withoutHanging fails the test if work takes until the watchdog.
+func withoutHanging(t *testing.T, what string, work func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work()
+	}()
+	watchdog := time.NewTimer(patience)
+	defer watchdog.Stop()
+	select {
+	case <-done:
+	case <-watchdog.C:
+		t.Fatalf("%s hangs", what)
+	}
+}
+
+// Requests and answers each fill the socket many times before anybody waits.
+func TestSendingMuchBeforeWaiting(t *testing.T) {
+	l, peer := newPeer(t)
+	go echo(peer)
+	bulk := bytes.Repeat([]byte("x"), 1000)
+	withoutHanging(t, "sending", func() {
+		calls := make([]*call, 5000)
+		for i := range calls {
+			var err error
+			calls[i], err = l.start(wire.MethodPing, 1, false, func(b []byte) ([]byte, error) {
+				return wire.AppendBin(b, bulk), nil
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		for _, c := range calls {
+			if a := l.wait(context.Background(), c, false); a.err != nil || !bytes.Contains(a.result, bulk) {
+				t.Errorf("%d bytes, %v", len(a.result), a.err)
+				return
+			}
+		}
+	})
+}
+
+// Answers are read, and requests sent, without anybody ever waiting.
+func TestNobodyWaits(t *testing.T) {
+	for _, n := range []int{1, 2, 100} {
+		l, peer := newPeer(t)
+		go echo(peer)
+		calls := make([]*call, n)
+		for i := range calls {
+			calls[i] = startNumber(t, l, uint64(i))
+		}
+		withoutHanging(t, "an answer that nobody waits for", func() {
+			for _, c := range calls {
+				if a := <-c.done; a.err != nil {
+					t.Error(a.err)
+				}
+			}
+		})
+	}
+}
+
+func TestCancelledWhileReading(t *testing.T) {
+	for _, mayWait := range []bool{false, true} {
+		l, peer := newPeer(t)
+		first := make(chan wire.Request, 1)
+		go received(peer, func(r wire.Request) bool {
+			switch {
+			case r.Notification: // the cancel; the daemon answers the call
+				_, err := peer.Write(wire.AppendError(nil, (<-first).ID, &status.Error{Code: status.Cancelled}))
+				return err == nil
+			case len(first) == 0 && bytes.Equal(r.Params, []byte{0x91, 1}):
+				first <- r
+				return true
+			}
+			_, err := peer.Write(append(wire.AppendResultHeader(nil, r.ID), r.Params...))
+			return err == nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		c := startNumber(t, l, 1)
+		withoutHanging(t, "a cancelled call", func() {
+			ended := make(chan error, 1)
+			go func() { ended <- l.wait(ctx, c, mayWait).err }()
+			for reading := false; !reading; {
+				l.mu.Lock()
+				reading = l.reading
+				l.mu.Unlock()
+			}
+			for len(first) == 0 {
+				// It must have arrived, or the second could overtake it.
+			}
+			cancel()
+			if err := <-ended; !errors.Is(err, status.Cancelled) {
+				t.Errorf("mayWait %v: %v", mayWait, err)
+			}
+			for n := range uint64(3) {
+				if a := l.wait(t.Context(), startNumber(t, l, 2+n), false); a.err != nil {
+					t.Errorf("after it: %v", a.err)
+				}
+			}
+		})
+	}
+}
+
+// The end of the connection is noticed when no call is there to notice it.
+func TestIdleLinkNoticesTheEnd(t *testing.T) {
+	call := func(t *testing.T, l *link) {
+		if a := l.wait(t.Context(), startNumber(t, l, 1), false); a.err != nil {
+			t.Fatal(a.err)
+		}
+	}
+	untilIdle := func(t *testing.T, l *link) {
+		withoutHanging(t, "an idle link", func() {
+			for reading := false; !reading; {
+				l.mu.Lock()
+				reading = l.reading
+				l.mu.Unlock()
+			}
+		})
+	}
+	for _, c := range []struct {
+		name  string
+		steps []func(*testing.T, *link)
+	}{
+		{"new", nil},
+		{"after a call", []func(*testing.T, *link){call}},
+		{"long after a call", []func(*testing.T, *link){call, untilIdle}},
+		{"after a call that ended idleness", []func(*testing.T, *link){untilIdle, call}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, peer := newPeer(t)
+			go echo(peer)
+			for _, step := range c.steps {
+				step(t, l)
+			}
+			peer.Close()
+			withoutHanging(t, "noticing", func() { <-l.ended })
+			if _, err := l.start(wire.MethodPing, 0, false, nil); !errors.Is(err, status.Lost) {
+				t.Errorf("a call after the end: %v", err)
+			}
+		})
+	}
+}
+
+// The role passes among callers that come, go and give up at any moment.
+func TestCallersComeAndGo(t *testing.T) {
+	l, peer := newPeer(t)
+	go echo(peer)
+	turns := 3000
+	if testing.Short() {
+		turns = 300
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	withoutHanging(t, "a caller", func() {
+		var wg sync.WaitGroup
+		for worker := range uint64(4) {
+			random := rand.New(rand.NewPCG(seed, worker))
+			wg.Go(func() {
+				for i := range turns {
+					ctx, cancel := context.WithCancel(t.Context())
+					number := worker<<32 | uint64(i)
+					c, err := l.start(wire.MethodPing, 1, false, func(b []byte) ([]byte, error) {
+						return wire.AppendUint(b, number), nil
+					})
+					if err != nil {
+						t.Error(err)
+						cancel()
+						return
+					}
+					if random.IntN(3) == 0 {
+						go cancel()
+					}
+					a := l.wait(ctx, c, false)
+					cancel()
+					want := wire.AppendUint([]byte{0x91}, number)
+					if a.err == nil && !bytes.Equal(a.result, want) || a.err != nil && a.err != status.Cancelled {
+						t.Errorf("call %d of worker %d: % x, %v", i, worker, a.result, a.err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * locker.c - a process that locks a mutex when it is told to.
+ * Usage: locker SOCKET NAME. Commands, each answered by one line:
+ *	pthread N  lock and unlock a robust process-shared pthread mutex N times; ns for one pair
+ *	ours N     the same with the mutex NAME
+ *	count N    the same as ours, between two calls of getppid: "done"
+ *	take       lock, waiting; mark consistent after a notice: "NANOSECONDS NOTICE",
+ *	           the time of CLOCK_MONOTONIC right after, and 1 if an owner had died
+ *	give       unlock: "done"
+ */
+#define _GNU_SOURCE
+#include <shmd.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct shmd_mutex *mutex;
+static pthread_mutex_t *rival;
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void must(int result, const char *what)
+{
+	if (result >= 0)
+		return;
+	fprintf(stderr, "locker: %s: %s\n", what, shmd_strerror(result));
+	exit(1);
+}
+
+static void must_pthread(int error, const char *what)
+{
+	if (error == 0)
+		return;
+	fprintf(stderr, "locker: %s: %s\n", what, strerror(error));
+	exit(1);
+}
+
+/* In a page that could be shared by name: what programs use today. */
+static pthread_mutex_t *make_rival(void)
+{
+	pthread_mutex_t *made =
+		mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must_pthread(made == MAP_FAILED ? errno : 0, "mmap");
+	pthread_mutexattr_t attributes;
+	must_pthread(pthread_mutexattr_init(&attributes), "pthread_mutexattr_init");
+	must_pthread(pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED), "pthread_mutexattr_setpshared");
+	must_pthread(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST), "pthread_mutexattr_setrobust");
+	must_pthread(pthread_mutex_init(made, &attributes), "pthread_mutex_init");
+	pthread_mutexattr_destroy(&attributes);
+	return made;
+}
+
+static double time_rival(int turns)
+{
+	int64_t begin = now_ns();
+	for (int i = 0; i < turns; i++) {
+		must_pthread(pthread_mutex_lock(rival), "pthread_mutex_lock");
+		must_pthread(pthread_mutex_unlock(rival), "pthread_mutex_unlock");
+	}
+	return (double)(now_ns() - begin) / turns;
+}
+
+static void lock_and_unlock(int turns)
+{
+	for (int i = 0; i < turns; i++) {
+		must(shmd_mutex_lock(mutex, SHMD_FOREVER), "lock");
+		must(shmd_mutex_unlock(mutex), "unlock");
+	}
+}
+
+static double time_ours(int turns)
+{
+	int64_t begin = now_ns();
+	lock_and_unlock(turns);
+	return (double)(now_ns() - begin) / turns;
+}
+
+static void take(void)
+{
+	int result = shmd_mutex_lock(mutex, SHMD_FOREVER);
+	int64_t taken_ns = now_ns();
+	must(result, "lock");
+	if (result == SHMD_OWNER_DIED)
+		must(shmd_mutex_mark_consistent(mutex), "mark consistent");
+	printf("%lld %d\n", (long long)taken_ns, result == SHMD_OWNER_DIED);
+}
+
+static void execute(const char *command, int n)
+{
+	if (strcmp(command, "pthread") == 0) {
+		printf("%.3f\n", time_rival(n));
+	} else if (strcmp(command, "ours") == 0) {
+		printf("%.3f\n", time_ours(n));
+	} else if (strcmp(command, "count") == 0) {
+		(void)getppid();
+		lock_and_unlock(n);
+		(void)getppid();
+		puts("done");
+	} else if (strcmp(command, "take") == 0) {
+		take();
+	} else if (strcmp(command, "give") == 0) {
+		must(shmd_mutex_unlock(mutex), "unlock");
+		puts("done");
+	} else {
+		fprintf(stderr, "locker: no command %s\n", command);
+		exit(2);
+	}
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 3) {
+		fprintf(stderr, "usage: locker SOCKET NAME\n");
+		return 2;
+	}
+	struct shmd_connect_options options = {.size = sizeof options, .socket_path = argv[1], .software = "shmd-bench"};
+	struct shmd_client *client;
+	if (shmd_connect(&options, &client) < 0 || shmd_mutex_open(client, argv[2], NULL, &mutex) < 0) {
+		fprintf(stderr, "locker: %s\n", shmd_last_error());
+		return 1;
+	}
+	rival = make_rival();
+
+	char line[64];
+	while (fgets(line, sizeof line, stdin) != NULL) {
+		char command[32];
+		int n = 0;
+		if (sscanf(line, "%31s %d", command, &n) >= 1)
+			execute(command, n);
+	}
+	mutex = shmd_mutex_close(mutex);
+	shmd_close(client);
+	return 0;
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	shmd "github.com/shmd/shmd/clients/go"
+)
+
+// locker is the twin of c/locker.c: a process that locks when it is told to.
+// Its commands are those, without pthread, and "tid", the thread that they run on.
+func locker(args []string) error {
+	if len(args) != 2 {
+		return errors.New("want SOCKET NAME")
+	}
+	runtime.LockOSThread() // so that its system calls can be counted
+	ctx := context.Background()
+	c, err := shmd.Dial(ctx, shmd.Options{Socket: args[0], Software: "shmd-bench"})
+	if err != nil {
+		return err
+	}
+	mutex, err := shmd.OpenMutex(ctx, c, args[1])
+	if err != nil {
+		return errors.Join(err, c.Close())
+	}
+	err = serve(func(command string, n int) (string, error) {
+		switch command {
+		case "tid":
+			return strconv.Itoa(unix.Gettid()), nil
+		case "ours":
+			begin := time.Now()
+			err := lockAndUnlock(ctx, mutex, n)
+			return fmt.Sprintf("%.3f", float64(time.Since(begin).Nanoseconds())/float64(n)), err
+		case "count":
+			unix.Getppid()
+			err := lockAndUnlock(ctx, mutex, n)
+			unix.Getppid()
+			return "done", err
+		case "take":
+			return take(ctx, mutex)
+		case "give":
+			return "done", mutex.Unlock()
+		}
+		return "", errors.New("no such command")
+	})
+	return errors.Join(err, mutex.Close(), c.Close())
+}
+
+func lockAndUnlock(ctx context.Context, m *shmd.Mutex, turns int) error {
+	for range turns {
+		if _, err := m.Lock(ctx); err != nil {
+			return err
+		}
+		if err := m.Unlock(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func take(ctx context.Context, m *shmd.Mutex) (string, error) {
+	notice, err := m.Lock(ctx)
+	if err != nil {
+		return "", err
+	}
+	at, err := monotonicNs()
+	died := 0
+	if notice != nil {
+		died = 1
+		err = errors.Join(err, m.MarkConsistent())
+	}
+	return fmt.Sprintf("%d %d", at, died), err
+}
+
+// monotonicNs is the clock that processes have in common.
+func monotonicNs() (int64, error) {
+	var now unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return now.Nano(), err
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	shmd "github.com/shmd/shmd/clients/go"
+)
+
+const (
+	recoveryKills  = 300
+	recoveryGoalMs = 1.0
+)
+
+// recoveries measures from just before the SIGKILL of an owner to the moment in
+// which the process that waited for the lock has it.
+func recoveries(ctx context.Context, b *bench) error {
+	return withService(ctx, func(s *service) error {
+		mutex, err := shmd.CreateMutex(ctx, s.client, lockName, shmd.MutexOptions{})
+		if err != nil {
+			return err
+		}
+		waiter, err := startC(ctx, "locker", s.socket, lockName)
+		if err != nil {
+			return err
+		}
+		for _, holder := range []struct {
+			name  string
+			start func(ctx context.Context, name string, args ...string) (*child, error)
+		}{
+			{"C owner killed, C waiter runs", startC},
+			{"Go owner killed, C waiter runs", startSelf},
+		} {
+			var took []float64
+			for range b.scaled(recoveryKills) {
+				ms, err := s.killOwner(ctx, holder.start, waiter)
+				if err != nil {
+					return errors.Join(err, waiter.stop())
+				}
+				took = append(took, ms)
+			}
+			b.report.add(latencies(holder.name, took))
+		}
+		return errors.Join(waiter.stop(), mutex.Close())
+	})
+}
+
+func latencies(name string, took []float64) row {
+	w := single(name, "ms", took, "below 1 ms at p50", spreadOf(took).Median < recoveryGoalMs)
+	sorted := slices.Sorted(slices.Values(took))
+	p90, p99 := percentile(sorted, 90), percentile(sorted, 99)
+	w.P90, w.P99 = &p90, &p99
+	w.Note = fmt.Sprintf("%d kills; every waiter was told that the owner died", len(took))
+	return w
+}
+
+// killOwner is one death: milliseconds from the kill to the waiter's return.
+func (s *service) killOwner(ctx context.Context,
+	start func(ctx context.Context, name string, args ...string) (*child, error), waiter *child) (float64, error) {
+	owner, err := start(ctx, "locker", s.socket, lockName)
+	if err != nil {
+		return 0, err
+	}
+	defer owner.kill()
+	if err := owner.send("take"); err != nil {
+		return 0, err
+	}
+	if _, err := owner.line(); err != nil {
+		return 0, err
+	}
+	if err := waiter.send("take"); err != nil {
+		return 0, err
+	}
+	if err := s.untilWaiting(ctx, lockName); err != nil {
+		return 0, err
+	}
+	killed, err := monotonicNs()
+	if err != nil {
+		return 0, err
+	}
+	if err := owner.cmd.Process.Kill(); err != nil {
+		return 0, err
+	}
+	line, err := waiter.line()
+	if err != nil {
+		return 0, err
+	}
+	var taken, died int64
+	if _, err := fmt.Sscan(line, &taken, &died); err != nil {
+		return 0, err
+	}
+	if died != 1 {
+		return 0, errors.New("the waiter was not told that the owner died")
+	}
+	return float64(taken-killed) / 1e6, waiter.do("give")
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// row is one measurement with its goal.
+type row struct {
+	Part  string  `json:"part"`
+	Name  string  `json:"name"`
+	Unit  string  `json:"unit"`
+	Ours  spread  `json:"ours"`
+	Rival *spread `json:"rival,omitempty"`
+	Ratio *spread `json:"ratio,omitempty"`
+	// P90 and P99 are there for latencies.
+	P90  *float64 `json:"p90,omitempty"`
+	P99  *float64 `json:"p99,omitempty"`
+	Goal string   `json:"goal,omitempty"`
+	Met  *bool    `json:"met,omitempty"`
+	Note string   `json:"note,omitempty"`
+}
+
+// report collects the rows, and prints them as they come if live is set.
+type report struct {
+	Machine machine `json:"machine"`
+	Quick   bool    `json:"quick"`
+	Rows    []row   `json:"rows"`
+
+	live io.Writer
+	part string
+}
+
+func (r *report) begin(p part) {
+	r.part = p.name
+	if r.live != nil {
+		fmt.Fprintf(r.live, "\n%s: %s\n", p.name, p.what)
+	}
+}
+
+func (r *report) add(w row) {
+	w.Part = r.part
+	r.Rows = append(r.Rows, w)
+	if r.live == nil {
+		return
+	}
+	fmt.Fprintf(r.live, "  %-34s %s %s\n", w.Name, w.Ours, w.Unit)
+	if w.Rival != nil {
+		fmt.Fprintf(r.live, "  %34s %s %s\n", "against", *w.Rival, w.Unit)
+	}
+	if w.Ratio != nil {
+		fmt.Fprintf(r.live, "  %34s %s x\n", "ratio", *w.Ratio)
+	}
+	if w.P90 != nil && w.P99 != nil {
+		fmt.Fprintf(r.live, "  %34s %9.3g p90 %9.3g p99 %s\n", "", *w.P90, *w.P99, w.Unit)
+	}
+	if w.Met != nil {
+		verdict := "MISSED"
+		if *w.Met {
+			verdict = "met"
+		}
+		fmt.Fprintf(r.live, "  %34s %s: %s\n", "goal", w.Goal, verdict)
+	}
+	if w.Note != "" {
+		fmt.Fprintf(r.live, "  %34s %s\n", "note", w.Note)
+	}
+}
+
+// conclude counts the goals.
+func (r *report) conclude() {
+	met, missed := 0, 0
+	for _, w := range r.Rows {
+		switch {
+		case w.Met == nil:
+		case *w.Met:
+			met++
+		default:
+			missed++
+		}
+	}
+	fmt.Fprintf(r.live, "\n%d goals met, %d missed\n", met, missed)
+}
+
+func (s spread) String() string {
+	return fmt.Sprintf("%9.4g min %9.4g median %9.4g max", s.Min, s.Median, s.Max)
+}
+
+// compared is the row of pairs whose ratio should be at most the limit.
+func compared(name, unit string, p *pairs, limit float64) row {
+	ours, rival, ratio := spreadOf(p.ours), spreadOf(p.rival), p.ratio()
+	met := ratio.Median <= limit
+	return row{Name: name, Unit: unit, Ours: ours, Rival: &rival, Ratio: &ratio,
+		Goal: fmt.Sprintf("at most %.2f x (median of the ratios)", limit), Met: &met}
+}
+
+// single is the row of one series.
+func single(name, unit string, values []float64, goal string, met bool) row {
+	return row{Name: name, Unit: unit, Ours: spreadOf(values), Goal: goal, Met: &met}
+}
+
+func (r *report) json(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+)
+
+// spread is what a series of measurements is reduced to.
+type spread struct {
+	Min    float64 `json:"min"`
+	Median float64 `json:"median"`
+	Max    float64 `json:"max"`
+}
+
+// spreadOf needs at least one value.
+func spreadOf(values []float64) spread {
+	sorted := slices.Sorted(slices.Values(values))
+	return spread{sorted[0], median(sorted), sorted[len(sorted)-1]}
+}
+
+func median(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// percentile is the smallest value that at least p of 100 do not exceed.
+func percentile(sorted []float64, p int) float64 {
+	return sorted[max(0, (len(sorted)*p+99)/100-1)]
+}
+
+// pairs are measurements that belong together, round by round.
+type pairs struct {
+	rival, ours []float64
+}
+
+// ratio is ours to rival, taken within each pair, before anything is reduced.
+func (p *pairs) ratio() spread {
+	ratios := make([]float64, len(p.ours))
+	for i := range ratios {
+		ratios[i] = p.ours[i] / p.rival[i]
+	}
+	return spreadOf(ratios)
+}
+
+// interleave measures rival and ours in turn. The first pair warms up and is
+// dropped.
+func interleave(rounds int, rival, ours func() (float64, error)) (*pairs, error) {
+	p := new(pairs)
+	for round := range rounds + 1 {
+		r, err := rival()
+		if err != nil {
+			return nil, fmt.Errorf("rival: %w", err)
+		}
+		o, err := ours()
+		if err != nil {
+			return nil, fmt.Errorf("ours: %w", err)
+		}
+		if round > 0 {
+			p.rival, p.ours = append(p.rival, r), append(p.ours, o)
+		}
+	}
+	return p, nil
+}

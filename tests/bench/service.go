@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	shmd "github.com/shmd/shmd/clients/go"
+)
+
+// service is a daemon of its own on a socket of its own.
+type service struct {
+	cmd    *exec.Cmd
+	dir    string
+	socket string
+	client *shmd.Client // this process's
+}
+
+// startService runs bin/shmd serve and connects to it.
+func startService(ctx context.Context) (_ *service, err error) {
+	binary, err := built("SHMD_BIN", filepath.Join("bin", "shmd"))
+	if err != nil {
+		return nil, err
+	}
+	s := new(service)
+	if s.dir, err = os.MkdirTemp("", "shmd-bench"); err != nil {
+		return nil, err
+	}
+	s.socket = filepath.Join(s.dir, "shmd.sock")
+	ready, in, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	defer ready.Close()
+	s.cmd = exec.CommandContext(ctx, binary, "serve", "--socket", s.socket, "--log-level", "warn", "--ready-fd", "3")
+	s.cmd.ExtraFiles, s.cmd.Stderr = []*os.File{in}, os.Stderr
+	err = s.cmd.Start()
+	in.Close()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	if _, err = fmt.Fscanln(ready, new(string)); err != nil {
+		return nil, errors.Join(fmt.Errorf("the daemon does not become ready: %w", err), s.stop())
+	}
+	if s.client, err = s.dial(ctx); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+func (s *service) dial(ctx context.Context) (*shmd.Client, error) {
+	return shmd.Dial(ctx, shmd.Options{Socket: s.socket, Software: "shmd-bench"})
+}
+
+func (s *service) pid() int { return s.cmd.Process.Pid }
+
+// stop ends it in an orderly way; its objects go with it.
+func (s *service) stop() error {
+	var errs []error
+	if s.client != nil {
+		errs = append(errs, s.client.Close())
+	}
+	errs = append(errs, s.cmd.Process.Signal(syscall.SIGTERM), s.cmd.Wait(), os.RemoveAll(s.dir))
+	return errors.Join(errs...)
+}
+
+// withService runs work with a daemon, and reports what goes wrong in either.
+func withService(ctx context.Context, work func(s *service) error) error {
+	s, err := startService(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(s), s.stop())
+}

@@ -1,0 +1,216 @@
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/harness"
+	"github.com/shmd/shmd/wire"
+)
+
+// nobody is another user than the one that runs the tests and the daemon.
+const nobody = 65534
+
+func asNobody() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
+
+// newPublicScene is a scene whose socket every user may reach.
+func newPublicScene(t *testing.T, flags ...string) *scene {
+	t.Helper()
+	needRoot(t, "a client of another user")
+	s := newScene(t, append(flags, "--socket-mode=0666")...)
+	// What testing makes above its temporary directories is for its user only.
+	if err := os.Chmod(filepath.Dir(filepath.Dir(s.Socket)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestOtherUser kills a holder of another user, who may do what the object's mode
+// says and nothing more.
+func TestOtherUser(t *testing.T) {
+	forDaemons(t, func(t *testing.T, flags []string) {
+		for _, f := range flavours {
+			t.Run(string(f), func(t *testing.T) {
+				s := newPublicScene(t, flags...)
+				c := s.start(f, asNobody())
+				c.do("open array data", "error PERMISSION")
+				s.call(wire.MethodChmod, nil, "data", 0o644)
+				c.do("open array data", "error PERMISSION") // for reading and writing
+				s.call(wire.MethodChmod, nil, "data", 0o666)
+				pair := hold(c, own)
+				s.inheritFrom(own, heir{int32(c.PID()), nobody}, pair, c.Kill)
+			})
+		}
+	})
+}
+
+// TestSocketOfOtherUser connects to a socket that is for its owner.
+func TestSocketOfOtherUser(t *testing.T) {
+	s := newPublicScene(t)
+	if err := os.Chmod(s.Socket, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range flavours {
+		s.startAny(f, asNobody()).Expect("error PERMISSION")
+	}
+}
+
+// TestReadOnlyDescriptor attaches read-only and tries to write all the same: not
+// by mapping the descriptor, and, for another user, not by opening it again.
+func TestReadOnlyDescriptor(t *testing.T) {
+	s := newPublicScene(t)
+	s.call(wire.MethodChmod, nil, "data", 0o644)
+	s.start(flavourGo, asNobody()).do("readonly data", "map EACCES, open EACCES")
+	// Root may everything, so that the answer above says something.
+	s.start(flavourGo, nil).do("readonly data", "map EACCES, open OK")
+}
+
+// readOnly receives the descriptor of a read-only attachment past the library,
+// and says how writing through it fails.
+func readOnly(name string) string {
+	fd, err := receiveDescriptor(name)
+	if err != nil {
+		return err.Error()
+	}
+	defer unix.Close(fd)
+	memory, mapped := unix.Mmap(fd, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if mapped == nil {
+		mapped = unix.Munmap(memory)
+	}
+	again, opened := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if opened == nil {
+		opened = unix.Close(again)
+	}
+	return fmt.Sprintf("map %s, open %s", errnoName(mapped), errnoName(opened))
+}
+
+func errnoName(err error) string {
+	var errno unix.Errno
+	switch {
+	case err == nil:
+		return "OK"
+	case errors.As(err, &errno):
+		return unix.ErrnoName(errno)
+	}
+	return err.Error()
+}
+
+// receiveDescriptor opens an object for reading on a connection of its own.
+func receiveDescriptor(name string) (fd int, err error) {
+	socket, err := net.Dial("unix", shmd.DefaultSocket())
+	if err != nil {
+		return -1, err
+	}
+	conn, err := wire.NewConn(socket.(*net.UnixConn))
+	if err != nil {
+		return -1, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	_, _, err = exchange(conn, wire.MethodHello, wire.VersionMin, wire.VersionMax, make([]byte, 16), "readonly")
+	if err != nil {
+		return -1, err
+	}
+	result, _, err := exchange(conn, wire.MethodOpen, name, wire.OpenOptions{Access: new(wire.AccessRead)})
+	if err != nil {
+		return -1, err
+	}
+	var attachment wire.Attachment
+	if err := wire.Decode(result, &attachment); err != nil {
+		return -1, err
+	}
+	_, fds, err := exchange(conn, wire.MethodMap, attachment.Handle)
+	if err != nil {
+		return -1, err
+	}
+	if len(fds) != 1 {
+		return -1, fmt.Errorf("%d descriptors came with map", len(fds))
+	}
+	return fds[0], nil
+}
+
+// exchange makes one call and receives its answer, and what came along.
+func exchange(conn *wire.Conn, method string, params ...any) (result []byte, fds []int, err error) {
+	request := wire.AppendRequestHeader(nil, 1, method, len(params))
+	for _, p := range params {
+		if request, err = wire.AppendEncoded(request, p); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := conn.Write(request); err != nil {
+		return nil, nil, err
+	}
+	var scanner wire.Scanner
+	buffer := make([]byte, 0, 64<<10)
+	for {
+		n, files, _, err := conn.Read(buffer[len(buffer):cap(buffer)])
+		if err != nil {
+			return nil, nil, err
+		}
+		fds = append(fds, files...)
+		buffer = buffer[:len(buffer)+n]
+		size, err := scanner.Next(buffer)
+		if err != nil {
+			return nil, nil, err
+		}
+		if size == 0 {
+			continue
+		}
+		response, err := wire.ParseResponse(buffer[:size])
+		if err != nil {
+			return nil, nil, err
+		}
+		if response.Err != nil {
+			return nil, nil, response.Err
+		}
+		return response.Result, fds, nil
+	}
+}
+
+// TestDaemonInPidNamespace runs the daemon where it cannot see its clients'
+// numbers: it knows their processes all the same, or refuses with the reason.
+func TestDaemonInPidNamespace(t *testing.T) {
+	needRoot(t, "a new pid namespace")
+	inside := harness.DaemonOptions{Attr: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}}
+	t.Run("kernel", func(t *testing.T) {
+		s := newSceneWith(t, inside)
+		for _, f := range flavours {
+			holder, waiter := s.start(f, nil), s.start(f, nil)
+			hold(holder, own)
+			waiter.do("open array data", "ok")
+			waiter.Send("lock data")
+			s.awaitSleepers(own, 1)
+			holder.Kill()
+			if n := waiter.notice(); n.PID != 0 || n.Seat == 0 {
+				t.Errorf("the notice is %+v, want pid 0: it is not in the daemon's namespace", n)
+			}
+			s.repair(own, waiter, "values 7 0")
+			waiter.do("unlock data", "ok")
+			waiter.MustEnd()
+		}
+	})
+	t.Run("without peerpidfd", func(t *testing.T) {
+		inside.Flags = []string{"--without=peerpidfd"}
+		harness.NoLeaks(t)
+		s := &scene{t: t, Daemon: harness.StartDaemonWith(t, inside)}
+		for _, f := range flavours {
+			c := s.startAny(f, nil)
+			c.Expect("error IDENTITY")
+			c.MustEnd()
+			if f != flavourC && !strings.Contains(c.Stderr(), "pid namespace") {
+				t.Errorf("the reason is not given: %s", c.Stderr())
+			}
+		}
+		s.Kill() // the leak check could not connect either
+	})
+}

@@ -1,0 +1,38 @@
+// Package interop proves that clients in different languages share objects: each
+// type code, each operation and each lock, created by one and opened by another.
+//
+// A driver is a program that connects to the daemon and obeys commands on its
+// standard input, one answer on its standard output for each: c/driver.c with
+// libshmd, driver.py with a socket and msgpack alone, and this test binary, run
+// once more, with clients/go. The tests are generated from the list of drivers;
+// a new language is one new driver and one new entry.
+//
+// The first line that a driver prints is "ok": it is connected. Then:
+//
+//	create SLOT KIND NAME CODE FLAGS VALUE...   ok
+//	open SLOT KIND NAME rw|r                    ok CODE LENGTH
+//	close SLOT                                  ok
+//	destroy NAME                                ok
+//	unlink NAME                                 ok
+//	load SLOT INDEX                             ok VALUE
+//	store SLOT INDEX VALUE                      ok
+//	add SLOT INDEX DELTA                        ok BEFORE
+//	exchange SLOT INDEX VALUE                   ok BEFORE
+//	cas SLOT INDEX EXPECTED DESIRED             ok true|false BEFORE
+//	read SLOT START COUNT                       ok VALUE..., or dirty VALUE...
+//	write SLOT START VALUE...                   ok
+//	lock SLOT TIMEOUT_NS                        ok, or died
+//	unlock SLOT                                 ok
+//	mark SLOT                                   ok
+//	begin SLOT, end SLOT                        ok
+//	version SLOT                                ok VERSION
+//	wait SLOT VERSION TIMEOUT_NS                ok VERSION
+//
+// Anything may be answered by "error NAME" with the name of a status code. SLOT
+// is the driver's own word for an open object; KIND is value, array or mutex.
+// CODE is "-" for a mutex. FLAGS are joined by commas, "-" if there is none:
+// recursive, unlock_any, strict, nolock, and @SLOT for the mutex in that slot as
+// the lock. A value has one VALUE, an array as many as it has elements. Values
+// are written as ctypes.FormatText does, c also as \xNN always and u as U+XXXX;
+// a driver may answer any text that ctypes.ParseText reads back to the same bits.
+package interop

@@ -44,7 +44,8 @@ func (c *call) blueprint() (*blueprint, error) {
 	}
 	kind, ok := shm.ParseKind(kindName)
 	if !ok {
-		return nil, status.New(status.Invalid, "", "kind is %.32q; it must be value, array or mutex", kindName).On(name)
+		return nil, status.New(status.Invalid, "", "kind is %.32q; it must be value, array, mutex, semaphore or queue",
+			kindName).On(name)
 	}
 	raw, err := c.params.Value("options")
 	if err != nil {
@@ -62,41 +63,99 @@ func (c *call) blueprint() (*blueprint, error) {
 	return b, nil
 }
 
+// optionKinds says which options belong to some kinds only.
+var optionKinds = []struct {
+	name  string
+	given func(o *wire.CreateOptions) bool
+	kinds []shm.Kind
+}{
+	{"code", func(o *wire.CreateOptions) bool { return o.Code != nil }, dataKinds},
+	{"init", func(o *wire.CreateOptions) bool { return o.Init != nil }, dataKinds},
+	{"lock", func(o *wire.CreateOptions) bool { return o.Lock != nil }, dataKinds},
+	{"length", func(o *wire.CreateOptions) bool { return o.Length != nil }, []shm.Kind{shm.KindArray}},
+	{"shape", func(o *wire.CreateOptions) bool { return o.Shape != nil }, []shm.Kind{shm.KindArray}},
+	{"recursive", func(o *wire.CreateOptions) bool { return o.Recursive != nil }, []shm.Kind{shm.KindMutex}},
+	{"unlock_any", func(o *wire.CreateOptions) bool { return o.UnlockAny != nil }, []shm.Kind{shm.KindMutex}},
+	{"strict", func(o *wire.CreateOptions) bool { return o.Strict != nil }, []shm.Kind{shm.KindMutex}},
+	{"initial", func(o *wire.CreateOptions) bool { return o.Initial != nil }, []shm.Kind{shm.KindSemaphore}},
+	{"maximum", func(o *wire.CreateOptions) bool { return o.Maximum != nil }, []shm.Kind{shm.KindSemaphore}},
+	{"undo", func(o *wire.CreateOptions) bool { return o.Undo != nil }, []shm.Kind{shm.KindSemaphore}},
+	{"content", func(o *wire.CreateOptions) bool { return o.Content != nil }, []shm.Kind{shm.KindQueue}},
+	{"maxsize", func(o *wire.CreateOptions) bool { return o.MaxSize != nil }, []shm.Kind{shm.KindQueue}},
+	{"slot_size", func(o *wire.CreateOptions) bool { return o.SlotSize != nil }, []shm.Kind{shm.KindQueue}},
+	{"message_max", func(o *wire.CreateOptions) bool { return o.MessageMax != nil }, []shm.Kind{shm.KindQueue}},
+	{"deliveries_max", func(o *wire.CreateOptions) bool { return o.DeliveriesMax != nil }, []shm.Kind{shm.KindQueue}},
+}
+
+var dataKinds = []shm.Kind{shm.KindValue, shm.KindArray}
+
+// Defaults of a queue.
+const (
+	maxsizeDefault  = 1024
+	slotSizeDefault = 256
+)
+
 func (b *blueprint) read(kind shm.Kind, o *wire.CreateOptions, seatsMax uint32) (err error) {
-	b.mode = modeDefault
-	if o.Mode != nil {
-		b.mode = *o.Mode
-	}
+	b.mode = orDefault(o.Mode, modeDefault)
 	if err := checkMode(b.mode); err != nil {
 		return err
 	}
 	if b.lifetime, err = parseLifetime(o.Lifetime, b.name); err != nil {
 		return err
 	}
-	if o.SeatsMax != nil {
-		seatsMax = *o.SeatsMax
-	}
-	var flags shm.Flags
-	for _, f := range []struct {
-		option *bool
-		flag   shm.Flags
-	}{{o.Recursive, shm.FlagRecursive}, {o.UnlockAny, shm.FlagUnlockAny}, {o.Strict, shm.FlagStrict}} {
-		if f.option != nil && kind != shm.KindMutex {
-			return status.New(status.Invalid, "",
-				"%s is an option of a mutex; the own lock of a value or array is always recursive",
-				f.flag)
-		}
-		if f.option != nil && *f.option {
-			flags |= f.flag
+	for _, option := range optionKinds {
+		if option.given(o) && !slices.Contains(option.kinds, kind) {
+			return status.New(status.Invalid, "", "%s is no option of a %s", option.name, kind)
 		}
 	}
-	if kind == shm.KindMutex {
-		if o.Code != nil || o.Length != nil || o.Shape != nil || o.Init != nil || o.Lock != nil {
-			return status.New(status.Invalid, "", "code, length, shape, init and lock are options of a value or array")
-		}
+	seatsMax = orDefault(o.SeatsMax, seatsMax)
+	switch kind {
+	case shm.KindMutex:
+		flags := flagIf(o.Recursive, shm.FlagRecursive) | flagIf(o.UnlockAny, shm.FlagUnlockAny) |
+			flagIf(o.Strict, shm.FlagStrict)
 		b.geometry, err = shm.NewGeometry(kind, 0, nil, flags, seatsMax)
-		return err
+	case shm.KindSemaphore:
+		b.geometry, err = shm.NewSemaphoreGeometry(orDefault(o.Initial, 1), orDefault(o.Maximum, shm.PermitsMax),
+			flagIf(o.Undo, shm.FlagUndo), seatsMax)
+	case shm.KindQueue:
+		b.geometry, err = queueGeometry(o, seatsMax)
+	default:
+		err = b.readData(kind, o, seatsMax)
 	}
+	return err
+}
+
+func orDefault[T any](option *T, fallback T) T {
+	if option == nil {
+		return fallback
+	}
+	return *option
+}
+
+func flagIf(option *bool, flag shm.Flags) shm.Flags {
+	if option != nil && *option {
+		return flag
+	}
+	return 0
+}
+
+func queueGeometry(o *wire.CreateOptions, seatsMax uint32) (shm.Geometry, error) {
+	var flags shm.Flags
+	switch content := orDefault(o.Content, wire.ContentMsgpack); content {
+	case wire.ContentMsgpack:
+	case wire.ContentRaw:
+		flags = shm.FlagRaw
+	default:
+		return shm.Geometry{}, status.New(status.Invalid, "", "content is %.32q; it must be msgpack or raw", content)
+	}
+	slotSize := orDefault(o.SlotSize, slotSizeDefault)
+	return shm.NewQueueGeometry(uint64(orDefault(o.MaxSize, maxsizeDefault)), slotSize,
+		orDefault(o.MessageMax, slotSize), orDefault(o.DeliveriesMax, 0), flags, seatsMax)
+}
+
+// readData reads what makes a value or an array.
+func (b *blueprint) readData(kind shm.Kind, o *wire.CreateOptions, seatsMax uint32) error {
+	var flags shm.Flags
 	if err := b.readLock(o.Lock, &flags); err != nil {
 		return err
 	}
@@ -200,6 +259,11 @@ func (b *blueprint) agrees(o *object) error {
 	case want.Flags != have.Flags:
 		return status.New(status.OptionMismatch, "", "it has the flags [%s] and the lock %q, you ask for [%s]",
 			have.Flags, o.lockText(), want.Flags)
+	case want.Maximum != have.Maximum:
+		return status.New(status.OptionMismatch, "", "its maximum is %d, you ask for %d", have.Maximum, want.Maximum)
+	case want.Kind == shm.KindQueue && (want.Length != have.Length || want.SlotSize != have.SlotSize ||
+		want.MessageMax != have.MessageMax || want.DeliveriesMax != have.DeliveriesMax):
+		return status.New(status.OptionMismatch, "", "it is %s; you ask for %s", o.describe(), describeQueue(want))
 	case o.guard != nil && b.lock != (ref{name: o.guard.name}) && b.lock != (ref{id: o.guard.id}):
 		return status.New(status.OptionMismatch, "",
 			"its lock is the mutex %s, you ask for %s", o.guard.label(), b.lock.label())
@@ -227,16 +291,11 @@ func (s *Server) build(c *client, b *blueprint) (*object, error) {
 		o.guard, o.geometry.LockID = guard, guard.id
 	}
 	size := b.geometry.SegmentSize
-	if err := s.quota.chargeObject(o.uid, size); err != nil {
-		return nil, named(err, b.name)
-	}
-	if err := s.budget.charge(size); err != nil {
-		s.quota.releaseObject(o.uid, size)
+	if err := s.registry.charge(o.uid, size); err != nil {
 		return nil, named(err, b.name)
 	}
 	if err := s.buildSegment(o, b.init); err != nil {
-		s.quota.releaseObject(o.uid, size)
-		s.budget.release(size)
+		s.registry.discharge(o.uid, size)
 		return nil, named(err, b.name)
 	}
 	if err := s.registry.insert(o); err != nil {
@@ -276,19 +335,29 @@ func (s *Server) guardFor(c *client, which ref) (*object, error) {
 func (s *Server) buildSegment(o *object, init []byte) (err error) {
 	o.id = s.registry.newID()
 	o.geometry.ID, o.geometry.CreatedNs = o.id, uint64(nowNs())
-	o.segment, o.file, err = shm.CreateSegment(o.geometry,
-		shm.SegmentOptions{Epoch: s.epoch, WithoutNoexecSeal: s.config.Without.NoexecSeal})
+	options := shm.SegmentOptions{Epoch: s.epoch, WithoutNoexecSeal: s.config.Without.NoexecSeal}
+	o.segment, o.file, err = shm.CreateSegment(o.geometry, options)
 	if err != nil {
 		return err
 	}
 	copy(o.segment.Data(), init)
-	switch {
-	case o.guard != nil:
-		o.lock = o.guard.lock
-	case !o.geometry.Flags.Has(shm.FlagLockNone):
+	switch o.geometry.Kind {
+	case shm.KindSemaphore:
+		o.semaphore = o.segment.Semaphore()
+	case shm.KindQueue:
+		o.queue = o.segment.Queue()
+		if o.geometry.MessageMax > o.geometry.SlotSize {
+			o.sides = newSideTable(o, s.registry, options)
+			o.queue.WithSides(o.sides)
+		}
+	case shm.KindMutex:
 		o.lock = o.segment.Lock()
-	}
-	if o.geometry.Kind.HasData() {
+	default:
+		if o.guard != nil {
+			o.lock = o.guard.lock
+		} else if !o.geometry.Flags.Has(shm.FlagLockNone) {
+			o.lock = o.segment.Lock()
+		}
 		o.array = o.segment.Array(o.lock)
 	}
 	o.segment.Publish()

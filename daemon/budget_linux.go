@@ -52,6 +52,13 @@ func (b *budget) release(size uint64) {
 	b.used -= size
 }
 
+// total is how much is taken.
+func (b *budget) total() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
 // memoryLimit is the smaller of the machine's memory and the limit of the
 // cgroup that the daemon runs in.
 func memoryLimit() (uint64, error) {

@@ -45,6 +45,15 @@ func init() { // not in the declaration: methods.go would refer to itself
 
 		wire.MethodLock: (*call).lock, wire.MethodUnlock: (*call).unlock,
 		wire.MethodMarkConsistent: (*call).markConsistent,
+
+		wire.MethodAcquire: (*call).acquire, wire.MethodRelease: (*call).release, wire.MethodPost: (*call).post,
+		wire.MethodPermits: (*call).permits,
+
+		wire.MethodPut: (*call).put, wire.MethodTake: (*call).take, wire.MethodLease: (*call).lease,
+		wire.MethodAck: (*call).ack, wire.MethodNack: (*call).nack, wire.MethodTakeDead: (*call).takeDead,
+		wire.MethodRedeliver: (*call).redeliver, wire.MethodShutdown: (*call).shutdown,
+		wire.MethodSide: (*call).side, wire.MethodMapSide: (*call).mapSide,
+		wire.MethodCounts: (*call).counts, wire.MethodHoldings: (*call).holdings,
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
@@ -22,6 +24,7 @@ type rawClient struct {
 	conn    *wire.Conn
 	scanner wire.Scanner
 	in      []byte
+	files   []int // descriptors that came; closed with the test
 	id      uint32
 }
 
@@ -35,11 +38,17 @@ func newRawClient(t *testing.T, s *Server) *rawClient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	c := &rawClient{t: t, conn: conn}
+	t.Cleanup(func() {
+		conn.Close()
+		for _, fd := range c.files {
+			_ = unix.Close(fd)
+		}
+	})
 	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	return &rawClient{t: t, conn: conn}
+	return c
 }
 
 // send writes a request without waiting for its answer, and returns its id.
@@ -72,7 +81,9 @@ func (c *rawClient) receive() (wire.Response, error) {
 			return wire.ParseResponse(frame)
 		}
 		b := make([]byte, 4096)
-		n, _, _, err = c.conn.Read(b)
+		var files []int
+		n, files, _, err = c.conn.Read(b)
+		c.files = append(c.files, files...)
 		if err != nil {
 			return wire.Response{}, err
 		}

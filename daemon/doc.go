@@ -21,7 +21,8 @@
 //
 //	object.recoverMu
 //	  registry.mu            names, ids, objects' links, seats, references
-//	    quota.mu, budget.mu  leaves
+//	    sideTable.mu         side segments of one queue
+//	      quota.mu, budget.mu  leaves
 //	server.mu                sessions and clients
 //	  client.mu              life of one client
 //	session.handlesMu, session.pendingMu, session.writeMu: leaves, never

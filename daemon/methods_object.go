@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 
 	"github.com/shmd/shmd/shm"
@@ -189,7 +190,7 @@ func (c *call) mapSegment() error {
 	if err != nil {
 		return err
 	}
-	o, s := h.seat.object, c.session
+	o := h.seat.object
 	file := o.file
 	if h.readOnly {
 		if file, err = shm.OpenReadOnly(o.file); err != nil {
@@ -197,20 +198,31 @@ func (c *call) mapSegment() error {
 		}
 		defer file.Close()
 	}
-	// From before it has the descriptor, because afterwards is too late.
-	c.client.mapped.Store(true)
-	h.seat.mapped.Store(true)
-	answer, err := wire.AppendEncoded(wire.AppendResultHeader(nil, c.id),
-		&wire.MapResult{Size: o.geometry.SegmentSize, Fds: 1})
+	return on(o, c.handOut(h, file, &wire.MapResult{Size: o.geometry.SegmentSize, Fds: 1}))
+}
+
+// handOut answers with a result and a descriptor, which stays open until it is sent.
+// The error is os.ErrClosed if it was not open.
+func (c *call) handOut(h *handle, file *os.File, result any) error {
+	answer, err := wire.AppendEncoded(wire.AppendResultHeader(nil, c.id), result)
 	if err != nil {
 		return err
 	}
-	s.out = c.out
-	s.flush() // what was answered before goes first
-	c.out = s.out
-	c.answered = true
-	_ = s.writeWithFile(answer, int(file.Fd())) // the read side notices the end
-	return nil
+	// From before it has the descriptor, because afterwards is too late.
+	c.client.mapped.Store(true)
+	h.seat.mapped.Store(true)
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) {
+		s := c.session
+		s.out = c.out
+		s.flush() // what was answered before goes first
+		c.out = s.out
+		c.answered = true
+		_ = s.writeWithFile(answer, int(fd)) // the read side notices the end
+	})
 }
 
 func (c *call) close() error {

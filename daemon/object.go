@@ -20,11 +20,15 @@ type object struct {
 	segment  *shm.Segment // immutable; mapped until the object is freed
 	file     *os.File     // immutable; open until the object is freed
 	lock     *shm.Lock    // immutable; its own, its guard's, or nil
-	array    *shm.Array   // immutable; nil for a mutex
+	array    *shm.Array   // immutable; of a value or array, else nil
 	guard    *object      // immutable; the mutex that is its foreign lock, or nil
-	uid, gid uint32       // immutable; the creator's
-	lifetime string       // immutable
-	creator  *client      // immutable; nil unless it is owned
+	// What a semaphore and a queue have instead; nil for the others.
+	semaphore *shm.Semaphore // immutable
+	queue     *shm.Queue     // immutable
+	sides     *sideTable     // immutable; of a queue with messages longer than a slot
+	uid, gid  uint32         // immutable; the creator's
+	lifetime  string         // immutable
+	creator   *client        // immutable; nil unless it is owned
 
 	// removed: destroyed. Set with registry.mu held, once.
 	removed atomic.Bool
@@ -95,7 +99,7 @@ func (o *object) ownedBy(p *peer, what string) error {
 // lockText says whose the lock is, as the wire names it.
 func (o *object) lockText() string {
 	switch {
-	case o.geometry.Kind == shm.KindMutex:
+	case !o.geometry.Kind.HasData():
 		return ""
 	case o.geometry.Flags.Has(shm.FlagLockNone):
 		return wire.LockNone
@@ -122,21 +126,33 @@ func (o *object) info() wire.Info {
 		Mode: o.mode, UID: o.uid, GID: o.gid, Lifetime: o.lifetime,
 		CreatedNS: int64(g.CreatedNs), SegmentSize: g.SegmentSize,
 	}
-	for _, f := range lockFlags {
+	for _, f := range namedFlags {
 		if g.Flags.Has(f.flag) {
 			info.Flags = append(info.Flags, f.name)
+		}
+	}
+	switch g.Kind {
+	case shm.KindSemaphore:
+		info.Initial, info.Maximum = g.Initial, g.Maximum
+	case shm.KindQueue:
+		info.MaxSize, info.SlotSize, info.MessageMax, info.DeliveriesMax = uint32(g.Length), g.SlotSize, g.MessageMax,
+			g.DeliveriesMax
+		info.Content = wire.ContentMsgpack
+		if g.Flags.Has(shm.FlagRaw) {
+			info.Content = wire.ContentRaw
 		}
 	}
 	return info
 }
 
-var lockFlags = []struct {
+var namedFlags = []struct {
 	flag shm.Flags
 	name string
 }{
 	{shm.FlagRecursive, wire.FlagRecursive},
 	{shm.FlagUnlockAny, wire.FlagUnlockAny},
 	{shm.FlagStrict, wire.FlagStrict},
+	{shm.FlagUndo, wire.FlagUndo},
 }
 
 // state is the daemon's own opinion, not the segment's.
@@ -155,6 +171,14 @@ func (o *object) describe() string {
 		return fmt.Sprintf("a value of '%c'", byte(g.Code))
 	case shm.KindArray:
 		return fmt.Sprintf("an array of '%c' with shape %v", byte(g.Code), g.Shape)
+	case shm.KindQueue:
+		return describeQueue(g)
 	}
-	return "a mutex"
+	return "a " + g.Kind.String()
+}
+
+func describeQueue(g *shm.Geometry) string {
+	return fmt.Sprintf(
+		"a queue of %d messages of at most %d bytes in slots of %d, dead after %d deliveries (0 = never)",
+		g.Length, g.MessageMax, g.SlotSize, g.DeliveriesMax)
 }

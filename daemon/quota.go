@@ -54,7 +54,8 @@ func (q *quota) change(uid uint32, f func(*usage) error) error {
 func (q *quota) chargeObject(uid uint32, size uint64) error {
 	return q.change(uid, func(u *usage) error {
 		if u.objects >= q.objectsMax {
-			return status.New(status.Quota, "", "user %d has %d of at most %d objects: destroy some",
+			return status.New(status.Quota, "", "user %d has %d of at most %d objects, "+
+				"side segments of queues included: destroy some",
 				uid, u.objects, q.objectsMax)
 		}
 		if size > q.bytesMax-u.bytes {

@@ -9,17 +9,23 @@ import (
 )
 
 // recoveryRetry is how long a sweep that a live client keeps from ending waits
-// before it is tried again.
-const recoveryRetry = 2 * time.Millisecond
+// before it is tried again; each time twice as long, up to recoveryRetryMax.
+const (
+	recoveryRetry    = 2 * time.Millisecond
+	recoveryRetryMax = 256 * time.Millisecond
+)
 
 // sweep recovers a seat whose last reference is gone, frees it, and goes on with
 // the seat in the guard if that was kept by this one alone. A segment that a
-// live client scribbles on all the time is tried again later.
-func (s *Server) sweep(target *seat) {
+// live client scribbles on all the time, or whose latch one that is stopped holds,
+// is tried again later.
+func (s *Server) sweep(target *seat) { s.sweepOrRetry(target, recoveryRetry) }
+
+func (s *Server) sweepOrRetry(target *seat, retry time.Duration) {
 	for target != nil {
 		if !s.recoverSeat(target) {
 			again := target
-			s.later(recoveryRetry, func() { s.sweep(again) })
+			s.later(retry, func() { s.sweepOrRetry(again, min(2*retry, recoveryRetryMax)) })
 			return
 		}
 		owner := target.client
@@ -48,6 +54,7 @@ func (s *Server) recoverSeat(target *seat) bool {
 		Owner: target.word, PID: uint32(c.peer.pid), UID: c.peer.uid, NowNs: nowNs(),
 		// Through the socket alone nothing is ever left half done.
 		Orderly: !crashed || !target.mapped.Load(),
+		Alive:   s.registry.living(o), Daemon: s.word(),
 	}
 	o.recoverMu.Lock()
 	defer o.recoverMu.Unlock()
@@ -60,8 +67,8 @@ func (s *Server) recoverSeat(target *seat) bool {
 	held, done := o.segment.Recover(victim)
 	if held && done {
 		s.metrics.recoveries.Add(1)
-		s.log.Info("a lock came back from its owner", "object", o.label(), "client", c.id, "pid", c.peer.pid,
-			"uid", c.peer.uid, "seat", target.number)
+		s.log.Info("what a client held came back", "object", o.label(), "kind", o.geometry.Kind.String(),
+			"client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "seat", target.number)
 	}
 	return done
 }

@@ -17,7 +17,6 @@ type registry struct {
 	names  map[string]*object // protected by mu
 	ids    map[uint64]*object // protected by mu
 	nextID uint64             // protected by mu
-	bytes  uint64             // protected by mu; of all segments
 }
 
 func newRegistry(q *quota, b *budget) *registry {
@@ -89,7 +88,6 @@ func (r *registry) unref(o *object) []*object {
 		r.unname(o)
 		delete(r.ids, o.id)
 		o.freed = true
-		r.bytes -= o.geometry.SegmentSize
 		freed = append(freed, o)
 	}
 	return freed
@@ -100,9 +98,31 @@ func (r *registry) dispose(freed []*object) {
 	for _, o := range freed {
 		_ = o.segment.Unmap() // nothing can be done about it, and nothing refers to it
 		o.file.Close()
-		r.quota.releaseObject(o.uid, o.geometry.SegmentSize)
-		r.budget.release(o.geometry.SegmentSize)
+		if o.sides != nil {
+			o.sides.close()
+		}
+		r.discharge(o.uid, o.geometry.SegmentSize)
 	}
+}
+
+// charge charges a segment of size bytes to its user and to the budget, or answers
+// Quota or NoSpace. A segment takes a descriptor, which is why each counts as an
+// object of the user's.
+func (r *registry) charge(uid uint32, size uint64) error {
+	if err := r.quota.chargeObject(uid, size); err != nil {
+		return err
+	}
+	err := r.budget.charge(size)
+	if err != nil {
+		r.quota.releaseObject(uid, size)
+	}
+	return err
+}
+
+// discharge gives back what charge took.
+func (r *registry) discharge(uid uint32, size uint64) {
+	r.quota.releaseObject(uid, size)
+	r.budget.release(size)
 }
 
 // close gives all memory back. Nobody uses an object any more.
@@ -112,6 +132,9 @@ func (r *registry) close() {
 	for _, o := range r.ids {
 		_ = o.segment.Unmap() // the process is about to end, or the mapping is unreachable
 		o.file.Close()
+		if o.sides != nil {
+			o.sides.close()
+		}
 	}
 	clear(r.ids)
 	clear(r.names)
@@ -167,7 +190,6 @@ func (r *registry) insert(o *object) error {
 	if o.creator != nil {
 		o.creator.owned[o.id] = o
 	}
-	r.bytes += o.geometry.SegmentSize
 	return nil
 }
 

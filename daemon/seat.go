@@ -73,6 +73,19 @@ func (t *seatTable) take(seatsMax uint32) (number uint16, generation uint32, ok 
 	return number, generation, true
 }
 
+// living returns a function that reports whether an owner word is that of a client
+// which may still act in o: any that has a seat there and is not recovered. What it
+// says of a seat that is being given out at this moment may be out of date, which
+// makes recovery come again.
+func (r *registry) living(o *object) func(owner uint32) bool {
+	return func(owner uint32) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		s := o.seats.taken[shm.SeatOf(owner)]
+		return s != nil && s.word == owner && !s.sweeping
+	}
+}
+
 // release makes a swept seat free and tells who waits for one.
 func (t *seatTable) release(number uint16) {
 	delete(t.taken, number)

@@ -213,10 +213,13 @@ func (s *Server) forget(c *client) {
 	s.quota.releaseConnection(c.peer.uid)
 }
 
+// word is the daemon's own owner word.
+func (s *Server) word() uint32 { return shm.OwnerWord(shm.SeatDaemon, s.epoch) }
+
 // own is how the daemon itself locks, for one call: seat 4095, its epoch, and a
 // serial that no other call has.
 func (s *Server) own() shm.Access {
-	o := shm.MakeOwner(shm.OwnerWord(shm.SeatDaemon, s.epoch), s.serial.Add(1))
+	o := shm.MakeOwner(s.word(), s.serial.Add(1))
 	return shm.Access{Self: o, Holder: o}
 }
 

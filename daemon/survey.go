@@ -19,11 +19,11 @@ func (r *registry) info(o *object) wire.Info {
 	return o.info()
 }
 
-// totals counts objects and their bytes.
+// totals counts objects and the bytes of all segments.
 func (r *registry) totals() (objects, bytes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return uint64(len(r.ids)), r.bytes
+	return uint64(len(r.ids)), r.budget.total()
 }
 
 // usedBy counts the objects that a client has open, and those of them that it

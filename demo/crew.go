@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// member is one worker as the coordinator sees it.
+// member is one worker, or the producer, as the coordinator sees it.
 type member struct {
-	number   int
+	number   int // producerNumber, or that of a worker
 	language string
 	cmd      *exec.Cmd
 	stdin    io.WriteCloser
@@ -29,33 +29,33 @@ type event struct {
 	err    error // of its end
 }
 
-// crew is the workers of a run.
+// crew is the producer and the workers of a run.
 type crew struct {
 	members []*member
 	events  chan event
 	running int
 }
 
-// add starts a worker; it is killed when ctx ends.
-func (c *crew) add(ctx context.Context, language, socket string, line []string) (*member, error) {
-	m := &member{number: len(c.members) + 1, language: language}
+// add starts a member; it is killed when ctx ends.
+func (c *crew) add(ctx context.Context, number int, language string, line, environment []string) error {
+	m := &member{number: number, language: language}
 	m.cmd = exec.CommandContext(ctx, line[0], line[1:]...)
-	m.cmd.Env = append(os.Environ(), "SHMD_SOCKET="+socket)
+	m.cmd.Env = append(os.Environ(), environment...)
 	m.cmd.Stderr = &m.stderr
 	m.cmd.Stdout = &lines{member: m, events: c.events}
 	// A wrapper's child may hold the pipes longer than the wrapper lives.
 	m.cmd.WaitDelay = time.Second
 	var err error
 	if m.stdin, err = m.cmd.StdinPipe(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := m.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	c.members = append(c.members, m)
 	c.running++
 	go func() { c.events <- event{member: m, ended: true, err: m.cmd.Wait()} }()
-	return m, nil
+	return nil
 }
 
 // lines turns what a member prints into events.
@@ -125,5 +125,8 @@ func (c *crew) drain() {
 }
 
 func (m *member) String() string {
+	if m.number == producerNumber {
+		return fmt.Sprintf("the producer (%s, pid %d)", m.language, m.cmd.Process.Pid)
+	}
 	return fmt.Sprintf("worker %d (%s, pid %d)", m.number, m.language, m.cmd.Process.Pid)
 }

@@ -78,7 +78,8 @@ func (d *display) end() {
 	}
 }
 
-// follow shows the progress whenever it changes, until it is complete or ctx ends.
+// follow shows the progress whenever it changes, until ctx ends. It may go back:
+// when a worker died that had counted a file too early.
 func (d *display) follow(ctx context.Context, progress *shmd.Value[uint64]) error {
 	for {
 		version := progress.Version()
@@ -87,9 +88,6 @@ func (d *display) follow(ctx context.Context, progress *shmd.Value[uint64]) erro
 			return err
 		}
 		d.show(int(files))
-		if int(files) == d.total {
-			return nil
-		}
 		if _, err := progress.WaitChange(ctx, version); err != nil {
 			if ctx.Err() != nil {
 				return nil

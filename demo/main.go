@@ -20,14 +20,22 @@ const (
 // as long as the process.
 func init() { runtime.LockOSThread() }
 
+// members are the subcommands by which this program is in its own crew.
+var members = map[string]func(ctx context.Context, args []string) error{
+	"producer": runProducer,
+	"worker":   runWorker,
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) > 1 && os.Args[1] == "worker" {
-		if err := runWorker(ctx, os.Args[2:]); err != nil {
-			fail(exitFailure, err)
+	if len(os.Args) > 1 {
+		if member := members[os.Args[1]]; member != nil {
+			if err := member(ctx, os.Args[2:]); err != nil {
+				fail(exitFailure, err)
+			}
+			return
 		}
-		return
 	}
 	o, err := parseOptions(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {

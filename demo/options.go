@@ -12,17 +12,21 @@ import (
 
 const usage = `Usage: shmd-demo [FLAGS]
 
-Workers in Go, C and Python measure every file of a source tree together: bytes,
-lines and words, in arrays that they share by name through a daemon that is
-started for the occasion. One worker is killed with SIGKILL while it holds a lock,
-a claim, and a half-made update; the others are told, repair, take over and finish.
-The totals are compared with an independent count made in the same run.
+A producer puts the files of a source tree on a queue, and workers in Go, C, Python
+and shell take them from it with leases and measure them: bytes, lines and words, in
+an array. A semaphore bounds how many files are open. All of it is shared by name
+through a daemon that is started for the occasion. One worker is killed with SIGKILL
+while it holds a lease, a permit, a lock, and a half-made update; its message is
+delivered again, its permit comes back, the next owner of the lock is told and
+repairs. The totals are compared with an independent count made in the same run.
 
 Flags:
   --dir DIR        measure the files below DIR (default: the source of the Go
                    installation, GOROOT/src)
-  --workers SPEC   how many workers in which language (default go=2,c=2,python=1).
-                   The Python worker has a socket and msgpack, and no shared memory.
+  --workers SPEC   how many workers in which language (default
+                   go=2,c=2,python=1,shell=1). The Python worker has a socket and
+                   msgpack, and no shared memory; the shell worker has the program
+                   shmd.
   --victim LANG    in which language the worker to be killed is written: go, c,
                    python or none (default c)
   --json           print the result as JSON on standard output, and nothing else
@@ -30,20 +34,23 @@ Flags:
 
 Environment, for a demo that does not lie beside what it needs: SHMD_BIN (the
 program shmd), SHMD_BUILD (the directory build/ with the C worker), SHMD_PYTHON (an
-interpreter that has msgpack). "make demo" builds them all.
+interpreter that has msgpack). "make demo" builds them all. The shell worker needs
+base64, tr, wc, awk and sed.
 
 Exit status: 0 the totals are right; 1 they are not, or something failed; 2 wrong
 usage.
 `
 
 // languages are those that workers are written in, in the order of their numbers.
-var languages = []string{"go", "c", "python"}
+var languages = []string{"go", "c", "python", "shell"}
+
+// victims are those that know how to stop in the middle.
+var victims = languages[:3]
 
 // noVictim is the --victim that lets everybody live.
 const noVictim = "none"
 
-// workersMax leaves seats for the coordinator in objects that have the default
-// number of them.
+// workersMax is what a machine may be burdened with.
 const workersMax = 60
 
 // options are what the command line says.
@@ -59,7 +66,7 @@ func parseOptions(args []string) (o options, err error) {
 	flags.SetOutput(io.Discard) // the caller prints
 	var spec, victim string
 	flags.StringVar(&o.dir, "dir", "", "")
-	flags.StringVar(&spec, "workers", "go=2,c=2,python=1", "")
+	flags.StringVar(&spec, "workers", "go=2,c=2,python=1,shell=1", "")
 	flags.StringVar(&victim, "victim", "c", "")
 	flags.BoolVar(&o.json, "json", false, "")
 	if err := flags.Parse(args); err != nil {
@@ -76,7 +83,7 @@ func parseOptions(args []string) (o options, err error) {
 	}
 	o.victim = slices.Index(o.workers, victim) + 1
 	switch {
-	case !slices.Contains(languages, victim):
+	case !slices.Contains(victims, victim):
 		err = fmt.Errorf("--victim %s: want go, c, python or none", victim)
 	case o.victim == 0:
 		err = fmt.Errorf("--victim %s: no worker is written in it; choose another, or none", victim)
@@ -93,7 +100,7 @@ func parseWorkers(spec string) ([]string, error) {
 		language, number, _ := strings.Cut(part, "=")
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 0 || !slices.Contains(languages, language) {
-			return nil, fmt.Errorf("--workers: %q: want for example go=2,c=2,python=1", part)
+			return nil, fmt.Errorf("--workers: %q: want for example go=2,c=2,python=1,shell=1", part)
 		}
 		wanted[language] = n
 	}

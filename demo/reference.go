@@ -19,15 +19,15 @@ type reference struct {
 }
 
 // count finds the reference, and the first files whose rows differ from it.
-func count(ctx context.Context, paths []string, rows []counts) (r reference, wrong []string, err error) {
+func count(ctx context.Context, paths []string, rows []row) (r reference, wrong []string, err error) {
 	for i, path := range paths {
 		c, err := countFile(path)
 		if err != nil {
 			return r, nil, err
 		}
 		r.Total.add(c)
-		if c != rows[i] && len(wrong) < 5 {
-			wrong = append(wrong, fmt.Sprintf("%s: workers found %v, it has %v", path, rows[i], c))
+		if c != rows[i].counts && len(wrong) < 5 {
+			wrong = append(wrong, fmt.Sprintf("%s: workers found %v, it has %v", path, rows[i].counts, c))
 		}
 	}
 	total, found, err := wc(ctx, paths)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
@@ -59,7 +61,7 @@ func coordinate(ctx context.Context, o options) (r *report, err error) {
 	run := &run{options: o, programs: p, dir: dir, paths: paths, client: client,
 		crew: crew{events: make(chan event)}, display: newDisplay(len(paths), o.json)}
 	run.report = report{Dir: o.dir, Server: client.Server(), Files: len(paths), Wrong: []string{}}
-	if run.board, err = createBoard(ctx, client, len(paths), len(o.workers)); err != nil {
+	if run.board, err = createBoard(ctx, client, paths); err != nil {
 		return nil, err
 	}
 	if err := run.measure(ctx, server.socket); err != nil {
@@ -103,10 +105,15 @@ func (r *run) measure(ctx context.Context, socket string) (err error) {
 	return nil
 }
 
-// hire starts the workers and writes down who they are.
+// hire starts the producer and the workers.
 func (r *run) hire(ctx context.Context, socket string) error {
 	list := filepath.Join(r.dir, "files")
 	if err := writeList(list, r.paths); err != nil {
+		return err
+	}
+	environment := []string{"SHMD_SOCKET=" + socket, "SHMD_BIN=" + r.programs.shmd}
+	producer := append(slices.Clone(r.programs.producer), list)
+	if err := r.crew.add(ctx, producerNumber, "go", producer, environment); err != nil {
 		return err
 	}
 	if r.victim != 0 {
@@ -114,57 +121,72 @@ func (r *run) hire(ctx context.Context, socket string) error {
 	}
 	for i, language := range r.workers {
 		number := i + 1
-		line := r.programs.worker(language, list, number, len(r.workers), number == r.victim)
-		m, err := r.crew.add(ctx, language, socket, line)
-		if err != nil {
-			return err
-		}
-		// The daemon is our child as they are: it knows them by the same numbers.
-		if err := r.board.workers.Store(number, uint32(m.cmd.Process.Pid)); err != nil {
+		line := r.programs.worker(language, number, number == r.victim)
+		if err := r.crew.add(ctx, number, language, line, environment); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// heard acts on what a worker says.
+// heard acts on what a member says.
 func (r *run) heard(ctx context.Context, e event) error {
 	recovery := r.report.Recovery
+	what, _, _ := strings.Cut(e.line, " ")
 	switch {
 	case recovery == nil:
 		return fmt.Errorf("%s says %q, and nobody was to die", e.member, e.line)
 	case e.member.number == r.victim:
-		if err := recovery.heard(e.member, e.line); err != nil {
+		return r.strike(ctx, e)
+	case what == "redelivered":
+		if err := recovery.redelivered(e.member, e.line); err != nil {
 			return err
 		}
-		r.display.say("%s holds the lock and a claim, in the middle of an update: killed", e.member)
+		r.display.say("%s has a lease on the message that the dead had", e.member)
 	default:
 		if err := recovery.repaired(e.member, e.line); err != nil {
 			return err
 		}
-		if err := r.askDaemon(ctx, recovery); err != nil {
-			return err
-		}
-		r.display.say("%s was told, and has repaired and freed what the dead held", e.member)
+		r.display.say("%s has the lock, was told, and has repaired the progress", e.member)
 	}
 	return nil
 }
 
-// askDaemon learns how long the daemon took. The lock comes back first, so that
-// the next owner may be faster than the end of the recovery: until the daemon has
-// forgotten the victim, ask again.
-func (r *run) askDaemon(ctx context.Context, recovery *recovery) error {
-	const coordinators = 1
-	for {
+// strike kills the victim, which says that it holds a lease, a permit and the lock,
+// and waits until the daemon has given back all that.
+func (r *run) strike(ctx context.Context, e event) error {
+	recovery := r.report.Recovery
+	if err := recovery.holding(e.member, e.line, r.paths); err != nil {
+		return err
+	}
+	// Does it? Nothing else is a proof that they come back.
+	var progress wire.Stat
+	if err := r.client.Call(ctx, wire.MethodStat, &progress, nameProgress); err != nil {
+		return err
+	}
+	if progress.Held != nil {
+		recovery.LockHolderPID = int(progress.Held.PID)
+	}
+	permits, messages, err := r.levels()
+	if err != nil {
+		return err
+	}
+	recovery.PermitsHeld, recovery.Leases = int(permits.Total-permits.Available), int(messages.Leased)
+	if err := recovery.kill(e.member); err != nil {
+		return err
+	}
+	r.display.say("%s holds a lease, a permit and the lock, in the middle of an update: killed", e.member)
+	for { // until a client that died is forgotten
 		var status wire.Status
 		if err := r.client.Call(ctx, wire.MethodStatus, &status); err != nil {
 			return err
 		}
-		if status.Clients < uint64(len(r.workers)+coordinators) {
+		if status.LastRecoveryNS != 0 {
 			recovery.DaemonNS, recovery.Deaths = status.LastRecoveryNS, status.Deaths
-			return nil
+			break
 		}
 	}
+	return recovery.gaveBack()
 }
 
 // judge reads the result off the board and compares it with the reference.
@@ -173,18 +195,29 @@ func (r *run) judge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	claims := make([]uint32, len(r.paths))
-	if _, _, err := r.board.claims.Read(ctx, 0, claims); err != nil {
-		return err
-	}
 	for _, row := range rows {
-		r.report.Total.add(row)
+		r.report.Total.add(row.counts)
 	}
 	var wrong []string
-	r.report.Workers, wrong = shares(r.crew.members, claims, rows, r.started)
+	r.report.Workers, wrong = shares(r.crew.members, rows, r.started)
+	r.report.deliveries(rows, r.paths)
 	if recovery := r.report.Recovery; recovery != nil {
-		recovery.FinishedBy = int(claims[recovery.KeptFile] &^ claimDone)
+		recovery.FinishedBy = int(rows[recovery.File].worker)
 		wrong = append(wrong, recovery.check()...)
+	}
+	wrong = append(wrong, r.report.checkDeliveries()...)
+	permits, messages, err := r.levels()
+	if err != nil {
+		return err
+	}
+	r.report.Permits, r.report.PermitsLeft = openFiles, int(permits.Available)
+	wrong = append(wrong, leftovers(permits, messages)...)
+	counted, err := r.board.progress.Load()
+	if err != nil {
+		return err
+	}
+	if counted != uint64(len(r.paths)) {
+		wrong = append(wrong, fmt.Sprintf("the progress is %d in the end, of %d files", counted, len(r.paths)))
 	}
 	var differences []string
 	if r.report.Reference, differences, err = count(ctx, r.paths, rows); err != nil {
@@ -196,4 +229,25 @@ func (r *run) judge(ctx context.Context) error {
 			r.report.Total, r.report.Reference.Total))
 	}
 	return nil
+}
+
+// levels looks at semaphore and queue.
+func (r *run) levels() (permits shmd.Permits, messages shmd.QueueCounts, err error) {
+	if permits, err = r.board.files.Permits(); err != nil {
+		return permits, messages, err
+	}
+	messages, err = r.board.queue.Counts()
+	return permits, messages, err
+}
+
+// leftovers says what is not back where it was in the beginning.
+func leftovers(permits shmd.Permits, messages shmd.QueueCounts) (wrong []string) {
+	if permits.Available != openFiles || permits.Total != openFiles {
+		wrong = append(wrong, fmt.Sprintf("%d of %d permits are there in the end, and %d available",
+			permits.Total, openFiles, permits.Available))
+	}
+	if messages.Ready+messages.Leased+messages.Writing+messages.Dead != 0 {
+		wrong = append(wrong, fmt.Sprintf("the queue is not empty in the end: %+v", messages))
+	}
+	return wrong
 }

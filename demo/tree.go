@@ -39,8 +39,8 @@ func listTree(dir string) ([]string, error) {
 	return paths, err
 }
 
-// writeList writes the paths for the workers, each ended by a NUL, which no path
-// contains. A file's index in the list is its index on the board.
+// writeList writes the paths for the producer, each ended by a NUL, which no path
+// contains. A file's index in the list is its number on the board.
 func writeList(name string, paths []string) error {
 	return os.WriteFile(name, []byte(strings.Join(paths, "\x00")+"\x00"), 0o600)
 }

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""worker.py LIST NUMBER WORKERS [victim] - a worker of the demo that has a socket
-and msgpack and nothing else: no shared memory, no client library. It takes part
-in full, and its death is noticed as that of any other. worker.go and c/worker.c
-do the same; wire/PROTOCOL.md describes each call. It finds the daemon by
-SHMD_SOCKET.
+"""worker.py NUMBER [victim] - a worker of the demo that has a socket and msgpack
+and nothing else: no shared memory, no client library. It takes part in full, and
+its death is noticed as that of any other. worker.go, c/worker.c and worker.sh do
+the same; wire/PROTOCOL.md describes each call. It finds the daemon by SHMD_SOCKET.
 """
 
 import os
@@ -14,8 +13,9 @@ import uuid
 
 import msgpack
 
-FREE, DONE = 0, 1 << 31  # a claim: free, or a worker's number, in the end with DONE
-BLOCK = 256  # claims to read at once
+WOULD_BLOCK, ENDED = 2, 9  # codes of the daemon's status table
+COLUMNS, WORKER = 5, 4  # of a row of the results: bytes, lines, words, deliveries, worker
+BLOCK = 256  # rows to read at once
 
 
 class ShmdError(Exception):
@@ -64,71 +64,73 @@ class Connection:
 
 
 class Worker:
-    def __init__(self, paths, number, workers, victim):
-        self.paths, self.number, self.victim = paths, number, victim
-        self.cursor = (number - 1) * len(paths) // workers  # where to look for the next free claim
-        self.kept = None  # the claim that a victim takes first and never gives up
+    def __init__(self, number, victim):
+        self.number, self.victim = number, victim
+        self.kept = None  # the message that a victim takes first, and dies with
         self.shmd = Connection(os.environ["SHMD_SOCKET"], f"demo worker {number} (python)")
-        names = "demo/claims", "demo/results", "demo/workers", "demo/progress"
+        names = "demo/queue", "demo/files", "demo/results", "demo/progress"
         opened = self.shmd.pipeline(*(("open", name) for name in names))
-        self.claims, self.results, self.workers, self.progress = (o["handle"] for o in opened)
+        self.queue, self.files, self.results, self.progress = (o["handle"] for o in opened)
+        self.total = opened[2]["length"] // COLUMNS
 
     def run(self):
         if self.victim:  # before the others start, so that it surely gets one
-            self.kept = self.claim()
+            self.kept = self.shmd.call("lease", self.queue)
         print("ready", flush=True)
         if not sys.stdin.readline():
             sys.exit("nobody said go")
         while True:
-            # Before looking, so that no change after the look goes unnoticed.
-            version = self.shmd.call("version", self.progress)
-            file = self.claim()
-            if file is not None:
-                self.measure(file)
-                continue
-            # Every file is taken. Those of a worker that died come back.
-            if self.finished():
-                return
-            self.shmd.call("wait_change", self.progress, version)
+            try:
+                lease = self.next()
+            except ShmdError as error:
+                if error.code == ENDED:
+                    return
+                raise
+            self.work(lease)
 
-    def claim(self):
-        """Takes a free file; None if there is none."""
-        left = len(self.paths)
-        while left > 0:
-            start = self.cursor
-            count = min(BLOCK, left, len(self.paths) - start)
-            values = self.shmd.call("read", self.claims, start, count)["values"]
-            for file, claim in enumerate(values, start):
-                self.cursor = (file + 1) % len(self.paths)
-                if claim == FREE and self.shmd.call("compare_exchange", self.claims, file, FREE, self.number)[0]:
-                    return file
-            left -= count
-        return None
+    def next(self):
+        """Takes a lease on a message. A victim goes on to the message that it kept when a third
+        is done, or when there is no other."""
+        if not self.victim:
+            return self.shmd.call("lease", self.queue)
+        if 3 * self.shmd.call("get", self.progress) >= self.total:
+            return self.kept
+        try:
+            return self.shmd.call("lease", self.queue, 0)
+        except ShmdError as error:
+            if error.code == WOULD_BLOCK:
+                return self.kept
+            raise
 
-    def measure(self, file):
-        """Counts one file and says so on the board."""
-        with open(self.paths[file], "rb") as f:
+    def work(self, lease):
+        """Measures a file, and says so on the board. Doing it twice does no harm."""
+        (file, path), deliveries = lease["message"], lease["deliveries"]
+        if deliveries > 1:
+            print(f"redelivered {file} deliveries={deliveries} leased_ns={time.monotonic_ns()}", flush=True)
+        self.shmd.call("acquire", self.files)
+        with open(path, "rb") as f:
             data = f.read()
+        if lease is not self.kept:  # with which the victim keeps the permit
+            self.shmd.call("release", self.files)
         # split() without arguments splits bytes at just our six kinds of space.
-        row = [len(data), data.count(b"\n"), len(data.split())]
-        self.shmd.call("write", self.results, 3 * file, row)
-        self.lock()
-        _, counted = self.shmd.pipeline(
-            ("set", self.claims, file, self.number | DONE),
-            ("get", self.progress),
-        )
-        # Between the two stores: what the lock guards is inconsistent here.
-        if self.victim and 3 * (counted + 1) >= len(self.paths):
-            self.hold()
-        self.shmd.pipeline(("set", self.progress, 0, counted + 1), ("unlock", self.progress))
+        row = [len(data), data.count(b"\n"), len(data.split()), deliveries]
+        self.shmd.call("write", self.results, file * COLUMNS, row)
+        self.count(file, lease)
+        self.shmd.call("ack", self.queue, lease["lease"])
 
-    def finished(self):
-        """Whether every file is done."""
+    def count(self, file, lease):
+        """Counts the file, unless it is counted already: a worker may die when it has counted,
+        and not acknowledged yet."""
         self.lock()
-        if self.victim:
-            self.hold()
-        counted, _ = self.shmd.pipeline(("get", self.progress), ("unlock", self.progress))
-        return counted == len(self.paths)
+        mark = file * COLUMNS + WORKER
+        by, counted = self.shmd.pipeline(("get", self.results, mark), ("get", self.progress))
+        if by == 0:
+            self.shmd.call("set", self.progress, 0, counted + 1)
+            # Between the two stores: what the lock guards is inconsistent here.
+            if lease is self.kept:
+                self.hold(file)
+            self.shmd.call("set", self.results, mark, self.number)
+        self.shmd.call("unlock", self.progress)
 
     def lock(self):
         """Takes the lock, and repairs what it guards if its last owner died."""
@@ -137,39 +139,30 @@ class Worker:
             self.repair(notice)
 
     def repair(self, notice):
-        """Counts anew and frees the claims of the dead."""
+        """Counts anew."""
         locked_ns = time.monotonic_ns()
-        pids, counted = self.shmd.pipeline(("read", self.workers), ("get", self.progress))
-        dead = pids["values"].index(notice["pid"])
-        starts = range(0, len(self.paths), BLOCK)
-        reads = (("read", self.claims, start, min(BLOCK, len(self.paths) - start)) for start in starts)
-        claims = [claim for block in self.shmd.pipeline(*reads) for claim in block["values"]]
-        recount = sum(claim & DONE != 0 for claim in claims)
-        lost = [file for file, claim in enumerate(claims) if claim == dead]
-        self.shmd.pipeline(
-            *(("set", self.claims, file, FREE) for file in lost),
-            ("set", self.progress, 0, recount),
-            ("mark_consistent", self.progress),
-        )
+        blocks = ((start, min(BLOCK, self.total - start)) for start in range(0, self.total, BLOCK))
+        reads = (("read", self.results, start * COLUMNS, rows * COLUMNS) for start, rows in blocks)
+        counted, *results = self.shmd.pipeline(("get", self.progress), *reads)
+        recount = sum(worker != 0 for block in results for worker in block["values"][WORKER::COLUMNS])
+        self.shmd.pipeline(("set", self.progress, 0, recount), ("mark_consistent", self.progress))
         print(
-            f"repair pid={notice['pid']} worker={dead} claims={len(lost)} counted={counted} recount={recount}"
+            f"repair pid={notice['pid']} counted={counted} recount={recount}"
             f" locked_ns={locked_ns} repaired_ns={time.monotonic_ns()}",
             flush=True,
         )
 
-    def hold(self):
-        """Says that the lock and a claim are held, and waits to be killed."""
-        print("holding", self.kept, flush=True)
+    def hold(self, file):
+        """Says that a lease, a permit and the lock are held, and waits to be killed."""
+        print("holding", file, flush=True)
         sys.stdin.readline()
         sys.exit("the victim was not killed")
 
 
 def main():
-    if len(sys.argv) < 4:
-        sys.exit("usage: worker.py LIST NUMBER WORKERS [victim]")
-    with open(sys.argv[1], "rb") as f:
-        paths = f.read().split(b"\0")[:-1]
-    worker = Worker(paths, int(sys.argv[2]), int(sys.argv[3]), len(sys.argv) > 4)
+    if len(sys.argv) < 2:
+        sys.exit("usage: worker.py NUMBER [victim]")
+    worker = Worker(int(sys.argv[1]), len(sys.argv) > 2)
     worker.run()
     worker.shmd.call("bye")
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shmd.h - values, arrays and mutexes that several processes share by name.
+ * shmd.h - values, arrays, mutexes, semaphores and queues that several processes
+ * share by name.
  *
  * A process asks the daemon for an object by name and gets a handle that works
  * at memory speed. When a process dies, at whatever instruction, the daemon
@@ -64,7 +65,8 @@
  *     but close may fail with SHMD_E_LOST (no daemon any more), SHMD_E_FORKED,
  *     SHMD_E_NO_SPACE, SHMD_E_SYSTEM, SHMD_E_BAD_FRAME, SHMD_E_INTERNAL,
  *     SHMD_E_INVALID. All others work in shared memory and make a system call only
- *     to sleep or wake; on a read-only handle waits are control calls too.
+ *     to sleep or wake; but waits on a read-only handle, and what concerns long
+ *     messages of a queue, are control calls too.
  *   - Any function that takes a pointer answers SHMD_E_INVALID to a null one,
  *     unless it says otherwise; accessors that return no status require one.
  *   - Options begin with their size: `struct shmd_create_options options =
@@ -115,6 +117,7 @@ SHMD_API const char *shmd_version(void);
 #define SHMD_E_REMOVED (-6)         /* the object was destroyed */
 #define SHMD_E_LOST (-7)            /* the daemon is gone; mapped objects go on working */
 #define SHMD_E_NOT_RECOVERABLE (-8) /* strict: unlocked inconsistent after a death */
+#define SHMD_E_ENDED (-9)           /* the queue was shut down: nothing goes in, nothing is left */
 
 /* Failures. */
 #define SHMD_E_INVALID (-20)
@@ -207,6 +210,8 @@ SHMD_API int shmd_destroy_id(struct shmd_client *client, uint64_t id);
  * on the wire), VERSION (a segment of another layout), CORRUPT. */
 
 struct shmd_mutex;
+struct shmd_semaphore;
+struct shmd_queue;
 struct shmd_value;
 struct shmd_array;
 
@@ -236,6 +241,14 @@ struct shmd_create_options {
 	bool recursive;                      /* mutex: the same thread may lock again */
 	bool unlock_any;                     /* mutex: any thread may unlock; excludes the other two */
 	bool strict;                         /* mutex: unlocked unrepaired = NOT_RECOVERABLE for ever */
+	uint32_t initial;                    /* semaphore: permits at first; 0 = none */
+	uint32_t maximum;                    /* semaphore: permits at most, up to 2^31-1, which 0 stands for too */
+	bool undo;                           /* semaphore: what a dead process held comes back; see below */
+	uint32_t maxsize;                    /* queue: messages at most, up to 65536; 0 = 1024 */
+	uint32_t slot_size;                  /* queue: bytes for each message, 8 to 2^20; 0 = 256 */
+	uint32_t message_max;                /* queue: bytes of the longest message, up to 1 GiB; 0 = slot_size */
+	uint32_t deliveries_max;             /* queue: deliveries after which a message is dead, up to 254; 0 = no limit */
+	bool raw;                            /* queue: messages are any bytes; else each is one msgpack value */
 };
 
 struct shmd_open_options {
@@ -293,6 +306,195 @@ SHMD_API uint64_t shmd_mutex_id(const struct shmd_mutex *mutex);
 
 /* Whether the call that returned this handle created the object. */
 SHMD_API bool shmd_mutex_created(const struct shmd_mutex *mutex);
+
+/* ---- Semaphore ----------------------------------------------------------------
+ *
+ * Counts permits. A plain one is like sem_t: whoever likes releases, permits are
+ * acquired one by one, and what a process that dies had acquired is gone. With
+ * undo, permits belong to the process that acquired them: several are acquired at
+ * once, only they can be released, and when the process dies, or closes its last
+ * handle on the semaphore, they come back, exactly once. Not fair: who comes may
+ * be faster than who waits, and who wants many may wait beside those who want one. */
+
+/* What there is. Nothing holds it still. */
+struct shmd_permits {
+	uint32_t available; /* that can be acquired */
+	uint32_t total;     /* that exist, held ones included; plain: 0, as it does not know */
+	uint32_t held;      /* by this process; plain: 0 */
+	uint32_t maximum;   /* that may exist */
+};
+
+SHMD_API int shmd_semaphore_create(struct shmd_client *client, const char *name,
+                                   const struct shmd_create_options *options,
+                                   struct shmd_semaphore **ret_semaphore);
+SHMD_API int shmd_semaphore_open(struct shmd_client *client, const char *name,
+                                 const struct shmd_open_options *options, struct shmd_semaphore **ret_semaphore);
+SHMD_API int shmd_semaphore_open_or_create(struct shmd_client *client, const char *name,
+                                           const struct shmd_create_options *options,
+                                           struct shmd_semaphore **ret_semaphore);
+/* Takes null and returns null. */
+SHMD_API struct shmd_semaphore *shmd_semaphore_close(struct shmd_semaphore *semaphore);
+
+/* Acquires n permits, all or none, waiting up to timeout_ns.
+ * Errors: WOULD_BLOCK, TIMED_OUT, INVALID (n is not 1 to the maximum),
+ * UNSUPPORTED (n > 1 and plain), REMOVED, CORRUPT, PERMISSION (read-only),
+ * FORKED, SYSTEM. */
+SHMD_API int shmd_semaphore_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t timeout_ns);
+
+/* Releases n permits and wakes who waits for them. Sleeps at most for others who
+ * are at it too.
+ * Errors: OVERFLOW (plain: more than the maximum), NOT_OWNER (undo: more than
+ * this process holds), INVALID (n is 0), REMOVED, CORRUPT, PERMISSION, FORKED, SYSTEM. */
+SHMD_API int shmd_semaphore_release(struct shmd_semaphore *semaphore, uint32_t n);
+
+/* Makes n new permits, whoever holds how many; of a plain semaphore the same as release.
+ * Errors: as release, and OVERFLOW also with undo. */
+SHMD_API int shmd_semaphore_post(struct shmd_semaphore *semaphore, uint32_t n);
+
+/* Errors: REMOVED, CORRUPT, INVALID, FORKED. */
+SHMD_API int shmd_semaphore_permits(const struct shmd_semaphore *semaphore, struct shmd_permits *ret_permits);
+
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_semaphore_id(const struct shmd_semaphore *semaphore);
+SHMD_API bool shmd_semaphore_created(const struct shmd_semaphore *semaphore);
+
+/* ---- Queue ----------------------------------------------------------------------
+ *
+ * Bounded, between any number of producers and consumers in any language. The
+ * messages of one producer are taken in the order in which it put them. A consumer
+ * either takes a message, which is then gone, or takes a lease on it: the message
+ * stays in the queue until it is acknowledged, and when the consumer's process
+ * dies, closes its last handle on the queue, or gives it back, it is delivered
+ * again, before all others and in the old order.
+ *
+ *	struct shmd_lease job;
+ *	while (shmd_queue_lease(queue, SHMD_FOREVER, &job) == 0) {
+ *		if (work(job.message, job.size_bytes))
+ *			shmd_queue_ack(queue, &job);     // done: at least once, whoever dies
+ *		else
+ *			shmd_queue_nack(queue, &job);    // to somebody else, or after
+ *	}                                        // deliveries_max a dead letter
+ *
+ * In a queue that is not raw each message is exactly one msgpack value, nested at
+ * most 12 deep: put and commit check that (BAD_TYPE). What another process put in
+ * is checked by nobody: unpack with care.
+ *
+ * A long message, of more than slot_size bytes, travels in memory beside the queue
+ * that belongs to its slot and is charged to the owner of the queue. The daemon is
+ * asked for it: by put and reserve_size each time, by take, lease and take_dead
+ * where this handle has not yet seen it. Errors of those besides: of control calls,
+ * QUOTA and NO_SPACE (put, reserve_size), and LOST once the daemon is gone; the
+ * message then stays in the queue, as one that was given back.
+ *
+ * Errors that any of these functions may return: REMOVED, CORRUPT (somebody has
+ * scribbled over the queue; nothing was overrun), PERMISSION (read-only), INVALID,
+ * FORKED, SYSTEM. Those without a timeout sleep at most for others who are at the
+ * queue too. */
+
+/* A message that is made in place. */
+struct shmd_reservation {
+	void *buffer;        /* in shared memory, aligned to 8 bytes; valid until commit, abort or close */
+	size_t buffer_bytes; /* what was reserved, or as much of the slot as a message may use */
+	uint64_t ticket;     /* with slot, the name of the reservation */
+	uint32_t slot;
+	uint32_t side;       /* number of the side segment that the buffer is in; 0 = in the slot */
+};
+
+/* One delivery of one message. */
+struct shmd_lease {
+	const void *message; /* in shared memory, aligned to 8 bytes; valid until ack, nack or close */
+	size_t size_bytes;
+	uint64_t number;     /* with slot, the name of the lease; no other message has the number */
+	uint32_t slot;
+	uint32_t deliveries; /* this one counted; stays at 255 */
+};
+
+/* How many slots are in each state, at one moment. */
+struct shmd_queue_counts {
+	uint32_t ready;   /* messages to be taken */
+	uint32_t leased;  /* messages that consumers have and not acknowledged */
+	uint32_t writing; /* reserved, not committed */
+	uint32_t free;
+	uint32_t dead;    /* dead letters */
+	bool closed;      /* shmd_queue_shutdown was called */
+};
+
+SHMD_API int shmd_queue_create(struct shmd_client *client, const char *name,
+                               const struct shmd_create_options *options, struct shmd_queue **ret_queue);
+SHMD_API int shmd_queue_open(struct shmd_client *client, const char *name, const struct shmd_open_options *options,
+                             struct shmd_queue **ret_queue);
+SHMD_API int shmd_queue_open_or_create(struct shmd_client *client, const char *name,
+                                       const struct shmd_create_options *options, struct shmd_queue **ret_queue);
+/* Takes null and returns null. */
+SHMD_API struct shmd_queue *shmd_queue_close(struct shmd_queue *queue);
+
+/* Appends a copy of the message, waiting up to timeout_ns while the queue is full.
+ * A message of no bytes is valid in a raw queue.
+ * Errors: WOULD_BLOCK, TIMED_OUT, ENDED (after shutdown), TOO_LARGE (more than
+ * message_max), BAD_TYPE, and those of long messages. */
+SHMD_API int shmd_queue_put(struct shmd_queue *queue, const void *message, size_t size_bytes, int64_t timeout_ns);
+
+/* Reserves a slot, to make the message in place: one of at most slot_size bytes, or
+ * of at most size_bytes. It counts against maxsize until commit or abort; if the
+ * process dies before, the slot is free again.
+ * Errors: WOULD_BLOCK, TIMED_OUT, ENDED, and with a size TOO_LARGE (more than
+ * message_max) and those of long messages. */
+SHMD_API int shmd_queue_reserve(struct shmd_queue *queue, int64_t timeout_ns,
+                                struct shmd_reservation *ret_reservation);
+SHMD_API int shmd_queue_reserve_size(struct shmd_queue *queue, size_t size_bytes, int64_t timeout_ns,
+                                     struct shmd_reservation *ret_reservation);
+
+/* Makes the first size_bytes of the buffer a message, the last one of the queue,
+ * also after shutdown. Give it the reservation as it is. May be repeated until the
+ * slot is used again.
+ * Errors: NOT_OWNER (no such reservation of this process), TOO_LARGE (more than
+ * was reserved), BAD_TYPE. */
+SHMD_API int shmd_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *reservation,
+                               size_t size_bytes);
+
+/* Frees the slot. Errors: NOT_OWNER. */
+SHMD_API int shmd_queue_abort(struct shmd_queue *queue, const struct shmd_reservation *reservation);
+
+/* Takes the first message out of the queue: a lease and its ack at once. Waits up to
+ * timeout_ns while the queue is empty. message_max bytes of buffer are enough.
+ * Errors: WOULD_BLOCK, TIMED_OUT, ENDED (after shutdown, and empty), TOO_LARGE
+ * (than the buffer; the message stays the first), and those of long messages. */
+SHMD_API int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
+                             size_t *ret_size_bytes);
+
+/* Takes a lease on the first message. End it by the handle that gave it.
+ * Errors: WOULD_BLOCK, TIMED_OUT, ENDED, and those of long messages. */
+SHMD_API int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_lease *ret_lease);
+
+/* Ends a lease: the message is done. May be repeated until the slot is used again.
+ * Errors: NOT_OWNER (no such lease of this process). */
+SHMD_API int shmd_queue_ack(struct shmd_queue *queue, const struct shmd_lease *lease);
+
+/* Ends a lease: the message goes back to the front, or after deliveries_max
+ * deliveries becomes a dead letter. Errors: NOT_OWNER. */
+SHMD_API int shmd_queue_nack(struct shmd_queue *queue, const struct shmd_lease *lease);
+
+/* Takes a lease on the oldest dead letter; nack puts it back. Never waits for one.
+ * Errors: WOULD_BLOCK (there is none), and those of long messages. */
+SHMD_API int shmd_queue_take_dead(struct shmd_queue *queue, struct shmd_lease *ret_lease);
+
+/* Makes all dead letters messages again, at the front, with no deliveries counted;
+ * ret_count, which may be null, is how many. */
+SHMD_API int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count);
+
+/* Ends the puts, for ever: those that wait or come later get ENDED. Takes and
+ * leases go on until no message is ready, and then get it too; what is leased may
+ * still come back. May be repeated. */
+SHMD_API int shmd_queue_shutdown(struct shmd_queue *queue);
+
+SHMD_API int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_counts *ret_counts);
+
+SHMD_API uint32_t shmd_queue_maxsize(const struct shmd_queue *queue); /* in messages */
+SHMD_API size_t shmd_queue_message_max_bytes(const struct shmd_queue *queue);
+SHMD_API bool shmd_queue_raw(const struct shmd_queue *queue);
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_queue_id(const struct shmd_queue *queue);
+SHMD_API bool shmd_queue_created(const struct shmd_queue *queue);
 
 /* ---- Value ---------------------------------------------------------------------
  *

@@ -45,7 +45,7 @@
 #define SHMD_ABI_VERSION 0u
 #define SHMD_ABI_COMPAT 0u
 /* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
-#define SHMD_ABI_FINGERPRINT 0x5c8a1d9e49208d9dull
+#define SHMD_ABI_FINGERPRINT 0xf72949c03a3c2bfbull
 
 #define SHMD_PAGE_SIZE 4096u
 #define SHMD_DATA_ALIGN 64u
@@ -80,15 +80,17 @@
 #define SHMD_GENERATION_MAX 0x3fffeu
 
 /* ---- latch (u32), an owner word that guards derived state ------------------
- *  Never inconsistent and never a tombstone: what the dead leave is rebuilt
- *  before anybody sees it. Held without callback, allocation or system call.
+ *  Never a tombstone, and inconsistent only in a destroyed object, where it
+ *  tells nobody anything and ends sleeps: what the dead leave is rebuilt before
+ *  anybody sees it. Held without callback, allocation or system call.
  *
  *  free          compare-and-swap to the own owner word, the waiters bit kept
  *  seat 4095 with a generation below daemon_epoch
  *                may be taken likewise, by anybody, who rebuilds the derived
  *                state before anything else: that daemon is gone. (The epoch is
  *                loaded after the word.)
- *  held          spin briefly; set waiters by compare-and-swap; sleep on the
+ *  held          give up if the state is REMOVED (loaded after the word), else
+ *                spin briefly; set waiters by compare-and-swap; sleep on the
  *                compared value; whoever slept takes the word with waiters set.
  *                Who leaves after a wake sets waiters on a held word without it.
  *                Seat 4095 never sleeps: it tries.
@@ -98,6 +100,26 @@
  *                one never: it comes again later), rebuilds, releases, and wakes
  *                1, or sets waiters if it is held again
  */
+
+/* ---- semaphore word (u32), of a plain semaphore; futex ----------------------
+ *   31 .. 1  permits  that can be acquired now
+ *   0        waiters  somebody may sleep; cleared again by every release
+ *
+ *  All bits set = destroyed, for ever; nothing else leads there, since waiters
+ *  is set beside permits by a take only.
+ *
+ *  acquire   permits: compare-and-swap to one less, waiters kept. None: set
+ *            waiters, sleep on the value 1.
+ *  woken     owes a duty: takes with waiters set, and wakes 1 if permits are
+ *            left; or finds none and has set waiters; or leaves and wakes 1
+ *  release   compare-and-swap to n more with waiters clear; if it was set: wake n
+ *  recovery  wakes 1; the word is right after every prefix of what the dead did
+ */
+#define SHMD_SEMAPHORE_WAITERS 0x1u
+#define SHMD_SEMAPHORE_PERMITS_MASK 0xfffffffeu
+#define SHMD_SEMAPHORE_STEP 0x2u
+#define SHMD_SEMAPHORE_REMOVED 0xffffffffu
+#define SHMD_PERMITS_MAX 0x7fffffffu
 
 /* ---- sequence word (u64) -------------------------------------------------
  *   63 .. 2  count   brackets ended and recoveries made
@@ -138,10 +160,59 @@
 #define SHMD_CHANGE_WAITERS SHMD_EVENTCOUNT_WAITERS
 #define SHMD_CHANGE_STEP SHMD_EVENTCOUNT_STEP
 
+/* ---- slot word (u64), what one slot of a queue is --------------------------
+ *   43 .. 36  deliveries  how often its message was delivered; stays at 255
+ *   35 .. 32  state       SHMD_SLOT_
+ *   29 .. 12  generation  of the owner, as in an owner word
+ *   11 .. 0   seat        0 = nobody (then the generation is 0 too)
+ *
+ *  The other bits are zero. The only authoritative word about the slot; under the
+ *  latch of the queue. Its store is the commit of every operation, and comes after
+ *  those of seq, length, side and contents:
+ *
+ *  FREE     nothing; the owner acknowledged its last message, so that he may
+ *           repeat that
+ *  WRITING  reserved by the owner: ticket names the reservation
+ *  READY    a message; nobody's
+ *  LEASED   a message that the owner has: slot and seq name the lease
+ *  DEAD     a message that was delivered often enough; nobody's
+ *
+ *  put      FREE -> READY                 take        READY -> FREE
+ *  reserve  FREE -> WRITING               lease       READY -> LEASED
+ *  commit   WRITING -> READY              ack         LEASED -> FREE
+ *  abort    WRITING -> FREE               nack        LEASED -> READY or DEAD
+ *  take_dead DEAD -> LEASED               redeliver   DEAD -> READY
+ *  death of the owner: WRITING -> FREE, LEASED -> READY or DEAD
+ *
+ *  All else of a queue is derived. After a death, and by whoever takes the latch
+ *  from a dead holder: ready = the READY slots in the order of seq, from place 0;
+ *  free = the FREE slots; the counts; next_seq = above every seq and ticket.
+ */
+#define SHMD_SLOT_STATE_SHIFT 32
+#define SHMD_SLOT_STATE_MASK 0x0000000f00000000ull
+#define SHMD_SLOT_DELIVERIES_SHIFT 36
+#define SHMD_SLOT_DELIVERIES_MASK 0x00000ff000000000ull
+#define SHMD_SLOT_DELIVERIES_COUNTED 255u /* and not further */
+#define SHMD_SLOT_FREE 0u
+#define SHMD_SLOT_WRITING 1u
+#define SHMD_SLOT_READY 2u
+#define SHMD_SLOT_LEASED 3u
+#define SHMD_SLOT_DEAD 4u
+
+/* Limits of a queue. */
+#define SHMD_QUEUE_LENGTH_MAX 65536u
+#define SHMD_QUEUE_NUMBER_MAX 0x8000000000000000ull /* seq and ticket are below */
+#define SHMD_SLOT_SIZE_MIN 8u
+#define SHMD_SLOT_SIZE_MAX 0x100000u
+#define SHMD_QUEUE_MESSAGE_MAX 0x40000000u /* bytes of the longest message */
+#define SHMD_DELIVERIES_LIMIT 254u /* the largest deliveries_max */
+
 /* Kinds. Never renumbered. */
 #define SHMD_KIND_VALUE 1u
 #define SHMD_KIND_ARRAY 2u
 #define SHMD_KIND_MUTEX 3u
+#define SHMD_KIND_SEMAPHORE 4u
+#define SHMD_KIND_QUEUE 5u
 
 /* Flags of the header. The first three belong to a mutex or to an own lock. */
 #define SHMD_FLAG_RECURSIVE 0x1u    /* the same thread may lock again */
@@ -149,6 +220,8 @@
 #define SHMD_FLAG_STRICT 0x4u       /* unlocked inconsistent = not recoverable, for ever */
 #define SHMD_FLAG_LOCK_NONE 0x8u    /* value, array: no lock, elements only */
 #define SHMD_FLAG_LOCK_FOREIGN 0x10u /* value, array: guarded by the mutex lock_id */
+#define SHMD_FLAG_UNDO 0x20u        /* semaphore: what the dead held comes back */
+#define SHMD_FLAG_RAW 0x40u         /* queue: messages are bytes, else MessagePack values */
 
 /* States. */
 #define SHMD_STATE_CREATING 0u
@@ -166,12 +239,14 @@ struct shmd_header {
 	uint64_t segment_size_bytes;  /* immutable; whole pages */
 	uint64_t data_offset_bytes;   /* immutable; 64-byte aligned; 0 = no data */
 	uint64_t data_size_bytes;     /* immutable; length * item_size_bytes */
-	uint64_t length;              /* immutable; elements, 1 for a value */
+	uint64_t length;              /* immutable; elements, 1 for a value; a semaphore's maximum; a
+	                               * queue's messages */
 	uint32_t kind;                /* immutable; SHMD_KIND_ */
 	uint32_t code;                /* immutable; ASCII type code; 0 = none */
-	uint32_t item_size_bytes;     /* immutable; 1, 2, 4 or 8; 0 = none */
+	uint32_t item_size_bytes;     /* immutable; 1, 2, 4 or 8, a queue's slot size; 0 = none */
 	uint32_t rank;                /* immutable; dimensions, 0 for a value */
-	uint64_t shape[SHMD_RANK_MAX]; /* immutable; row-major; unused = 0 */
+	uint64_t shape[SHMD_RANK_MAX]; /* immutable; row-major; unused = 0. Of a queue, whose rank
+	                                * is 0: message_max, deliveries_max */
 	uint32_t flags;               /* immutable; SHMD_FLAG_ */
 	uint32_t seats_max;           /* immutable */
 	uint64_t lock_id;             /* immutable; object id of the foreign mutex; 0 = none */
@@ -223,13 +298,41 @@ struct shmd_scalar {
 	uint8_t reserved[56];
 };
 
+/* What a semaphore has at SHMD_KIND_OFFSET. A plain one uses word and nothing
+ * else; one with undo (SHMD_FLAG_UNDO) uses the rest, and the held cells. */
+struct shmd_semaphore_lines {
+	uint32_t word;         /* plain: all; all; atomic, futex; semaphore word. undo: 0 */
+	uint8_t reserved0[60];
+	/* 140: the pool. */
+	uint32_t latch;        /* all; all; atomic, futex; latch, 0 = free */
+	uint32_t available;    /* latch holder; all; atomic; derived: total - the sum of held */
+	uint32_t total;        /* latch holder; all; atomic; authoritative: permits that exist */
+	uint8_t reserved1[52];
+	/* 180, 1c0: who wants one never shares a word with who wants more, whom one
+	 * permit does not help and who would swallow the other's wake. */
+	uint64_t one;          /* latch holder by read-modify-write; all; atomic, futex; eventcount of
+	                        * those who want one permit: a release wakes as many as came back */
+	uint8_t reserved2[56];
+	uint64_t many;         /* latch holder by read-modify-write; all; atomic, futex; eventcount of
+	                        * those who want more: a release wakes all, and nobody owes a duty */
+	uint8_t reserved3[56];
+};
+
+/* What one seat's client holds of a semaphore with undo. They follow the seat
+ * cells on the next 64-byte boundary: struct shmd_held_cell[seats_max + 1]. */
+struct shmd_held_cell {
+	uint32_t permits; /* latch holder, zeroed by recovery; all; atomic; authoritative: its store is
+	                   * the commit of acquire and release */
+};
+
 /* One seat's diagnostics; nothing is decided by them. */
 struct shmd_seat_cell {
 	uint32_t waiting; /* the seat's client by read-modify-write, zeroed by the daemon;
 	                   * stat; atomic; threads asleep in this object */
 };
 
-/* Page 0 of a value or array; a mutex uses it as far as lock. */
+/* Page 0 of a value or array; a mutex uses it as far as lock, any other kind
+ * has its own from SHMD_KIND_OFFSET to SHMD_SEATS_OFFSET. */
 struct shmd_page {
 	struct shmd_header header;     /* 000 */
 	struct shmd_lock lock;         /* 100 */
@@ -238,6 +341,49 @@ struct shmd_page {
 	struct shmd_scalar scalar;     /* 1c0 */
 };
 #define SHMD_SEATS_OFFSET 0x200u
+/* Where the part begins that differs by kind: struct shmd_KIND_lines. */
+#define SHMD_KIND_OFFSET 0x100u
+
+/* What a queue has at SHMD_KIND_OFFSET. "latched": written under the latch, and
+ * derived unless it says otherwise. Behind the seat cells, 64-aligned, follow
+ * uint32_t ready[length] (latched; a ring of slot numbers, in the order of seq) and
+ * free[length] (latched; a stack of slot numbers: memory follows what is in
+ * flight); 64-aligned struct shmd_queue_desc[length]; from the next page on the
+ * slots, item_size bytes each. Their contents are written by who has the slot
+ * WRITING, or under the latch, and read by who has it LEASED, or under the latch.
+ * So are those of a side segment: a memfd of its own that belongs to a slot and holds
+ * what is longer than that, from its first byte on. The daemon makes it, hands it out,
+ * and numbers it: never 0, never twice in a queue. */
+struct shmd_queue_lines {
+	uint32_t latch;         /* all; all; atomic, futex; a latch, 0 = free */
+	uint32_t closed;        /* all, latched, authoritative; all; atomic; 1 = no more puts, for ever */
+	uint64_t next_seq;      /* latched; latched; atomic; for the next message or reservation, at least 1 */
+	uint32_t ready_head;    /* latched; latched; atomic; place of the first message in the ring */
+	uint32_t ready_count;   /* latched; all; atomic; READY slots. Without the latch a hint. */
+	uint32_t free_count;    /* latched; all; atomic; FREE slots. Without the latch a hint. */
+	uint32_t leased_count;  /* latched; latched; atomic; LEASED slots */
+	uint32_t writing_count; /* latched; latched; atomic; WRITING slots */
+	uint32_t dead_count;    /* latched; latched; atomic; DEAD slots */
+	uint8_t reserved0[24];
+	/* 140, 180: eventcounts under the latch. */
+	uint64_t not_empty; /* all, by read-modify-write only; all; atomic, futex; who waits for a message */
+	uint8_t reserved1[56];
+	uint64_t not_full;  /* likewise; who waits for a slot */
+	uint8_t reserved2[56];
+	uint8_t reserved3[64];
+};
+
+/* One slot of a queue. */
+struct shmd_queue_desc {
+	uint64_t state;  /* latched, authoritative; all; atomic; slot word, 0 = free */
+	uint64_t seq;    /* latched; latched; atomic; number of its message, in the order of the
+	                  * commits; kept when it comes back; 0 = never used */
+	uint32_t length; /* latched; latched; atomic; bytes of its message, at most message_max */
+	uint32_t side;   /* latched; latched; atomic; number of the side segment that holds its message,
+	                  * 0 = the slot itself does: if and only if length is at most the slot size */
+	uint64_t ticket; /* latched; latched; atomic; number of its last reservation, which was
+	                  * committed if seq is above; 0 = none, or aborted */
+};
 
 SHMD_ABI_ASSERT(sizeof(struct shmd_header) == 0x100, "header fills four cache lines");
 SHMD_ABI_ASSERT(offsetof(struct shmd_header, magic) == 0x00, "magic");
@@ -282,5 +428,24 @@ SHMD_ABI_ASSERT(offsetof(struct shmd_page, sequence) == 0x140, "sequence");
 SHMD_ABI_ASSERT(offsetof(struct shmd_page, change) == 0x180, "change");
 SHMD_ABI_ASSERT(offsetof(struct shmd_page, scalar) == 0x1c0, "scalar");
 SHMD_ABI_ASSERT(sizeof(struct shmd_page) == SHMD_SEATS_OFFSET, "seat cells follow");
+
+SHMD_ABI_ASSERT(sizeof(struct shmd_semaphore_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
+SHMD_ABI_ASSERT(offsetof(struct shmd_semaphore_lines, latch) == 0x40, "the pool has its own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_semaphore_lines, available) == 0x44, "available");
+SHMD_ABI_ASSERT(offsetof(struct shmd_semaphore_lines, total) == 0x48, "total");
+SHMD_ABI_ASSERT(offsetof(struct shmd_semaphore_lines, one) == 0x80, "one has its own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_semaphore_lines, many) == 0xc0, "many has its own line");
+SHMD_ABI_ASSERT(sizeof(struct shmd_held_cell) == 4, "held cell");
+
+SHMD_ABI_ASSERT(sizeof(struct shmd_queue_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, closed) == 0x04, "closed");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, next_seq) == 0x08, "next_seq");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, ready_head) == 0x10, "ready_head");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, dead_count) == 0x24, "dead_count");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, not_empty) == 0x40, "not_empty has its own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, not_full) == 0x80, "not_full has its own line");
+SHMD_ABI_ASSERT(sizeof(struct shmd_queue_desc) == 32, "two slots to a line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_desc, side) == 0x14, "side");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_desc, ticket) == 0x18, "ticket");
 
 #endif /* SHMD_ABI_H */

@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -95,4 +96,19 @@ func store8(p *uint8, v uint8) {
 
 func store16(p *uint16, v uint16) {
 	logged(unsafe.Pointer(p), 2, func() (uint64, uint64) { o := *p; *p = v; return uint64(o), uint64(v) })
+}
+
+// storeBytes logs a store for every 8 bytes.
+func storeBytes(dst, src []byte) {
+	for len(src) > 0 {
+		n := min(8, len(src))
+		var before, after [8]byte
+		logged(unsafe.Pointer(unsafe.SliceData(dst)), n, func() (uint64, uint64) {
+			copy(before[:], dst[:n])
+			copy(dst, src[:n])
+			copy(after[:], src[:n])
+			return binary.LittleEndian.Uint64(before[:]), binary.LittleEndian.Uint64(after[:])
+		})
+		dst, src = dst[n:], src[n:]
+	}
 }

@@ -17,3 +17,7 @@ func or64(p *uint64, m uint64) uint64       { return atomic.OrUint64(p, m) }
 func and64(p *uint64, m uint64) uint64      { return atomic.AndUint64(p, m) }
 func store8(p *uint8, v uint8)              { *p = v }
 func store16(p *uint16, v uint16)           { *p = v }
+
+// storeBytes copies a payload, which nobody reads before an authoritative word
+// says that it is whole. len(dst) is at least len(src).
+func storeBytes(dst, src []byte) { copy(dst, src) }

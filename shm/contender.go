@@ -63,9 +63,14 @@ const spinMax = 400
 // spinner is how long spinning on a word has helped lately.
 type spinner struct{ batches atomic.Int32 }
 
-// whileHeld polls an owner word briefly in the hope that the owner lets go; it
-// adapts to how often that has helped.
+// whileHeld polls an owner word briefly in the hope that the owner lets go.
 func (s *spinner) whileHeld(word *uint32) {
+	s.until(word, func(old uint32) bool { return isFree(old) || isRemoved(old) })
+}
+
+// until polls a word briefly in the hope that it becomes good; it adapts to how
+// often that has helped.
+func (s *spinner) until(word *uint32, good func(uint32) bool) {
 	if runtime.NumCPU() == 1 || runtime.GOMAXPROCS(0) == 1 {
 		return
 	}
@@ -73,7 +78,7 @@ func (s *spinner) whileHeld(word *uint32) {
 	n := int32(0)
 	for ; n < limit; n++ {
 		old := atomic.LoadUint32(word)
-		if isFree(old) || isRemoved(old) || spinBatch(word, old) && isFree(atomic.LoadUint32(word)) {
+		if good(old) || spinBatch(word, old) && good(atomic.LoadUint32(word)) {
 			break
 		}
 	}

@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -102,6 +103,17 @@ func deadlineAfter(timeout time.Duration) int64 {
 		return 0
 	}
 	return monotonicNs() + int64(timeout)
+}
+
+// deadlineWithin is the earlier one of a relative timeout's end and of ctx's.
+func deadlineWithin(ctx context.Context, timeout time.Duration) int64 {
+	deadline := deadlineAfter(timeout)
+	if d, ok := ctx.Deadline(); ok {
+		if until := deadlineAfter(max(0, time.Until(d))); deadline == 0 || until < deadline {
+			deadline = until
+		}
+	}
+	return deadline
 }
 
 // futexWord32 is the low half of a 64-bit word, where its futex lies.

@@ -2,6 +2,7 @@ package shm
 
 import (
 	"math/bits"
+	"reflect"
 
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/status"
@@ -12,35 +13,65 @@ import (
 type Geometry struct {
 	ID        uint64
 	Kind      Kind
-	Code      ctypes.Code // 0 for a mutex
-	Shape     []uint64    // dimensions, row-major; nil for a value or mutex
-	Length    uint64      // elements; 1 for a value, 0 for a mutex
-	ItemSize  uint32      // bytes
+	Code      ctypes.Code // 0 but for a value or array
+	Shape     []uint64    // dimensions of an array, row-major; else nil
+	Length    uint64      // elements; 1 for a value, 0 for a mutex, Maximum, or a queue's messages
+	ItemSize  uint32      // bytes of an element
 	Flags     Flags
 	SeatsMax  uint32
 	LockID    uint64 // object id of the foreign mutex, 0 = none
 	CreatedNs uint64 // CLOCK_REALTIME
 
+	// A semaphore's.
+	Maximum uint32 // permits, 1 to PermitsMax
+	Initial uint32 // permits, 0 to Maximum
+
+	// A queue's; Length is how many messages it holds.
+	SlotSize      uint32 // bytes
+	MessageMax    uint32 // bytes, 1 to MessageLimit; beyond SlotSize in a side segment
+	DeliveriesMax uint32 // deliveries after which a message is dead, 0 = unlimited
+
 	SegmentSize uint64 // bytes, whole pages
 	DataOffset  uint64 // bytes
 	DataSize    uint64 // bytes, Length*ItemSize
 	SeatsOffset uint64 // bytes
+	HeldOffset  uint64 // bytes; a semaphore with undo, else 0
+	ReadyOffset uint64 // bytes; a queue, else 0
+	FreeOffset  uint64 // bytes; a queue, else 0
+	DescOffset  uint64 // bytes; a queue, else 0
 }
 
 // segmentMax keeps every size and offset far from overflow and inside what an
 // int and an off_t hold.
 const segmentMax = 1 << 46
 
-// NewGeometry computes sizes and offsets. It returns status.Invalid for what
-// does not make an object and status.NoSpace for what no machine can hold.
-func NewGeometry(kind Kind, code ctypes.Code, shape []uint64, flags Flags, seatsMax uint32) (Geometry, error) {
-	g := Geometry{Kind: kind, Code: code, Flags: flags, SeatsMax: seatsMax}
+// frontGeometry begins the geometry of any kind, with the checks that all share
+// and the seat cells, up to whose end the segment reaches.
+func frontGeometry(kind Kind, flags Flags, seatsMax uint32) (Geometry, error) {
+	g := Geometry{Kind: kind, Flags: flags, SeatsMax: seatsMax}
 	if seatsMax < 1 || seatsMax > SeatsLimit {
 		return g, status.New(status.Invalid, "", "seats_max is %d; it must be 1 to %d", seatsMax, SeatsLimit)
 	}
-	if flags&^flagsKnown != 0 {
-		return g, status.New(status.Invalid, "", "unknown flags %#x", uint32(flags&^flagsKnown))
+	if kind.String() == "" {
+		return g, status.New(status.Invalid, "", "unknown kind %d", uint32(kind))
 	}
+	if wrong := flags &^ kind.allowed(); wrong != 0 {
+		return g, status.New(status.Invalid, "", "flags %#x do not apply to a %v", uint32(wrong), kind)
+	}
+	g.SeatsOffset = seatsOffset
+	g.SegmentSize = seatsOffset + uint64(seatsMax+1)*seatCellSize
+	return g, nil
+}
+
+// NewGeometry computes sizes and offsets of a value, array or mutex. It returns
+// status.Invalid for what does not make an object and status.NoSpace for what no
+// machine can hold.
+func NewGeometry(kind Kind, code ctypes.Code, shape []uint64, flags Flags, seatsMax uint32) (Geometry, error) {
+	g, err := frontGeometry(kind, flags, seatsMax)
+	if err != nil {
+		return g, err
+	}
+	g.Code = code
 	if flags.Has(FlagUnlockAny) && flags&(FlagRecursive|FlagStrict) != 0 {
 		return g, status.New(status.Invalid, "",
 			"unlock_any excludes recursive and strict: they need an owner, and it has none")
@@ -79,7 +110,7 @@ func NewGeometry(kind Kind, code ctypes.Code, shape []uint64, flags Flags, seats
 			g.Length = lo
 		}
 	default:
-		return g, status.New(status.Invalid, "", "unknown kind %d", uint32(kind))
+		return g, status.New(status.Invalid, "", "a %v has no type code and no shape", kind)
 	}
 	if kind.HasData() {
 		if !code.Valid() {
@@ -92,8 +123,7 @@ func NewGeometry(kind Kind, code ctypes.Code, shape []uint64, flags Flags, seats
 				g.Length, g.ItemSize)
 		}
 	}
-	g.SeatsOffset = seatsOffset
-	front := roundUp(seatsOffset+uint64(seatsMax+1)*4, PageSize)
+	front := roundUp(g.SegmentSize, PageSize)
 	g.SegmentSize = front
 	switch kind {
 	case KindValue:
@@ -105,19 +135,60 @@ func NewGeometry(kind Kind, code ctypes.Code, shape []uint64, flags Flags, seats
 	return g, nil
 }
 
-// Validate checks a geometry that a daemon sent: everything must be what
-// NewGeometry would have computed, so no offset can lead outside the segment.
+// NewSemaphoreGeometry computes sizes and offsets of a semaphore of initial
+// permits, of which there are never more than maximum. It returns status.Invalid
+// for what does not make one.
+func NewSemaphoreGeometry(initial, maximum uint32, flags Flags, seatsMax uint32) (Geometry, error) {
+	g, err := frontGeometry(KindSemaphore, flags, seatsMax)
+	if err != nil {
+		return g, err
+	}
+	if maximum < 1 || maximum > PermitsMax {
+		return g, status.New(status.Invalid, "", "maximum is %d; it must be 1 to %d", maximum, PermitsMax)
+	}
+	if initial > maximum {
+		return g, status.New(status.Invalid, "", "initial is %d; it must be 0 to the maximum, %d", initial, maximum)
+	}
+	g.Initial, g.Maximum, g.Length = initial, maximum, uint64(maximum)
+	if flags.Has(FlagUndo) {
+		g.HeldOffset = roundUp(g.SegmentSize, dataAlign)
+		g.SegmentSize = g.HeldOffset + uint64(seatsMax+1)*heldCellSize
+	}
+	g.SegmentSize = roundUp(g.SegmentSize, PageSize)
+	return g, nil
+}
+
+// Validate checks a geometry that a daemon sent: everything must be what this
+// build would have computed, so no offset can lead outside the segment.
 func (g *Geometry) Validate() error {
-	want, err := NewGeometry(g.Kind, g.Code, g.Shape, g.Flags, g.SeatsMax)
+	var want Geometry
+	var err error
+	switch g.Kind {
+	case KindSemaphore:
+		want, err = NewSemaphoreGeometry(g.Initial, g.Maximum, g.Flags, g.SeatsMax)
+	case KindQueue:
+		want, err = NewQueueGeometry(g.Length, g.SlotSize, g.MessageMax, g.DeliveriesMax, g.Flags, g.SeatsMax)
+	default:
+		want, err = NewGeometry(g.Kind, g.Code, g.Shape, g.Flags, g.SeatsMax)
+	}
 	if err != nil {
 		return status.Wrap(status.Version, "attach", err, "the daemon's geometry is not one of this build")
 	}
-	if want.SegmentSize != g.SegmentSize || want.DataOffset != g.DataOffset || want.DataSize != g.DataSize ||
-		want.SeatsOffset != g.SeatsOffset || want.Length != g.Length || want.ItemSize != g.ItemSize {
+	if !reflect.DeepEqual(want, g.computed()) {
 		return status.New(status.Version, "attach",
 			"the daemon lays the object out differently; client and daemon must be equal builds in ABI version 0")
 	}
 	return nil
+}
+
+// computed is the geometry without what names the object.
+func (g *Geometry) computed() Geometry {
+	c := *g
+	c.ID, c.LockID, c.CreatedNs = 0, 0, 0
+	if len(c.Shape) == 0 {
+		c.Shape = nil
+	}
+	return c
 }
 
 func roundUp(n, unit uint64) uint64 { return (n + unit - 1) / unit * unit }

@@ -10,9 +10,13 @@ const (
 	KindValue Kind = 1
 	KindArray Kind = 2
 	KindMutex Kind = 3
+	// KindSemaphore counts permits; KindQueue holds messages.
+	KindSemaphore Kind = 4
+	KindQueue     Kind = 5
 )
 
-var kindNames = map[Kind]string{KindValue: "value", KindArray: "array", KindMutex: "mutex"}
+var kindNames = map[Kind]string{KindValue: "value", KindArray: "array", KindMutex: "mutex",
+	KindSemaphore: "semaphore", KindQueue: "queue"}
 
 // String is the kind's name on the wire, or "" for none.
 func (k Kind) String() string { return kindNames[k] }
@@ -33,27 +37,42 @@ func (k Kind) HasData() bool { return k == KindValue || k == KindArray }
 // Flags are the header's SHMD_FLAG_ bits.
 type Flags uint32
 
-// The flags. Recursive, UnlockAny and Strict belong to a mutex or an own lock.
+// The flags. Recursive, UnlockAny and Strict belong to a mutex or an own lock,
+// Undo to a semaphore, Raw to a queue.
 const (
 	FlagRecursive   Flags = 0x1
 	FlagUnlockAny   Flags = 0x2
 	FlagStrict      Flags = 0x4
 	FlagLockNone    Flags = 0x8
 	FlagLockForeign Flags = 0x10
+	FlagUndo        Flags = 0x20
+	FlagRaw         Flags = 0x40
 
-	flagsKnown = FlagRecursive | FlagUnlockAny | FlagStrict | FlagLockNone | FlagLockForeign
+	flagsOfLock = FlagRecursive | FlagUnlockAny | FlagStrict | FlagLockNone | FlagLockForeign
 )
+
+// allowed are the flags that mean something for the kind.
+func (k Kind) allowed() Flags {
+	switch k {
+	case KindSemaphore:
+		return FlagUndo
+	case KindQueue:
+		return FlagRaw
+	}
+	return flagsOfLock
+}
 
 // Has reports whether all bits of f are set.
 func (s Flags) Has(f Flags) bool { return s&f == f }
 
-// String lists the lock flags by name, for people.
+// String lists the flags that users choose by name, for people.
 func (s Flags) String() string {
 	var names []string
 	for _, n := range []struct {
 		f    Flags
 		name string
-	}{{FlagRecursive, "recursive"}, {FlagUnlockAny, "unlock_any"}, {FlagStrict, "strict"}} {
+	}{{FlagRecursive, "recursive"}, {FlagUnlockAny, "unlock_any"}, {FlagStrict, "strict"},
+		{FlagUndo, "undo"}, {FlagRaw, "raw"}} {
 		if s.Has(n.f) {
 			names = append(names, n.name)
 		}

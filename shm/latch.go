@@ -59,7 +59,8 @@ func (l *Latch) TryLatch(me uint32) (stolen bool, err error) {
 // Latch takes the latch, after a short spin by sleeping. stolen = rebuild the
 // derived state first. An error means that it is not held: status.TimedOut at the
 // deadline (absolute CLOCK_MONOTONIC in ns, 0 = none), Cancelled with ctx, and
-// WouldBlock for the daemon, which never waits for a client.
+// WouldBlock for the daemon, which never waits for a client; Removed if it is held
+// in an object that was destroyed, for its holder may be dead and never recovered.
 func (l *Latch) Latch(ctx context.Context, p *Parker, me uint32, deadline int64) (stolen bool, err error) {
 	stolen, err = l.TryLatch(me)
 	if err == nil || SeatOf(me) == SeatDaemon {
@@ -74,6 +75,9 @@ func (l *Latch) Latch(ctx context.Context, p *Parker, me uint32, deadline int64)
 				return !isFree(old), nil
 			}
 			continue
+		}
+		if l.seg.State() == StateRemoved { // after the word; pairs with abandon
+			return false, status.Removed
 		}
 		if err := c.wait(ctx, p, old); err != nil {
 			return false, err
@@ -130,4 +134,19 @@ func (l *Latch) Restore(me uint32) error {
 		return status.Corrupt
 	}
 	return nil
+}
+
+// abandon follows the store of REMOVED: nobody recovers the object any more, so
+// nobody may go on waiting for a dead holder. The inconsistent bit, which a latch
+// has for nothing else, changes the word for those about to sleep; a living holder
+// releases it as ever. false = somebody keeps flipping the word: call it again.
+func (l *Latch) abandon() bool {
+	for range recoverTries {
+		old := atomic.LoadUint32(l.word)
+		if isInconsistent(old) || isFree(old) || cas32(l.word, old, old|ownerInconsistent) {
+			futexWakeN(l.word, futexAll)
+			return true
+		}
+	}
+	return false
 }

@@ -12,12 +12,14 @@ const (
 	ABIVersion uint32 = 0
 	// ABIFingerprint names this layout: the first 8 bytes, big endian, of the
 	// SHA-256 of tests/abi/v0.json.
-	ABIFingerprint uint64 = 0x5c8a1d9e49208d9d
+	ABIFingerprint uint64 = 0xf72949c03a3c2bfb
 	// ABICompat is the oldest version that can read this layout.
 	ABICompat uint32 = 0
 
 	// PageSize is the unit of segments.
 	PageSize = 4096
+	// PermitsMax bounds a semaphore's permits: 31 bits of its word.
+	PermitsMax = 1<<31 - 1
 	// RankMax bounds the dimensions of an array.
 	RankMax = 8
 	// SeatsDefault and SeatsLimit bound how many clients one object has at once.
@@ -31,8 +33,13 @@ const (
 	changeOffset   = 0x180
 	scalarOffset   = 0x1c0
 	seatsOffset    = 0x200
+	// kindOffset is where the part that differs by kind begins.
+	kindOffset = lockOffset
 	// dataAlign is the alignment of array data: one cache line.
 	dataAlign = 64
+
+	seatCellSize = uint64(unsafe.Sizeof(SeatCell{}))
+	heldCellSize = uint64(unsafe.Sizeof(HeldCell{}))
 )
 
 // Header is struct shmd_header.
@@ -101,7 +108,26 @@ type SeatCell struct {
 	Waiting uint32
 }
 
-// Page is struct shmd_page: the front of page 0.
+// SemaphoreLines is struct shmd_semaphore_lines, at kindOffset of a semaphore.
+type SemaphoreLines struct {
+	Word      uint32
+	Reserved0 [60]uint8
+	Latch     uint32
+	Available uint32
+	Total     uint32
+	Reserved1 [52]uint8
+	One       uint64
+	Reserved2 [56]uint8
+	Many      uint64
+	Reserved3 [56]uint8
+}
+
+// HeldCell is struct shmd_held_cell.
+type HeldCell struct {
+	Permits uint32
+}
+
+// Page is struct shmd_page: the front of page 0 of a value, array or mutex.
 type Page struct {
 	Header   Header
 	Lock     LockLine
@@ -118,6 +144,11 @@ var (
 	_ [64]struct{}             = [unsafe.Sizeof(ChangeLine{})]struct{}{}
 	_ [64]struct{}             = [unsafe.Sizeof(ScalarLine{})]struct{}{}
 	_ [4]struct{}              = [unsafe.Sizeof(SeatCell{})]struct{}{}
+	_ [0x100]struct{}          = [unsafe.Sizeof(SemaphoreLines{})]struct{}{}
+	_ [0x40]struct{}           = [unsafe.Offsetof(SemaphoreLines{}.Latch)]struct{}{}
+	_ [0x80]struct{}           = [unsafe.Offsetof(SemaphoreLines{}.One)]struct{}{}
+	_ [0xc0]struct{}           = [unsafe.Offsetof(SemaphoreLines{}.Many)]struct{}{}
+	_ [4]struct{}              = [unsafe.Sizeof(HeldCell{})]struct{}{}
 	_ [0xc0]struct{}           = [unsafe.Offsetof(Header{}.State)]struct{}{}
 	_ [lockOffset]struct{}     = [unsafe.Offsetof(Page{}.Lock)]struct{}{}
 	_ [sequenceOffset]struct{} = [unsafe.Offsetof(Page{}.Sequence)]struct{}{}

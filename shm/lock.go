@@ -170,12 +170,7 @@ func (l *Lock) LockWait(ctx context.Context, p *Parker, o Owner, timeout time.Du
 	if err != status.WouldBlock || timeout == 0 {
 		return n, err
 	}
-	deadline := deadlineAfter(timeout)
-	if d, ok := ctx.Deadline(); ok {
-		if until := deadlineAfter(max(0, time.Until(d))); deadline == 0 || until < deadline {
-			deadline = until
-		}
-	}
+	deadline := deadlineWithin(ctx, timeout)
 	if err := l.enter(ctx, deadline); err != nil {
 		return nil, err
 	}

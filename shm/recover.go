@@ -13,6 +13,16 @@ type Victim struct {
 	// Orderly: it ended between two operations, so that nothing but what it holds
 	// needs repair. If in doubt, false.
 	Orderly bool
+	// Alive reports whether an owner word is a living client's; nil = nobody else
+	// lives. Daemon is the daemon's own owner word, of this epoch. Both are for the
+	// kinds with a latch, which recovery steals from the dead.
+	Alive  func(owner uint32) bool
+	Daemon uint32
+}
+
+// lives reports whether an owner word is a living client's; the victim's is not.
+func (v *Victim) lives(owner uint32) bool {
+	return owner != v.Owner&ownerMask && v.Alive != nil && v.Alive(owner)
 }
 
 // recoverTries bounds every loop of recovery: a live client may flip a word for
@@ -29,10 +39,31 @@ const recoverTries = 1000
 //	dead writer              sequence even, advanced and dirty, in one store,
 //	                         before the lock is released
 //	anywhere else            nothing to undo
+//	semaphore with undo      what it held is 0, in one store; the derived state is
+//	                         built again under the latch, whoever dead had that
+//	queue                    what it was writing is free, what it had leased is
+//	                         ready again, or dead; each slot in one store, and
+//	                         the derived state as above
 //	always                   wake-ups are repeated generously, because a wake
 //	                         may have died with the client; and the version moves
 //	                         on, unless the end was orderly
 func (s *Segment) Recover(v Victim) (held, done bool) {
+	switch s.geometry.Kind {
+	case KindSemaphore:
+		held, done = s.Semaphore().recover(v)
+	case KindQueue:
+		held, done = s.Queue().recover(v)
+	default:
+		held, done = s.recoverLock(v)
+	}
+	if c := s.seatCell(SeatOf(v.Owner)); done && c != nil && SeatOf(v.Owner) != SeatDaemon {
+		store32(&c.Waiting, 0)
+	}
+	return held, done
+}
+
+// recoverLock is the recovery of a value, array or mutex.
+func (s *Segment) recoverLock(v Victim) (held, done bool) {
 	owner := v.Owner & ownerMask
 	lock := &s.page.Lock
 	held = s.HeldBy(owner)
@@ -51,9 +82,6 @@ func (s *Segment) Recover(v Victim) (held, done bool) {
 	}
 	if held && !s.release(owner, v) {
 		return true, false
-	}
-	if c := s.seatCell(SeatOf(owner)); c != nil && SeatOf(owner) != SeatDaemon {
-		store32(&c.Waiting, 0)
 	}
 	if s.geometry.Kind.HasData() && changed {
 		// The victim may have changed an element and died before its own bump.
@@ -112,11 +140,23 @@ func wakeGently(word *uint32) bool {
 	return false
 }
 
-// Remove destroys the object for everybody: the state first, then the lock word
-// is taken over for ever, so that no wait can compare equal again, then a bump,
-// then all are woken. Idempotent; false asks to be called again.
+// Remove destroys the object for everybody: the state first, then every word that
+// somebody may sleep on changes, so that no wait can compare equal again (a lock's
+// is taken over for ever), then all are woken. Idempotent; false asks to be called
+// again.
 func (s *Segment) Remove() bool {
 	store32(&s.page.Header.State, uint32(StateRemoved))
+	switch s.geometry.Kind {
+	case KindSemaphore:
+		return s.Semaphore().remove()
+	case KindQueue:
+		return s.Queue().remove()
+	}
+	return s.removeLock()
+}
+
+// removeLock takes over the lock of a value, array or mutex.
+func (s *Segment) removeLock() bool {
 	word := &s.page.Lock.Word
 	taken := false
 	for range recoverTries {

@@ -30,6 +30,9 @@ func recordStores(s *Segment, op func()) []func(*Segment) {
 	storeMu.Lock()
 	storeLog = func(r storeRecord) {
 		at := uintptr(r.addr) - base
+		if at >= uintptr(len(s.mem)) {
+			return // a side segment, of which there is one for all images
+		}
 		log = append(log, func(t *Segment) {
 			for i := range r.size {
 				t.mem[at+uintptr(i)] = byte(r.new >> (8 * i))
@@ -46,12 +49,6 @@ func recordStores(s *Segment, op func()) []func(*Segment) {
 
 // setBits prepares a word before anything is logged.
 func setBits(p *uint32, mask uint32) { *p |= mask }
-
-func clone(s *Segment) *Segment {
-	c := NewHeapSegment(s.geometry, 1)
-	copy(c.mem, s.mem)
-	return c
-}
 
 const (
 	victimSeat = 1

@@ -23,11 +23,7 @@ type Segment struct {
 	page     *Page  // immutable; points into mem
 }
 
-// seals make shrinking impossible (no SIGBUS for anybody), and further seals
-// (a client that sealed writes would lock later clients out).
-const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
-
-// SegmentOptions configure CreateSegment.
+// SegmentOptions configure CreateSegment and CreateSide.
 type SegmentOptions struct {
 	// Epoch is the daemon's, for the header.
 	Epoch uint32
@@ -35,27 +31,12 @@ type SegmentOptions struct {
 	WithoutNoexecSeal bool
 }
 
-// CreateSegment makes the sealed memfd of a new object, mode 0400 so that
-// another uid cannot re-open a read-only descriptor for writing, and maps it.
-// The state stays CREATING until Publish. The caller owns the file.
+// CreateSegment makes the sealed memfd of a new object and maps it. The state stays
+// CREATING until Publish. The caller owns the file.
 func CreateSegment(g Geometry, o SegmentOptions) (*Segment, *os.File, error) {
-	fd, err := memfdCreate(fmt.Sprintf("shmd-%d", g.ID), o.WithoutNoexecSeal)
+	f, err := sealedFile(fmt.Sprintf("shmd-%d", g.ID), g.SegmentSize, o)
 	if err != nil {
-		return nil, nil, status.Wrap(status.System, "create", err, "memfd_create")
-	}
-	f := os.NewFile(uintptr(fd), fmt.Sprintf("memfd:shmd-%d", g.ID))
-	fail := func(what string, err error) (*Segment, *os.File, error) {
-		_ = f.Close()
-		return nil, nil, status.Wrap(status.System, "create", err, "%s", what)
-	}
-	if err := unix.Fchmod(fd, 0o400); err != nil {
-		return fail("fchmod", err)
-	}
-	if err := unix.Ftruncate(fd, int64(g.SegmentSize)); err != nil {
-		return fail("ftruncate", err)
-	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return fail("sealing", err)
+		return nil, nil, err
 	}
 	s, err := MapSegment(f, g, false)
 	if err != nil {
@@ -64,18 +45,6 @@ func CreateSegment(g Geometry, o SegmentOptions) (*Segment, *os.File, error) {
 	}
 	s.writeHeader(o.Epoch)
 	return s, f, nil
-}
-
-func memfdCreate(name string, withoutNoexecSeal bool) (int, error) {
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	if withoutNoexecSeal {
-		return unix.MemfdCreate(name, flags)
-	}
-	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL { // before Linux 6.3
-		fd, err = unix.MemfdCreate(name, flags)
-	}
-	return fd, err
 }
 
 // OpenReadOnly returns a new read-only descriptor of the same memfd, which
@@ -92,31 +61,15 @@ func OpenReadOnly(f *os.File) (*os.File, error) {
 // borrows f. A segment that can shrink could fault every later access, so one
 // is refused with status.Corrupt.
 func MapSegment(f *os.File, g Geometry, readOnly bool) (*Segment, error) {
-	got, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
-	if err != nil {
-		return nil, status.Wrap(status.Corrupt, "map", err, "the descriptor is no memfd")
-	}
-	if got&seals != seals {
-		return nil, status.New(status.Corrupt, "map", "the memfd lacks seals: has %#x, needs %#x", got, seals)
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, status.Wrap(status.System, "map", err, "fstat")
-	}
-	if uint64(st.Size) != g.SegmentSize {
-		return nil, status.New(status.Corrupt, "map", "the memfd has %d bytes, the object %d", st.Size, g.SegmentSize)
-	}
 	prot := mmap.RDWR
 	if readOnly {
 		prot = mmap.RDONLY
 	}
-	m, err := mmap.MapRegion(f, int(g.SegmentSize), prot, 0, 0)
+	m, inode, err := mapSealed(f, g.SegmentSize, prot)
 	if err != nil {
-		return nil, status.Wrap(status.System, "map", err, "mmap of %d bytes", g.SegmentSize)
+		return nil, err
 	}
-	// Core dumps of a client are no place for shared data; advice only.
-	_ = unix.Madvise(m, unix.MADV_DONTDUMP)
-	s := &Segment{geometry: g, mem: m, mapped: m, readOnly: readOnly, inode: st.Ino}
+	s := &Segment{geometry: g, mem: m, mapped: m, readOnly: readOnly, inode: inode}
 	s.page = (*Page)(unsafe.Pointer(unsafe.SliceData(s.mem)))
 	return s, nil
 }
@@ -142,7 +95,16 @@ func (s *Segment) writeHeader(epoch uint32) {
 	h.Length, h.Kind, h.Code, h.ItemSizeBytes = g.Length, uint32(g.Kind), uint32(g.Code), g.ItemSize
 	h.Rank, h.Flags, h.SeatsMax, h.LockID = uint32(len(g.Shape)), uint32(g.Flags), g.SeatsMax, g.LockID
 	copy(h.Shape[:], g.Shape)
+	if g.Kind == KindQueue {
+		h.Shape[0], h.Shape[1] = uint64(g.MessageMax), uint64(g.DeliveriesMax)
+	}
 	h.CreatedRealtimeNs, h.SeatsOffsetBytes = g.CreatedNs, g.SeatsOffset
+	switch g.Kind {
+	case KindSemaphore:
+		s.initSemaphore()
+	case KindQueue:
+		s.initQueue()
+	}
 	atomic.StoreUint32(&h.DaemonEpoch, epoch)
 }
 
@@ -189,6 +151,17 @@ func (s *Segment) seatCell(seat uint16) *SeatCell {
 		return nil
 	}
 	return (*SeatCell)(unsafe.Pointer(&s.mem[s.geometry.SeatsOffset+uint64(seat)*4]))
+}
+
+// semaphoreLines is the part of page 0 that a semaphore has of its own.
+func (s *Segment) semaphoreLines() *SemaphoreLines {
+	return (*SemaphoreLines)(unsafe.Pointer(&s.mem[kindOffset]))
+}
+
+// heldCells are what each seat of an undo semaphore holds.
+func (s *Segment) heldCells() []HeldCell {
+	first := (*HeldCell)(unsafe.Pointer(&s.mem[s.geometry.HeldOffset]))
+	return unsafe.Slice(first, s.geometry.SeatsMax+1)
 }
 
 // Waiting is how many threads of the seat's client sleep in the object, as far

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -43,6 +44,8 @@ const (
 	// NotRecoverable: a strict lock was unlocked after its owner's death
 	// without being marked consistent.
 	NotRecoverable Code = 8
+	// Ended: the queue was shut down: it takes no more messages, or has none left.
+	Ended Code = 9
 )
 
 // Failures.
@@ -136,6 +139,7 @@ var table = []info{
 	{Removed, "REMOVED", "object was destroyed", nil},
 	{Lost, "LOST", "daemon is gone", nil},
 	{NotRecoverable, "NOT_RECOVERABLE", "state was never marked consistent after an owner died", nil},
+	{Ended, "ENDED", "queue was shut down", []error{io.EOF}},
 	{Invalid, "INVALID", "invalid argument", []error{fs.ErrInvalid}},
 	{BadName, "BAD_NAME", "malformed object name", []error{fs.ErrInvalid}},
 	{BadType, "BAD_TYPE", "wrong type", nil},

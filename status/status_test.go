@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"regexp"
@@ -45,6 +46,9 @@ func TestErrorMatches(t *testing.T) {
 	}
 	if !errors.Is(NotFound, fs.ErrNotExist) || Of(err) != TimedOut || Of(nil) != OK || Of(fs.ErrExist) != Internal {
 		t.Error("bare codes and Of do not agree with the table")
+	}
+	if !errors.Is(New(Ended, "take", "shut down"), io.EOF) || errors.Is(Removed, io.EOF) {
+		t.Error("the end of a queue is not io.EOF, or a removal is")
 	}
 	wrapped := Wrap(System, "map", os.ErrPermission, "descriptor 5")
 	if !errors.Is(wrapped, os.ErrPermission) || !errors.Is(wrapped, System) {

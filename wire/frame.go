@@ -45,6 +45,22 @@ const (
 	MethodLock            = "lock"
 	MethodUnlock          = "unlock"
 	MethodMarkConsistent  = "mark_consistent"
+	MethodAcquire         = "acquire"
+	MethodRelease         = "release"
+	MethodPost            = "post"
+	MethodPermits         = "permits"
+	MethodPut             = "put"
+	MethodTake            = "take"
+	MethodLease           = "lease"
+	MethodAck             = "ack"
+	MethodNack            = "nack"
+	MethodTakeDead        = "take_dead"
+	MethodRedeliver       = "redeliver"
+	MethodShutdown        = "shutdown"
+	MethodSide            = "side"
+	MethodMapSide         = "map_side"
+	MethodCounts          = "counts"
+	MethodHoldings        = "holdings"
 	NotifyCancel          = "cancel"
 )
 
@@ -55,6 +71,9 @@ var methods = []string{
 	MethodGet, MethodSet, MethodAdd, MethodExchange, MethodCompareExchange, MethodRead, MethodWrite,
 	MethodBeginWrite, MethodEndWrite, MethodVersion, MethodWaitChange,
 	MethodLock, MethodUnlock, MethodMarkConsistent,
+	MethodAcquire, MethodRelease, MethodPost, MethodPermits,
+	MethodPut, MethodTake, MethodLease, MethodAck, MethodNack, MethodTakeDead, MethodRedeliver, MethodShutdown,
+	MethodSide, MethodMapSide, MethodCounts, MethodHoldings,
 }
 
 // interned holds the strings of the known methods: a lookup by string(bytes)

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"errors"
+
 	"bytes"
 	"reflect"
 
@@ -46,6 +48,9 @@ const (
 	KindValue = "value"
 	KindArray = "array"
 	KindMutex = "mutex"
+
+	KindSemaphore = "semaphore"
+	KindQueue     = "queue"
 )
 
 // Values of flags.
@@ -53,6 +58,7 @@ const (
 	FlagRecursive = "recursive"
 	FlagUnlockAny = "unlock_any"
 	FlagStrict    = "strict"
+	FlagUndo      = "undo"
 )
 
 // Values of lock in an Info; LockOwn and LockNone are options of create too.
@@ -60,6 +66,20 @@ const (
 	LockOwn     = "own"
 	LockNone    = "none"
 	LockForeign = "foreign"
+)
+
+// Values of content.
+const (
+	ContentMsgpack = "msgpack"
+	ContentRaw     = "raw"
+)
+
+// Values of holds in a Holding.
+const (
+	HoldsLock    = "lock"
+	HoldsPermits = "permits"
+	HoldsLease   = "lease"
+	HoldsSlot    = "slot"
 )
 
 // Values of lifetime.
@@ -101,6 +121,17 @@ type Info struct {
 	Lifetime    string       `msgpack:"lifetime"`
 	CreatedNS   int64        `msgpack:"created_ns"`
 	SegmentSize uint64       `msgpack:"segment_size"`
+
+	// Of a semaphore; Maximum is never 0 there.
+	Initial uint32 `msgpack:"initial,omitempty"`
+	Maximum uint32 `msgpack:"maximum,omitempty"`
+
+	// Of a queue; only DeliveriesMax may be 0 there.
+	Content       string `msgpack:"content,omitempty"`
+	MaxSize       uint32 `msgpack:"maxsize,omitempty"`
+	SlotSize      uint32 `msgpack:"slot_size,omitempty"`
+	MessageMax    uint32 `msgpack:"message_max,omitempty"`
+	DeliveriesMax uint32 `msgpack:"deliveries_max,omitempty"`
 }
 
 // Attachment is the result of create, open and open_or_create.
@@ -206,8 +237,15 @@ type ReadResult struct {
 	Dirty   bool               `msgpack:"dirty"`
 }
 
-// MapResult is the result of map.
+// MapResult is the result of map and map_side.
 type MapResult struct {
+	Size uint64 `msgpack:"size"`
+	Fds  uint32 `msgpack:"fds"`
+}
+
+// SideResult is the result of side.
+type SideResult struct {
+	Side uint32 `msgpack:"side"`
 	Size uint64 `msgpack:"size"`
 	Fds  uint32 `msgpack:"fds"`
 }
@@ -243,11 +281,12 @@ func addressable(v any) any {
 func Encode(v any) ([]byte, error) { return AppendEncoded(nil, v) }
 
 // Decode reads raw, exactly one msgpack value, into the pointer v. Unknown keys
-// are ignored, so that a newer daemon may say more. Errors are *status.Error,
-// BadFrame or TooLarge. The msgpack library recurses: the depth is bounded
-// before it begins.
+// are ignored, so that a newer daemon may say more. It may be longer than a message
+// of the protocol: a queue's need not fit one. Errors are *status.Error, BadFrame or
+// TooLarge. The msgpack library recurses: the depth is bounded before it begins.
 func Decode(raw []byte, v any) error {
-	n, err := Scan(raw)
+	s := Scanner{limit: max(MessageMax, len(raw))}
+	n, err := s.Next(raw)
 	if err != nil {
 		return err
 	}
@@ -260,4 +299,68 @@ func Decode(raw []byte, v any) error {
 		return status.Wrap(status.BadFrame, "decode", err, "no %T", v)
 	}
 	return nil
+}
+
+// Permits is the result of permits.
+type Permits struct {
+	Available uint32 `msgpack:"available"`
+	Total     uint32 `msgpack:"total"`
+	Held      uint32 `msgpack:"held"`
+	Maximum   uint32 `msgpack:"maximum"`
+}
+
+// LeaseID names a lease: the slot of its message, and the message's number. On
+// the wire it is an array of the two.
+type LeaseID struct {
+	Slot uint32
+	Seq  uint64
+}
+
+// EncodeMsgpack implements msgpack.CustomEncoder.
+func (l LeaseID) EncodeMsgpack(e *msgpack.Encoder) error {
+	return errors.Join(e.EncodeArrayLen(2), e.EncodeUint(uint64(l.Slot)), e.EncodeUint(l.Seq))
+}
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (l *LeaseID) DecodeMsgpack(d *msgpack.Decoder) error {
+	n, err := d.DecodeArrayLen()
+	if err == nil && n != 2 {
+		err = status.New(status.BadFrame, "", "the name of a lease has %d elements, want 2", n)
+	}
+	if err == nil {
+		l.Slot, err = d.DecodeUint32()
+	}
+	if err == nil {
+		l.Seq, err = d.DecodeUint64()
+	}
+	return err
+}
+
+// Lease is the result of lease. Message is one msgpack value, or in a raw queue a
+// bin.
+type Lease struct {
+	Lease      LeaseID            `msgpack:"lease"`
+	Message    msgpack.RawMessage `msgpack:"message"`
+	Deliveries uint32             `msgpack:"deliveries"`
+}
+
+// Counts is the result of counts: one consistent look.
+type Counts struct {
+	Ready    uint32 `msgpack:"ready"`
+	Leased   uint32 `msgpack:"leased"`
+	Writing  uint32 `msgpack:"writing"`
+	Free     uint32 `msgpack:"free"`
+	Dead     uint32 `msgpack:"dead"`
+	MaxSize  uint32 `msgpack:"maxsize"`
+	Shutdown bool   `msgpack:"shutdown"`
+}
+
+// Holding is one thing that a client holds; holdings returns a List of them.
+type Holding struct {
+	ID    uint64   `msgpack:"id"`
+	Name  string   `msgpack:"name"`
+	Kind  string   `msgpack:"kind"`
+	Holds string   `msgpack:"holds"`
+	Count uint32   `msgpack:"count"` // depth, permits; 1
+	Lease *LeaseID `msgpack:"lease,omitempty"`
 }

@@ -21,6 +21,16 @@ type CreateOptions struct {
 	SeatsMax  *uint32 `msgpack:"seats_max,omitempty"`
 	Mode      *uint32 `msgpack:"mode,omitempty"`
 	Lifetime  *string `msgpack:"lifetime,omitempty"`
+
+	Initial *uint32 `msgpack:"initial,omitempty"`
+	Maximum *uint32 `msgpack:"maximum,omitempty"`
+	Undo    *bool   `msgpack:"undo,omitempty"`
+
+	Content       *string `msgpack:"content,omitempty"`
+	MaxSize       *uint32 `msgpack:"maxsize,omitempty"`
+	SlotSize      *uint32 `msgpack:"slot_size,omitempty"`
+	MessageMax    *uint32 `msgpack:"message_max,omitempty"`
+	DeliveriesMax *uint32 `msgpack:"deliveries_max,omitempty"`
 }
 
 // OpenOptions are the options of open. Nil is absent.
@@ -69,6 +79,22 @@ func DecodeCreateOptions(raw []byte) (CreateOptions, error) {
 			o.Mode, err = option(v.Uint32(key))
 		case "lifetime":
 			o.Lifetime, err = option(v.Str(key))
+		case "initial":
+			o.Initial, err = option(v.Uint32(key))
+		case "maximum":
+			o.Maximum, err = option(v.Uint32(key))
+		case "undo":
+			o.Undo, err = option(v.Bool(key))
+		case "content":
+			o.Content, err = option(v.Str(key))
+		case "maxsize":
+			o.MaxSize, err = option(v.Uint32(key))
+		case "slot_size":
+			o.SlotSize, err = option(v.Uint32(key))
+		case "message_max":
+			o.MessageMax, err = option(v.Uint32(key))
+		case "deliveries_max":
+			o.DeliveriesMax, err = option(v.Uint32(key))
 		default:
 			return false, nil
 		}

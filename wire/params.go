@@ -311,3 +311,19 @@ func ReleaseDecoder(d *msgpack.Decoder) {
 		decoders.Put(d)
 	}
 }
+
+// Lease reads the name of a lease, an array of slot and number.
+func (p *Params) Lease(what string) (id LeaseID, err error) {
+	list, err := p.List(what)
+	if err != nil {
+		return id, err
+	}
+	if err := list.Arity(2, 2); err != nil {
+		return id, badParams("%s: want an array of slot and number, got %d elements", what, list.Len())
+	}
+	if id.Slot, err = list.Uint32(what + "'s slot"); err != nil {
+		return id, err
+	}
+	id.Seq, err = list.Uint64(what + "'s number")
+	return id, err
+}

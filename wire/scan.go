@@ -20,6 +20,7 @@ type Scanner struct {
 	left  [DepthMax]int32
 	depth int
 	begun bool
+	limit int // bytes of the longest value; 0 = MessageMax
 }
 
 // Reset makes s forget the value it is in.
@@ -40,6 +41,10 @@ func Scan(b []byte) (n int, err error) {
 func (s *Scanner) Next(b []byte) (n int, err error) {
 	if !s.begun {
 		s.begun, s.owed = true, 1
+	}
+	limit := s.limit
+	if limit == 0 {
+		limit = MessageMax
 	}
 	for s.owed > 0 {
 		if s.at >= len(b) {
@@ -66,8 +71,8 @@ func (s *Scanner) Next(b []byte) (n int, err error) {
 				if !ok {
 					return 0, nil
 				}
-				if length > MessageMax {
-					return 0, tooLarge(length)
+				if length > uint64(limit) {
+					return 0, tooLarge(length, limit)
 				}
 				if f.inner > 0 {
 					inner = int(length) * int(f.inner)
@@ -79,8 +84,8 @@ func (s *Scanner) Next(b []byte) (n int, err error) {
 		opens := c >= 0x80 && c < 0xa0 || c >= mpArray16 && c <= mpMap32
 		s.at += size
 		s.owed += inner - 1
-		if s.at+s.owed > MessageMax {
-			return 0, tooLarge(uint64(s.at) + uint64(s.owed))
+		if s.at+s.owed > limit {
+			return 0, tooLarge(uint64(s.at)+uint64(s.owed), limit)
 		}
 		if s.depth > 0 {
 			s.left[s.depth-1]--
@@ -104,8 +109,8 @@ func (s *Scanner) Next(b []byte) (n int, err error) {
 	return n, nil
 }
 
-func tooLarge(n uint64) error {
-	return status.New(status.TooLarge, "scan", "%d bytes or more, the limit is %d", n, MessageMax)
+func tooLarge(n uint64, limit int) error {
+	return status.New(status.TooLarge, "scan", "%d bytes or more, the limit is %d", n, limit)
 }
 
 // form says how a value with a first byte from 0xc0 to 0xdf is laid out.

@@ -73,6 +73,7 @@ func session(t *testing.T) []exchange {
 	r.objects()
 	r.elements()
 	r.locks()
+	r.latched()
 	r.death()
 	r.farewell()
 	return r.list
@@ -213,6 +214,7 @@ func (r *recorder) death() {
 	r.call("open by the second client", MethodOpen, "its seat is 2", Attachment{Info: vectorLock, Handle: 1,
 		Access: AccessReadWrite, Seat: 2, Owner: 4098, SeatsOffset: 512}, "jobs/lock")
 	r.call("lock by the second client", MethodLock, "", nil, 1)
+	r.holder()
 	r.list = append(r.list, exchange{Name: "the second client is gone", Client: 2,
 		Note: "it closes its connection; it never called map, so that is its death"})
 	r.client, r.id = 1, 1000
@@ -224,6 +226,8 @@ func (r *recorder) death() {
 		"jobs/grid")
 	r.call("mark_consistent", MethodMarkConsistent, "", nil, 4)
 	r.call("unlock again", MethodUnlock, "", nil, 4)
+	r.latchedDeath()
+	r.sides()
 }
 
 func (r *recorder) farewell() {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #if __GCC_ATOMIC_INT_LOCK_FREE != 2 || __GCC_ATOMIC_LLONG_LOCK_FREE != 2
 #error "atomics of 4 and 8 bytes must not need libatomic, whose locks belong to one process"
@@ -92,6 +93,27 @@ SHMDI_DEFINE_PLAIN(32, uint32_t)
 SHMDI_DEFINE_PLAIN(64, uint64_t)
 SHMDI_DEFINE_MODIFY(32, uint32_t)
 SHMDI_DEFINE_MODIFY(64, uint64_t)
+
+/* Copies a payload, which nobody reads before an authoritative word says that it is
+ * whole. The log has a store for every 8 bytes. */
+SHMDI_INLINE void shmdi_copy_in(unsigned char *to, const void *from, size_t size_bytes)
+{
+#ifdef SHMD_REPLAY
+	const unsigned char *bytes = (const unsigned char *)from;
+	for (size_t at = 0; at < size_bytes; at += 8) {
+		size_t part = size_bytes - at < 8 ? size_bytes - at : 8;
+		uint64_t before = 0;
+		uint64_t after = 0;
+		memcpy(&before, to + at, part);
+		memcpy(&after, bytes + at, part);
+		memcpy(to + at, &after, part);
+		shmd_replay_hook(to + at, part, before, after);
+	}
+#else
+	if (size_bytes > 0)
+		memcpy(to, from, size_bytes);
+#endif
+}
 
 SHMDI_INLINE void shmdi_fence_acquire(void)
 {

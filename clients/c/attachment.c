@@ -14,7 +14,8 @@
 static const struct {
 	const char *name;
 	uint32_t kind;
-} kinds[] = {{"value", SHMD_KIND_VALUE}, {"array", SHMD_KIND_ARRAY}, {"mutex", SHMD_KIND_MUTEX}};
+} kinds[] = {{"value", SHMD_KIND_VALUE}, {"array", SHMD_KIND_ARRAY}, {"mutex", SHMD_KIND_MUTEX},
+             {"semaphore", SHMD_KIND_SEMAPHORE}, {"queue", SHMD_KIND_QUEUE}};
 
 static bool get_u32(const msgpack_object *map, const char *key, uint32_t *ret)
 {
@@ -38,17 +39,45 @@ bool shmdi_flags_read(const msgpack_object *list, uint32_t *ret_flags)
 			flags |= SHMD_FLAG_UNLOCK_ANY;
 		else if (shmdi_text_is(name, "strict"))
 			flags |= SHMD_FLAG_STRICT;
+		else if (shmdi_text_is(name, "undo"))
+			flags |= SHMD_FLAG_UNDO;
 		else
-			return false; /* a lock whose rules we do not know */
+			return false; /* rules that we do not know */
 	}
 	*ret_flags = flags;
 	return (flags & SHMD_FLAG_UNLOCK_ANY) == 0 || flags == SHMD_FLAG_UNLOCK_ANY;
 }
 
+static uint64_t round_up(uint64_t bytes, uint64_t unit_bytes)
+{
+	return (bytes + unit_bytes - 1) / unit_bytes * unit_bytes;
+}
+
+/* Where the seat cells end. */
+static uint64_t cells_end(uint32_t seats_max)
+{
+	return SHMD_SEATS_OFFSET + ((uint64_t)seats_max + 1) * sizeof(struct shmd_seat_cell);
+}
+
 uint64_t shmdi_front_size(uint32_t seats_max)
 {
-	uint64_t used_bytes = SHMD_SEATS_OFFSET + ((uint64_t)seats_max + 1) * sizeof(struct shmd_seat_cell);
-	return (used_bytes + SHMD_PAGE_SIZE - 1) / SHMD_PAGE_SIZE * SHMD_PAGE_SIZE;
+	return round_up(cells_end(seats_max), SHMD_PAGE_SIZE);
+}
+
+uint64_t shmdi_held_offset(uint32_t seats_max)
+{
+	return round_up(cells_end(seats_max), SHMD_DATA_ALIGN);
+}
+
+struct shmdi_queue_layout shmdi_queue_layout(uint32_t seats_max, uint64_t length, uint32_t slot_size_bytes)
+{
+	struct shmdi_queue_layout layout;
+	layout.ready_offset = round_up(cells_end(seats_max), SHMD_DATA_ALIGN);
+	layout.free_offset = layout.ready_offset + length * sizeof(uint32_t);
+	layout.desc_offset = round_up(layout.free_offset + length * sizeof(uint32_t), SHMD_DATA_ALIGN);
+	layout.slots_offset = round_up(layout.desc_offset + length * sizeof(struct shmd_queue_desc), SHMD_PAGE_SIZE);
+	layout.end = layout.slots_offset + round_up(length * slot_size_bytes, SHMD_PAGE_SIZE);
+	return layout;
 }
 
 /* Whether the daemon lays the object out as this build would: then no offset
@@ -57,8 +86,17 @@ static bool layout_is_ours(const struct shmdi_attachment *is)
 {
 	uint64_t front_bytes = shmdi_front_size(is->seats_max);
 	uint64_t data_bytes = 0;
+	if (is->kind == SHMD_KIND_QUEUE) {
+		struct shmdi_queue_layout layout = shmdi_queue_layout(is->seats_max, is->length, is->slot_size_bytes);
+		front_bytes = layout.slots_offset;
+		data_bytes = layout.end - layout.slots_offset;
+	}
 	if (is->kind == SHMD_KIND_ARRAY)
-		data_bytes = (is->data_size_bytes + SHMD_PAGE_SIZE - 1) / SHMD_PAGE_SIZE * SHMD_PAGE_SIZE;
+		data_bytes = round_up(is->data_size_bytes, SHMD_PAGE_SIZE);
+	if ((is->flags & SHMD_FLAG_UNDO) != 0) {
+		uint64_t held_bytes = ((uint64_t)is->seats_max + 1) * sizeof(struct shmd_held_cell);
+		front_bytes = round_up(shmdi_held_offset(is->seats_max) + held_bytes, SHMD_PAGE_SIZE);
+	}
 	if (is->kind == SHMD_KIND_ARRAY && is->data_offset_bytes != front_bytes)
 		return false;
 	if (is->kind == SHMD_KIND_VALUE && is->data_offset_bytes != offsetof(struct shmd_page, scalar))
@@ -66,10 +104,44 @@ static bool layout_is_ours(const struct shmdi_attachment *is)
 	return is->seats_offset_bytes == SHMD_SEATS_OFFSET && is->segment_size_bytes == front_bytes + data_bytes;
 }
 
+/* Whether objects of the kind have a lock beside themselves, and typed data. */
+static bool is_coded(uint32_t kind)
+{
+	return kind == SHMD_KIND_VALUE || kind == SHMD_KIND_ARRAY;
+}
+
+static bool read_permits(const msgpack_object *map, struct shmdi_attachment *is)
+{
+	if (is->kind != SHMD_KIND_SEMAPHORE)
+		return (is->flags & SHMD_FLAG_UNDO) == 0;
+	return (is->flags & ~SHMD_FLAG_UNDO) == 0 && get_u32(map, "maximum", &is->maximum) && is->maximum >= 1 &&
+	       is->maximum <= SHMD_PERMITS_MAX;
+}
+
+static bool read_slots(const msgpack_object *map, struct shmdi_attachment *is)
+{
+	if (is->kind != SHMD_KIND_QUEUE)
+		return true;
+	const msgpack_object *content = shmdi_member(map, "content");
+	bool raw = shmdi_text_is(content, "raw");
+	is->flags = raw ? SHMD_FLAG_RAW : 0;
+	uint64_t deliveries_max = 0; /* left out if it is 0 */
+	if (shmdi_member(map, "deliveries_max") != NULL &&
+	    !shmdi_get_u64(map, "deliveries_max", SHMD_DELIVERIES_LIMIT, &deliveries_max))
+		return false;
+	is->deliveries_max = (uint32_t)deliveries_max;
+	return (raw || shmdi_text_is(content, "msgpack")) &&
+	       shmdi_get_u64(map, "maxsize", SHMD_QUEUE_LENGTH_MAX, &is->length) && is->length >= 1 &&
+	       get_u32(map, "slot_size", &is->slot_size_bytes) && is->slot_size_bytes >= SHMD_SLOT_SIZE_MIN &&
+	       is->slot_size_bytes <= SHMD_SLOT_SIZE_MAX && is->slot_size_bytes % 8 == 0 &&
+	       get_u32(map, "message_max", &is->message_max_bytes) && is->message_max_bytes >= 1 &&
+	       is->message_max_bytes <= SHMD_QUEUE_MESSAGE_MAX;
+}
+
 static bool read_lock(const msgpack_object *map, struct shmdi_attachment *is)
 {
 	const msgpack_object *lock = shmdi_member(map, "lock");
-	if (is->kind == SHMD_KIND_MUTEX)
+	if (!is_coded(is->kind))
 		return true;
 	if (shmdi_text_is(lock, "none")) {
 		is->flags = SHMD_FLAG_LOCK_NONE;
@@ -90,7 +162,7 @@ static bool read_lock(const msgpack_object *map, struct shmdi_attachment *is)
 
 static bool read_data(const msgpack_object *map, struct shmdi_attachment *is)
 {
-	if (is->kind == SHMD_KIND_MUTEX)
+	if (!is_coded(is->kind))
 		return true;
 	const msgpack_object *code = shmdi_member(map, "code");
 	if (code == NULL || code->type != MSGPACK_OBJECT_STR || code->via.str.size != 1)
@@ -147,7 +219,7 @@ int shmdi_attachment_read(const msgpack_object *map, struct shmdi_attachment *re
 	             is.seats_max <= SHMD_SEATS_LIMIT && owner_is_possible(is.owner, is.seats_max) &&
 	             shmdi_get_u64(map, "segment_size", 2 * SEGMENT_MAX, &is.segment_size_bytes) &&
 	             shmdi_get_u64(map, "seats_offset", is.segment_size_bytes, &is.seats_offset_bytes);
-	if (!sound || !read_lock(map, &is) || !read_data(map, &is))
+	if (!sound || !read_permits(map, &is) || !read_slots(map, &is) || !read_lock(map, &is) || !read_data(map, &is))
 		return shmdi_fail(SHMD_E_BAD_FRAME, "open: the daemon's description of the object contradicts itself");
 	if (!layout_is_ours(&is))
 		return shmdi_fail(SHMD_E_VERSION, "open: the daemon lays the object out differently; use equal builds");

@@ -25,6 +25,7 @@ static const struct status table[] = {
 	{SHMD_E_REMOVED, "REMOVED", "object was destroyed"},
 	{SHMD_E_LOST, "LOST", "daemon is gone"},
 	{SHMD_E_NOT_RECOVERABLE, "NOT_RECOVERABLE", "state was never marked consistent after an owner died"},
+	{SHMD_E_ENDED, "ENDED", "queue was shut down"},
 	{SHMD_E_INVALID, "INVALID", "invalid argument"},
 	{SHMD_E_BAD_NAME, "BAD_NAME", "malformed object name"},
 	{SHMD_E_BAD_TYPE, "BAD_TYPE", "wrong type"},

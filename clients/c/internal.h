@@ -19,6 +19,7 @@
 
 #define SHMDI_MESSAGE_MAX ((size_t)1 << 20)
 #define SHMDI_FOREVER_NS INT64_MAX
+#define SHMDI_CONTENT_DEPTH_MAX 12 /* of a queue's messages: room for the answers that carry them */
 #define SHMDI_DEPTH_MAX (1u << 30) /* of locks and brackets */
 
 #define SHMDI_LIKELY(x) __builtin_expect(!!(x), 1)
@@ -136,6 +137,9 @@ void shmdi_client_drop(struct shmd_client *client);
  * every length in it is true and it is nested at most 16 deep. */
 int64_t shmdi_message_scan(const char *bytes, size_t size_bytes);
 
+/* The same for the contents of a msgpack queue. */
+int64_t shmdi_content_scan(const void *bytes, size_t size_bytes);
+
 /* A member of a map, NULL if there is none. */
 const msgpack_object *shmdi_member(const msgpack_object *map, const char *key);
 bool shmdi_get_u64(const msgpack_object *map, const char *key, uint64_t max, uint64_t *ret);
@@ -151,6 +155,8 @@ struct shmdi_segment {
 /* Asks for the descriptor of a handle, verifies and maps it. */
 int shmdi_segment_map(struct shmd_client *client, uint64_t handle, uint64_t size_bytes, bool read_only,
                       struct shmdi_segment *ret_segment);
+/* Maps a descriptor of exactly size_bytes, which must be sealed; it stays open. */
+int shmdi_segment_map_fd(int fd, uint64_t size_bytes, bool read_only, struct shmdi_segment *ret_segment);
 void shmdi_segment_unmap(struct shmdi_segment *segment);
 
 /* ---- lock.c -------------------------------------------------------------- */
@@ -176,6 +182,32 @@ int shmdi_lock_mark_consistent(struct shmdi_lock *lock);
 int shmdi_lock_notice(const struct shmdi_lock *lock, struct shmd_notice *ret_notice);
 /* How many turns a spin loop may take on this machine: 0 with one CPU. */
 uint32_t shmdi_spin_max(void);
+/* Waits a moment for an owner word to become free, for about as long as that has
+ * helped before, as *spins remembers (atomic). */
+void shmdi_spin(const uint32_t *word, uint32_t *spins);
+
+/* ---- latch.c; fast paths in latch.h -------------------------------------------- */
+struct shmdi_latch {
+	uint32_t *word;
+	const uint32_t *epoch; /* of the daemon, in the header */
+	const uint32_t *state;
+	uint32_t *waiting; /* our seat's cell */
+	uint32_t me;       /* owner bits */
+	uint32_t spins;    /* as that of a lock */
+};
+
+/* Takes a latch that was not free. SHMDI_STOLEN, 0, or an error: REMOVED,
+ * TIMED_OUT, SYSTEM. */
+int shmdi_latch_wait(struct shmdi_latch *latch, int64_t deadline_ns);
+
+/* ---- eventcount.c; under a latch; fast paths in latch.h ------------------------- */
+void shmdi_event_wake(uint64_t *event, int count);
+/* Announces what concerns all, without the latch, after it has happened. */
+void shmdi_event_alarm(uint64_t *event);
+/* Sleeps once on what shmdi_event_announce returned; the latch is free. 0 = latch
+ * and look again, and if *ret_duty settle after taking; TIMED_OUT and SYSTEM owe
+ * nothing. */
+int shmdi_event_sleep(uint64_t *event, uint64_t announced, uint32_t *waiting, int64_t deadline_ns, bool *ret_duty);
 
 /* ---- item.c: the type codes ------------------------------------------------ */
 uint32_t shmdi_item_size(uint32_t code); /* 0 = no such code */
@@ -208,6 +240,10 @@ struct shmdi_attachment {
 	uint64_t lock_id;
 	uint64_t lock_handle;
 	uint32_t lock_owner;
+	uint32_t maximum; /* permits of a semaphore */
+	uint32_t slot_size_bytes; /* a queue's */
+	uint32_t message_max_bytes;
+	uint32_t deliveries_max;
 };
 
 struct shmdi_object {
@@ -230,6 +266,38 @@ struct shmd_value {
 
 struct shmd_array {
 	struct shmdi_object object;
+};
+
+struct shmd_semaphore {
+	/* The fast paths touch nothing else. */
+	uint32_t *word; /* of a plain one that may be written; else NULL */
+	uint32_t *pool; /* our seat's held cell, of one with undo that may be written; else NULL */
+	uint32_t maximum;
+	uint32_t generation; /* of fork.c */
+	struct shmd_semaphore_lines *lines;
+	struct shmdi_latch latch; /* undo */
+	uint32_t *held;           /* undo: one cell for each seat */
+	struct shmdi_object object;
+};
+
+struct shmd_queue {
+	struct shmdi_latch latch; /* first: the fast paths touch what comes next to it */
+	struct shmd_queue_lines *lines; /* NULL = read-only */
+	uint32_t *ready;
+	uint32_t *free;
+	struct shmd_queue_desc *descs;
+	unsigned char *slots;
+	uint32_t size; /* in slots */
+	uint32_t slot_size_bytes;
+	uint32_t copy_max_bytes; /* of what is copied under the latch; at most the slot size */
+	uint32_t message_max_bytes;
+	uint32_t deliveries_max;
+	uint32_t generation; /* of fork.c */
+	uint32_t spins;      /* how long spinning for a message or slot has helped; a hint, atomic */
+	bool raw;
+	struct shmdi_object object;
+	pthread_mutex_t sides_mutex;
+	struct shmdi_side **sides; /* by slot, what is mapped; NULL = nothing yet; sides_mutex */
 };
 
 /* What a caller wants; kind 0 in code, rank 0 = not said. */
@@ -256,12 +324,60 @@ int shmdi_object_usable(const struct shmdi_object *object);
 int shmdi_object_lock(struct shmdi_object *object, int64_t timeout_ns);
 int shmdi_object_writable(const struct shmdi_object *object);
 
+/* ---- semaphore.c ----------------------------------------------------------------- */
+/* The pointers into the segment; the object is bound. */
+void shmdi_semaphore_bind(struct shmd_semaphore *semaphore);
+
+/* ---- semaphore_undo.c: what a semaphore with undo does; it may be written ------------ */
+int shmdi_pool_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t timeout_ns);
+int shmdi_pool_release(struct shmd_semaphore *semaphore, uint32_t n);
+int shmdi_pool_post(struct shmd_semaphore *semaphore, uint32_t n);
+
+/* ---- queue.c ---------------------------------------------------------------------- */
+/* The pointers into the segment; the object is bound. */
+void shmdi_queue_bind(struct shmd_queue *queue);
+/* 0, or TOO_LARGE. */
+int shmdi_queue_fits(const struct shmd_queue *queue, size_t size_bytes);
+/* 0, or why this is no message for the queue: TOO_LARGE, BAD_TYPE, INVALID. */
+int shmdi_queue_accepts(const struct shmd_queue *queue, const void *message, size_t size_bytes);
+/* queue_rebuild.c: derives lists and counts from the slots' words, under the latch.
+ * false = some words cannot be right; their slots are in no list. */
+bool shmdi_queue_rebuild(struct shmd_queue *queue);
+
+/* ---- queue_side.c: messages longer than a slot; never under the latch ------------- */
+
+/* Asks the daemon for room of at least size_bytes for what is reserved, and
+ * completes the reservation. Errors: of control calls, QUOTA, NO_SPACE, CORRUPT. */
+int shmdi_side_make(struct shmd_queue *queue, uint32_t size_bytes, struct shmd_reservation *reservation);
+/* Where the message of a lease lies; asks the daemon if the side is not mapped yet.
+ * Errors: of control calls, CORRUPT. */
+int shmdi_side_find(struct shmd_queue *queue, uint32_t number, struct shmd_lease *lease);
+/* Keeps a mapping, in use, and takes it over. Errors: NO_SPACE. */
+int shmdi_side_keep(struct shmd_queue *queue, uint32_t slot, uint32_t number, struct shmdi_segment *segment);
+/* Ends one use of bytes that make or find returned; others do nothing. */
+void shmdi_side_release(struct shmd_queue *queue, uint32_t slot, const void *bytes);
+/* Unmaps all; the handle is closed. */
+void shmdi_side_clear(struct shmd_queue *queue);
+
 /* ---- attachment.c ------------------------------------------------------------ */
 int shmdi_attachment_read(const msgpack_object *map, struct shmdi_attachment *ret_attachment);
 /* The SHMD_FLAG_ bits of a mutex's list of flag names; false if one is unknown. */
 bool shmdi_flags_read(const msgpack_object *list, uint32_t *ret_flags);
 /* The size of everything before the data: page 0 with the seat cells, whole pages. */
 uint64_t shmdi_front_size(uint32_t seats_max);
+/* Where the held cells of a semaphore with undo begin. */
+uint64_t shmdi_held_offset(uint32_t seats_max);
+
+/* Where the parts of a queue begin, in bytes. */
+struct shmdi_queue_layout {
+	uint64_t ready_offset;
+	uint64_t free_offset;
+	uint64_t desc_offset;
+	uint64_t slots_offset;
+	uint64_t end;
+};
+
+struct shmdi_queue_layout shmdi_queue_layout(uint32_t seats_max, uint64_t length, uint32_t slot_size_bytes);
 
 /* ---- change.c: the eventcount ----------------------------------------------- */
 uint64_t shmdi_change_version(const struct shmdi_object *object);

@@ -111,19 +111,17 @@ static int again(struct shmdi_lock *lock, uint32_t old)
 	return (old & INCONSISTENT) != 0 ? SHMD_OWNER_DIED : 0;
 }
 
-/* Waits a moment for the word to become free, for about as long as that has
- * helped before. */
-static void spin(struct shmdi_lock *lock)
+void shmdi_spin(const uint32_t *word, uint32_t *spins)
 {
 	uint32_t limit = shmdi_spin_max();
 	if (limit == 0)
 		return;
-	uint32_t usual = __atomic_load_n(&lock->spins, __ATOMIC_RELAXED);
+	uint32_t usual = __atomic_load_n(spins, __ATOMIC_RELAXED);
 	if (limit > 2 * usual + 10)
 		limit = 2 * usual + 10;
 	uint32_t turns = 0;
 	while (turns < limit) {
-		uint32_t who = owner(shmdi_load32(&lock->shared->word, SHMDI_RELAXED));
+		uint32_t who = owner(shmdi_load32(word, SHMDI_RELAXED));
 		if (who == 0 || who == SHMD_OWNER_REMOVED)
 			break;
 		shmdi_pause();
@@ -131,7 +129,7 @@ static void spin(struct shmdi_lock *lock)
 	}
 	/* In vain: spin less next time. */
 	usual = turns < limit ? usual + turns / 8 - usual / 8 : usual - usual / 8;
-	__atomic_store_n(&lock->spins, usual, __ATOMIC_RELAXED);
+	__atomic_store_n(spins, usual, __ATOMIC_RELAXED);
 }
 
 static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int64_t timeout_ns)
@@ -146,7 +144,7 @@ static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int
 		return again(lock, old);
 	if (timeout_ns != 0) {
 		deadline_ns = shmdi_deadline(timeout_ns);
-		spin(lock);
+		shmdi_spin(word, &lock->spins);
 	}
 	for (;;) {
 		old = shmdi_load32(word, SHMDI_RELAXED);

@@ -74,7 +74,8 @@ static struct head head_of(unsigned char first)
 	}
 }
 
-int64_t shmdi_message_scan(const char *bytes, size_t size_bytes)
+/* The size of the first value: >0, 0 = incomplete, <0 = error. */
+static int64_t scan(const char *bytes, size_t size_bytes, unsigned int depth_max)
 {
 	uint64_t left[DEPTH_LIMIT + 1]; /* elements to come, by depth */
 	unsigned int depth = 0;
@@ -111,11 +112,21 @@ int64_t shmdi_message_scan(const char *bytes, size_t size_bytes)
 		if (at > size_bytes)
 			return 0;
 		if (head.elements > 0) {
-			if (depth == DEPTH_LIMIT)
+			if (depth == depth_max)
 				return SHMD_E_TOO_LARGE;
 			left[++depth] = head.elements;
 		}
 	}
+}
+
+int64_t shmdi_message_scan(const char *bytes, size_t size_bytes)
+{
+	return scan(bytes, size_bytes, DEPTH_LIMIT);
+}
+
+int64_t shmdi_content_scan(const void *bytes, size_t size_bytes)
+{
+	return scan(bytes, size_bytes, SHMDI_CONTENT_DEPTH_MAX);
 }
 
 bool shmdi_text_is(const msgpack_object *text, const char *expected)

@@ -9,7 +9,14 @@
 #include <string.h>
 
 static const char *const kind_names[] = {
-	[SHMD_KIND_VALUE] = "value", [SHMD_KIND_ARRAY] = "array", [SHMD_KIND_MUTEX] = "mutex"};
+	[SHMD_KIND_VALUE] = "value", [SHMD_KIND_ARRAY] = "array", [SHMD_KIND_MUTEX] = "mutex",
+	[SHMD_KIND_SEMAPHORE] = "semaphore", [SHMD_KIND_QUEUE] = "queue"};
+
+/* Whether objects of the kind have a type code, and a lock beside themselves. */
+static bool is_coded(uint32_t kind)
+{
+	return kind == SHMD_KIND_VALUE || kind == SHMD_KIND_ARRAY;
+}
 
 static const char *const lifetime_names[] = {
 	[SHMD_LIFETIME_PERSISTENT] = "persistent",
@@ -34,9 +41,15 @@ static bool options_are_possible(const struct shmdi_wish *wish)
 		return false;
 	if (wish->kind == SHMD_KIND_VALUE && create->init_count > 1)
 		return false;
-	bool mutex = wish->kind == SHMD_KIND_MUTEX;
-	return mutex ? create->lock == SHMD_LOCK_OWN && create->init_count == 0
-	             : !create->recursive && !create->unlock_any && !create->strict;
+	if (!is_coded(wish->kind) && (create->lock != SHMD_LOCK_OWN || create->init_count != 0))
+		return false;
+	if (wish->kind != SHMD_KIND_MUTEX && (create->recursive || create->unlock_any || create->strict))
+		return false;
+	if (wish->kind != SHMD_KIND_QUEUE &&
+	    (create->maxsize != 0 || create->slot_size != 0 || create->message_max != 0 || create->deliveries_max != 0 ||
+	     create->raw))
+		return false;
+	return wish->kind == SHMD_KIND_SEMAPHORE || (create->initial == 0 && create->maximum == 0 && !create->undo);
 }
 
 static void pack_shape(struct shmdi_request *request, unsigned int rank, const uint64_t *shape)
@@ -62,6 +75,15 @@ static void pack_true(struct shmdi_request *request, const char *key, bool truth
 	msgpack_pack_true(&request->packer);
 }
 
+/* A number that is left to the daemon if it is 0. */
+static void pack_number(struct shmdi_request *request, const char *key, uint32_t number)
+{
+	if (number == 0)
+		return;
+	shmdi_pack_text(request, key);
+	msgpack_pack_uint32(&request->packer, number);
+}
+
 static void pack_init(struct shmdi_request *request, const struct shmdi_wish *wish)
 {
 	const unsigned char *items = wish->create->init;
@@ -83,7 +105,8 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 {
 	const struct shmd_create_options none = {.size = sizeof none};
 	const struct shmd_create_options *create = wish->create != NULL ? wish->create : &none;
-	bool coded = wish->kind != SHMD_KIND_MUTEX;
+	bool coded = is_coded(wish->kind);
+	bool counted = wish->kind == SHMD_KIND_SEMAPHORE;
 	bool shaped = wish->kind == SHMD_KIND_ARRAY;
 	uint32_t members = 0;
 	members += coded;
@@ -93,6 +116,14 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	members += create->recursive;
 	members += create->unlock_any;
 	members += create->strict;
+	members += counted;
+	members += create->maximum != 0;
+	members += create->undo;
+	members += create->maxsize != 0;
+	members += create->slot_size != 0;
+	members += create->message_max != 0;
+	members += create->deliveries_max != 0;
+	members += create->raw;
 	members += create->seats_max != 0;
 	members += create->mode != 0;
 	members += create->lifetime != SHMD_LIFETIME_DEFAULT;
@@ -113,14 +144,22 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	pack_true(request, "recursive", create->recursive);
 	pack_true(request, "unlock_any", create->unlock_any);
 	pack_true(request, "strict", create->strict);
-	if (create->seats_max != 0) {
-		shmdi_pack_text(request, "seats_max");
-		msgpack_pack_uint32(&request->packer, create->seats_max);
+	if (counted) {
+		shmdi_pack_text(request, "initial");
+		msgpack_pack_uint32(&request->packer, create->initial);
 	}
-	if (create->mode != 0) {
-		shmdi_pack_text(request, "mode");
-		msgpack_pack_uint32(&request->packer, create->mode);
+	pack_number(request, "maximum", create->maximum);
+	pack_true(request, "undo", create->undo);
+	pack_number(request, "maxsize", create->maxsize);
+	pack_number(request, "slot_size", create->slot_size);
+	pack_number(request, "message_max", create->message_max);
+	pack_number(request, "deliveries_max", create->deliveries_max);
+	if (create->raw) {
+		shmdi_pack_text(request, "content");
+		shmdi_pack_text(request, "raw");
 	}
+	pack_number(request, "seats_max", create->seats_max);
+	pack_number(request, "mode", create->mode);
 	if (create->lifetime != SHMD_LIFETIME_DEFAULT) {
 		shmdi_pack_text(request, "lifetime");
 		shmdi_pack_text(request, lifetime_names[create->lifetime]);
@@ -224,7 +263,8 @@ void shmdi_object_bind(struct shmdi_object *object, uint32_t generation)
 {
 	const struct shmdi_attachment *is = &object->is;
 	struct shmd_page *page = object->segment.page;
-	bool own = (is->flags & (SHMD_FLAG_LOCK_NONE | SHMD_FLAG_LOCK_FOREIGN)) == 0;
+	bool own = (is_coded(is->kind) || is->kind == SHMD_KIND_MUTEX) &&
+	           (is->flags & (SHMD_FLAG_LOCK_NONE | SHMD_FLAG_LOCK_FOREIGN)) == 0;
 	bool none = (is->flags & SHMD_FLAG_LOCK_NONE) != 0;
 	object->data = (unsigned char *)page + is->data_offset_bytes;
 	object->waiting = seat_cell(&object->segment, is->seats_offset_bytes, is->owner);
@@ -255,7 +295,7 @@ int shmdi_object_attach(struct shmd_client *client, const struct shmdi_wish *wis
 	if (!options_are_possible(wish) || (wish->name == NULL && strcmp(wish->method, "open") == 0 && wish->open == NULL))
 		return shmdi_fail(SHMD_E_INVALID, "%s: options of another size, or that exclude each other", wish->method);
 	bool create = strcmp(wish->method, "open") != 0;
-	if (create && wish->kind != SHMD_KIND_MUTEX && shmdi_item_size((unsigned char)wish->code) == 0)
+	if (create && is_coded(wish->kind) && shmdi_item_size((unsigned char)wish->code) == 0)
 		return shmdi_fail(SHMD_E_BAD_TYPE, "%s: there is no such type code", wish->method);
 	if (wish->rank > SHMD_RANK_MAX || (wish->rank > 0 && wish->shape == NULL))
 		return shmdi_fail(SHMD_E_INVALID, "%s: an array has 1 to %u dimensions", wish->method, SHMD_RANK_MAX);

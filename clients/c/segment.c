@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int map_verified(int fd, uint64_t size_bytes, bool read_only, struct shmdi_segment *ret_segment)
+int shmdi_segment_map_fd(int fd, uint64_t size_bytes, bool read_only, struct shmdi_segment *ret_segment)
 {
 	const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	int seals = fcntl(fd, F_GET_SEALS);
@@ -66,7 +66,7 @@ int shmdi_segment_map(struct shmd_client *client, uint64_t handle, uint64_t size
 		result = shmdi_fail(SHMD_E_CORRUPT, "map: the daemon contradicts itself about the size");
 	struct shmdi_segment segment = {0};
 	if (result == 0)
-		result = map_verified(reply.fd, size_bytes, read_only, &segment);
+		result = shmdi_segment_map_fd(reply.fd, size_bytes, read_only, &segment);
 	shmdi_reply_clear(&reply);
 	if (result < 0)
 		return result;

@@ -183,12 +183,9 @@ func (a *Array[T]) write(ctx context.Context, start int, src []T) (n *Notice, er
 		return nil, err
 	}
 	access := a.access(a.Owner.owner)
-	replace := func(ctx context.Context, timeout time.Duration) error {
+	err = a.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
 		n, err = a.elements.Write(ctx, a.client.parker, access, from, asBytes(src), timeout)
 		return err
-	}
-	if err = replace(ctx, 0); errors.Is(err, status.WouldBlock) {
-		err = a.slowly(ctx, func(ctx context.Context) error { return replace(ctx, -1) })
-	}
+	})
 	return n, err
 }

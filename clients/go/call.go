@@ -2,6 +2,8 @@ package shmd
 
 import (
 	"context"
+	"errors"
+	"os"
 
 	"github.com/shmd/shmd/wire"
 )
@@ -9,6 +11,7 @@ import (
 // waiting lists the methods that may wait at the daemon.
 var waiting = map[string]bool{
 	wire.MethodLock: true, wire.MethodRead: true, wire.MethodWrite: true, wire.MethodWaitChange: true,
+	wire.MethodAcquire: true, wire.MethodPut: true, wire.MethodTake: true, wire.MethodLease: true,
 }
 
 // Call makes one call over the socket, by the names of wire/PROTOCOL.md, and
@@ -39,6 +42,28 @@ func (c *Client) Start(method string, params ...any) (*Pending, error) {
 		return nil, wrap(method, "", err)
 	}
 	return &Pending{c, call, method}, nil
+}
+
+// callForFile is Call for the methods whose answer carries a descriptor, which the
+// caller closes.
+func (c *Client) callForFile(ctx context.Context, method string, result any, params ...any) (*os.File, error) {
+	call, err := c.link.start(method, len(params), true, func(b []byte) ([]byte, error) {
+		return appendParams(b, params)
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := c.link.wait(ctx, call, false)
+	if a.err != nil {
+		return nil, a.err
+	}
+	f := os.NewFile(uintptr(a.file), method)
+	if result != nil {
+		if err := wire.Decode(a.result, result); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return f, nil
 }
 
 func appendParams(b []byte, params []any) (_ []byte, err error) {

@@ -4,7 +4,8 @@ import "github.com/shmd/shmd/status"
 
 // Errors that errors.Is matches. Several also match the standard library's
 // sentinel: ErrNotFound is fs.ErrNotExist, ErrTimedOut is
-// context.DeadlineExceeded, ErrClosed is os.ErrClosed, and so on.
+// context.DeadlineExceeded, ErrClosed is os.ErrClosed, ErrEnded is io.EOF, and so
+// on.
 const (
 	ErrWouldBlock     = status.WouldBlock
 	ErrTimedOut       = status.TimedOut
@@ -12,6 +13,7 @@ const (
 	ErrClosed         = status.Closed
 	ErrRemoved        = status.Removed
 	ErrLost           = status.Lost
+	ErrEnded          = status.Ended
 	ErrNotRecoverable = status.NotRecoverable
 	ErrInvalid        = status.Invalid
 	ErrBadName        = status.BadName
@@ -31,6 +33,8 @@ const (
 	ErrQuota          = status.Quota
 	ErrNoSpace        = status.NoSpace
 	ErrUnsupported    = status.Unsupported
+	ErrTooLarge       = status.TooLarge
+	ErrOverflow       = status.Overflow
 	ErrCorrupt        = status.Corrupt
 	ErrVersion        = status.Version
 	ErrNoDaemon       = status.NoDaemon

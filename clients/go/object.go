@@ -2,10 +2,11 @@ package shmd
 
 import (
 	"context"
-	"os"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/shm"
@@ -158,6 +159,8 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 			flags |= shm.FlagUnlockAny
 		case wire.FlagStrict:
 			flags |= shm.FlagStrict
+		case wire.FlagUndo:
+			flags |= shm.FlagUndo
 		}
 	}
 	switch i.Lock {
@@ -166,8 +169,19 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 	case wire.LockForeign:
 		flags |= shm.FlagLockForeign
 	}
-	shape := []uint64(i.Shape)
-	g, err := shm.NewGeometry(kind, code, shape, flags, i.SeatsMax)
+	var g shm.Geometry
+	var err error
+	switch kind {
+	case shm.KindSemaphore:
+		g, err = shm.NewSemaphoreGeometry(i.Initial, i.Maximum, flags, i.SeatsMax)
+	case shm.KindQueue:
+		if i.Content == wire.ContentRaw {
+			flags |= shm.FlagRaw
+		}
+		g, err = shm.NewQueueGeometry(uint64(i.MaxSize), i.SlotSize, i.MessageMax, i.DeliveriesMax, flags, i.SeatsMax)
+	default:
+		g, err = shm.NewGeometry(kind, code, i.Shape, flags, i.SeatsMax)
+	}
 	g.ID, g.LockID, g.CreatedNs = i.ID, i.LockID, uint64(i.CreatedNS)
 	if err == nil && g.SegmentSize != i.SegmentSize {
 		err = status.New(status.Version, "", "the daemon's segment has %d bytes, this client's %d; use equal builds",
@@ -177,17 +191,10 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 }
 
 func (c *Client) mapHandle(ctx context.Context, handle uint64, g shm.Geometry, readOnly bool) (*shm.Segment, error) {
-	call, err := c.link.start(wire.MethodMap, 1, true, func(b []byte) ([]byte, error) {
-		return wire.AppendUint(b, handle), nil
-	})
+	f, err := c.callForFile(ctx, wire.MethodMap, nil, handle)
 	if err != nil {
 		return nil, err
 	}
-	a := c.link.wait(ctx, call, false)
-	if a.err != nil {
-		return nil, a.err
-	}
-	f := os.NewFile(uintptr(a.file), "segment")
 	s, err := shm.MapSegment(f, g, readOnly)
 	if e := f.Close(); err == nil && e != nil {
 		err = e
@@ -225,6 +232,27 @@ func (o *object) Close() error {
 	return named("close", o.info.Name, err)
 }
 
+// usable is ErrClosed after Close.
+func (o *object) usable() error {
+	if o.closed.Load() {
+		return status.Closed
+	}
+	return nil
+}
+
+// tryThenWait runs an operation at once if it needs no waiting, and else lets it
+// wait until ctx ends or the handle is closed. act is called with timeout 0 first.
+func (o *object) tryThenWait(ctx context.Context, act func(ctx context.Context, timeout time.Duration) error) error {
+	if err := o.usable(); err != nil {
+		return err
+	}
+	err := act(ctx, 0)
+	if !errors.Is(err, status.WouldBlock) {
+		return err
+	}
+	return o.slowly(ctx, func(ctx context.Context) error { return act(ctx, -1) })
+}
+
 // slowly runs a wait, which Close ends too.
 func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -236,6 +264,9 @@ func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) erro
 	}
 	return err
 }
+
+// actor is this client, as a semaphore or a queue knows it.
+func (o *object) actor() shm.Actor { return shm.ClientActor(o.info.Owner) }
 
 // owner is a new thread of control of this client in the guard.
 func (o *object) owner() shm.Owner { return shm.MakeOwner(o.holder, o.client.serial.Add(1)) }

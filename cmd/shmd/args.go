@@ -98,12 +98,12 @@ func parseIndex(op, text string, shape []uint64, length uint64) (uint64, error) 
 // negative matches numbers that look like flags.
 var negative = regexp.MustCompile(`(?i)^-(\.?[0-9]|inf|nan)`)
 
-// setNegatives rewrites the arguments of `set` so that negative numbers are
-// values and not flags: flags first, then "--", then the rest in its order. All
-// other commands are left alone.
+// setNegatives rewrites the arguments of `set` and `put` so that negative numbers
+// are values and not flags: flags first, then "--", then the rest in its order.
+// All other commands are left alone.
 func setNegatives(root *cobra.Command, args []string) []string {
 	cmd, rest, err := root.Find(args)
-	if err != nil || cmd.Name() != "set" {
+	if err != nil || cmd.Name() != "set" && cmd.Name() != "put" {
 		return args
 	}
 	var options, positional []string
@@ -116,9 +116,13 @@ func setNegatives(root *cobra.Command, args []string) []string {
 			positional = append(positional, arg)
 		default:
 			options = append(options, arg)
-			flag := cmd.Flag(strings.TrimLeft(arg, "-"))
+			name := strings.TrimLeft(arg, "-")
+			flag := cmd.Flag(name)
 			if flag == nil {
-				flag = root.PersistentFlags().Lookup(strings.TrimLeft(arg, "-"))
+				flag = root.PersistentFlags().Lookup(name)
+			}
+			if len(arg) == 2 {
+				flag = cmd.Flags().ShorthandLookup(name)
 			}
 			if flag != nil && flag.NoOptDefVal == "" && i+1 < len(rest) {
 				i++

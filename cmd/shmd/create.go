@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,8 +13,8 @@ import (
 	"github.com/shmd/shmd/wire"
 )
 
-const createLong = `Create an object: a value, an array or a mutex. It stays until it is removed, whoever
-comes and goes, unless --lifetime says otherwise.
+const createLong = `Create an object: a value, an array, a mutex, a semaphore or a queue. It stays until it
+is removed, whoever comes and goes, unless --lifetime says otherwise.
 
 A value or array has a type, given by its code:
 
@@ -29,7 +31,16 @@ names the mutex that guards it: @NAME or id:N.
 
 A mutex knows the process that holds it. --recursive lets a holder lock it again;
 --unlock-any lets anyone unlock it; --strict makes it unusable if it is released
-after an owner's death without being marked consistent.`
+after an owner's death without being marked consistent.
+
+A semaphore has --initial permits (1), and never more than --maximum. With --undo the
+permits of a process that dies come back; without, it is a counter that nobody owns.
+
+A queue holds up to --maxsize messages (1024), each in a slot of --slot-size bytes (256;
+with a suffix such as 64K), and none longer than --message-max. Its content is msgpack,
+where each message is one value, which the tools write as JSON, or raw, just bytes. A
+message that was delivered --deliveries-max times and never acknowledged becomes a dead
+letter.`
 
 // createFlags are the flags of create; only those that were given are sent.
 type createFlags struct {
@@ -39,23 +50,39 @@ type createFlags struct {
 	existOK                           bool
 	mode                              modeFlag
 	seatsMax                          uint32
+
+	initial, maximum       uint32
+	undo                   bool
+	content                string
+	maxsize, deliveriesMax uint32
+	slotSize, messageMax   sizeFlag
 }
+
+// kinds are what can be created.
+var kinds = []string{wire.KindValue, wire.KindArray, wire.KindMutex, wire.KindSemaphore, wire.KindQueue}
 
 func (a *app) newCreate() *cobra.Command {
 	var f createFlags
 	cmd := &cobra.Command{
-		Use:   "create NAME value|array|mutex",
+		Use:   "create NAME value|array|mutex|semaphore|queue",
 		Short: "Create an object",
 		Long:  createLong,
 		Example: `shmd create jobs/lock mutex --recursive
 shmd create x value --code i --init 5
 shmd create a array --code d --length 10 --init 1,2,3
 shmd create grid array --code d --shape 3x4 --lock @jobs/lock
+shmd create gpu semaphore --initial 4 --undo
+shmd create jobs/todo queue --maxsize 100 --slot-size 4K --deliveries-max 3
+shmd create log queue --content raw
 shmd create shared value --code Q --mode 0660
 shmd create x value --code i --exist-ok`,
 		Args: cobra.MatchAll(cobra.ExactArgs(2), kindArg),
-		ValidArgsFunction: cobra.FixedCompletions([]string{wire.KindValue, wire.KindArray, wire.KindMutex},
-			cobra.ShellCompDirectiveNoFileComp),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return kinds, cobra.ShellCompDirectiveNoFileComp
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options, err := f.options(cmd, args[1])
 			if err != nil {
@@ -84,6 +111,16 @@ shmd create x value --code i --exist-ok`,
 	flags.BoolVar(&f.recursive, "recursive", false, "mutex: its holder may lock it again")
 	flags.BoolVar(&f.unlockAny, "unlock-any", false, "mutex: anyone may unlock it")
 	flags.BoolVar(&f.strict, "strict", false, "mutex: unusable unless marked consistent after a death")
+	flags.Uint32Var(&f.initial, "initial", 0, "semaphore: `NUMBER` of permits at first (default 1)")
+	flags.Uint32Var(&f.maximum, "maximum", 0, "semaphore: `NUMBER` of permits at most (default 2147483647)")
+	flags.BoolVar(&f.undo, "undo", false, "semaphore: the permits of a process that dies come back")
+	flags.StringVar(&f.content, "content", "", "queue: `WORD`: msgpack (default) or raw")
+	flags.Uint32Var(&f.maxsize, "maxsize", 0, "queue: `NUMBER` of messages (default 1024)")
+	flags.Var(&f.slotSize, "slot-size", "queue: bytes of a slot (default 256)")
+	flags.Var(&f.messageMax, "message-max", "queue: bytes of the longest message (default one slot)")
+	flags.Uint32Var(&f.deliveriesMax, "deliveries-max", 0,
+		"queue: `NUMBER` of deliveries after which a message that was\n"+
+			"never acknowledged is a dead letter (default no limit)")
 	flags.Var(&f.mode, "mode", "who may read and write it, octal as for files (default 0600)")
 	flags.Uint32Var(&f.seatsMax, "seats-max", 0,
 		"`NUMBER` of processes that may have it open at once\n(default what the daemon says, 64)")
@@ -91,30 +128,31 @@ shmd create x value --code i --exist-ok`,
 		"`WORD`: persistent (default), refcounted (gone with the last\nuser) or owned (gone with its creator)")
 	flags.BoolVar(&f.existOK, "exist-ok", false, "no failure if it exists already and is the same")
 	cmd.MarkFlagsMutuallyExclusive("shape", "length")
-	flags.Lookup("mode").DefValue = "" // the daemon's, not 0000
+	for _, name := range []string{"mode", "slot-size", "message-max"} {
+		flags.Lookup(name).DefValue = "" // the daemon's, not 0
+	}
 	return cmd
 }
 
 func kindArg(_ *cobra.Command, args []string) error {
-	switch args[1] {
-	case wire.KindValue, wire.KindArray, wire.KindMutex:
+	if slices.Contains(kinds, args[1]) {
 		return nil
 	}
-	return usage("unknown kind %q: want value, array or mutex", args[1])
+	return usage("unknown kind %q: want value, array, mutex, semaphore or queue", args[1])
 }
 
 // options are the wire's options of what was given.
 func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOptions, err error) {
 	given := cmd.Flags().Changed
-	if kind == wire.KindMutex {
-		for _, name := range []string{"code", "init"} {
-			if given(name) {
-				return o, usage("a mutex has no --%s", name)
-			}
-		}
-	} else {
+	if kind == wire.KindValue || kind == wire.KindArray {
 		if o, err = f.dataOptions(cmd, kind); err != nil {
 			return o, err
+		}
+	} else {
+		for _, name := range []string{"code", "init"} { // the daemon refuses the others
+			if given(name) {
+				return o, usage("a %s has no --%s", kind, name)
+			}
 		}
 	}
 	if kind == wire.KindArray && !given("length") && !given("shape") {
@@ -140,13 +178,34 @@ func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOpt
 		to   **bool
 		from *bool
 	}{"recursive": {&o.Recursive, &f.recursive}, "unlock-any": {&o.UnlockAny, &f.unlockAny},
-		"strict": {&o.Strict, &f.strict}} {
+		"strict": {&o.Strict, &f.strict}, "undo": {&o.Undo, &f.undo}} {
 		if given(name) {
 			*option.to = option.from
 		}
 	}
-	if given("seats-max") {
-		o.SeatsMax = &f.seatsMax
+	for name, option := range map[string]struct {
+		to   **uint32
+		from *uint32
+	}{"seats-max": {&o.SeatsMax, &f.seatsMax}, "initial": {&o.Initial, &f.initial}, "maximum": {&o.Maximum, &f.maximum},
+		"maxsize": {&o.MaxSize, &f.maxsize}, "deliveries-max": {&o.DeliveriesMax, &f.deliveriesMax}} {
+		if given(name) {
+			*option.to = option.from
+		}
+	}
+	for name, option := range map[string]struct {
+		to   **uint32
+		from sizeFlag
+	}{"slot-size": {&o.SlotSize, f.slotSize}, "message-max": {&o.MessageMax, f.messageMax}} {
+		if !given(name) {
+			continue
+		}
+		if option.from > math.MaxUint32 {
+			return o, usage("--%s is %d: want less than 4G", name, option.from)
+		}
+		*option.to = new(uint32(option.from))
+	}
+	if given("content") {
+		o.Content = &f.content
 	}
 	if given("mode") {
 		o.Mode = new(uint32(f.mode))

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // sizeFlag is a number of bytes with an optional suffix.
@@ -72,3 +74,29 @@ func (d *durationFlag) String() string { return time.Duration(*d).String() }
 
 // Type implements pflag.Value.
 func (*durationFlag) Type() string { return "DURATION" }
+
+// waitFlags say how long a command waits.
+type waitFlags struct {
+	timeout  durationFlag
+	nonblock bool
+}
+
+// register adds the flags; short is the letter of --nonblock, "" for none.
+func (w *waitFlags) register(cmd *cobra.Command, short string) {
+	flags := cmd.Flags()
+	flags.VarP(&w.timeout, "timeout", "w", "wait at most so long: 500ms, 5s, 2m, or seconds")
+	flags.Lookup("timeout").DefValue = ""
+	flags.BoolVarP(&w.nonblock, "nonblock", short, false, "do not wait at all")
+	cmd.MarkFlagsMutuallyExclusive("timeout", "nonblock")
+}
+
+// nanoseconds is what the wire calls timeout_ns.
+func (w *waitFlags) nanoseconds(cmd *cobra.Command) int64 {
+	switch {
+	case w.nonblock:
+		return 0
+	case cmd.Flags().Changed("timeout"):
+		return time.Duration(w.timeout).Nanoseconds()
+	}
+	return -1
+}

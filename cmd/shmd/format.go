@@ -52,6 +52,9 @@ func structDocument(d document, v reflect.Value) document {
 			d = structDocument(d, v.Field(i))
 			continue
 		}
+		if option == "omitempty" && v.Field(i).Kind() != reflect.Pointer && v.Field(i).IsZero() {
+			continue // of another kind of object
+		}
 		d = append(d, entry{key, plain(v.Field(i))})
 	}
 	return d
@@ -121,10 +124,21 @@ func shapeText(shape []uint64) string {
 	return orDash(strings.Join(parts, "x"))
 }
 
+// typeText is what an object consists of, in a word.
+func typeText(o *wire.Info) string { return orDash(o.Code + o.Content) } // none has both
+
+// extentText is how much an object holds.
+func extentText(o *wire.Info) string {
+	if o.Kind == wire.KindQueue {
+		return decimal(o.MaxSize)
+	}
+	return shapeText(o.Shape)
+}
+
 // lockText is the kind of lock an object has; a mutex is one.
 func lockText(o *wire.Info) string {
 	switch {
-	case o.Kind == wire.KindMutex:
+	case o.Lock == "": // a mutex, or nothing that a lock guards
 		return orDash(strings.Join(o.Flags, ","))
 	case o.Lock == wire.LockForeign:
 		return fmt.Sprintf("id:%d", o.LockID)

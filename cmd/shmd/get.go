@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -65,43 +64,29 @@ shmd get grid --json`,
 
 // dataObject is an open value or array.
 type dataObject struct {
-	client *shmd.Client
-	info   wire.Attachment
-	code   ctypes.Code
-	name   string // as it was given
+	*openObject
+	code ctypes.Code
 }
 
 // withData opens a value or an array, runs f and closes everything.
 func (a *app) withData(cmd *cobra.Command, name, access string,
 	f func(ctx context.Context, d *dataObject) error) error {
-	ref, err := parseRef(name)
-	if err != nil {
-		return err
-	}
-	return a.withClient(cmd, func(ctx context.Context, c *shmd.Client) error {
-		d := &dataObject{client: c, name: name}
-		if err := c.Call(ctx, wire.MethodOpen, &d.info, ref, wire.OpenOptions{Access: &access}); err != nil {
-			return on(name, err)
-		}
-		if d.info.Code == "" {
+	return a.withObject(cmd, name, access, func(ctx context.Context, o *openObject) error {
+		if o.info.Code == "" {
 			return status.New(status.KindMismatch, cmd.Name(),
-				"it is a %s, which has no data: want a value or an array", d.info.Kind).On(name)
+				"it is a %s, which has no data: want a value or an array", o.info.Kind)
 		}
-		if d.code, err = ctypes.Parse(d.info.Code); err != nil {
-			return status.Wrap(status.Version, cmd.Name(), err, "use equal builds").On(name)
+		code, err := ctypes.Parse(o.info.Code)
+		if err != nil {
+			return status.Wrap(status.Version, cmd.Name(), err, "use equal builds")
 		}
-		return on(name, f(ctx, d)) // the handle goes with the connection
+		return f(ctx, &dataObject{o, code})
 	})
 }
 
 // selection reads an index or a range of this object.
 func (d *dataObject) selection(text string) (selection, error) {
 	return parseSelection("get", text, d.info.Shape, d.info.Length)
-}
-
-// call is a call on the object's handle.
-func (d *dataObject) call(ctx context.Context, method string, result any, params ...any) error {
-	return d.client.Call(ctx, method, result, append([]any{d.info.Handle}, params...)...)
 }
 
 func (a *app) getElement(ctx context.Context, d *dataObject, s selection) error {
@@ -121,7 +106,7 @@ func (a *app) getElement(ctx context.Context, d *dataObject, s selection) error 
 
 // head is how --json begins for values and arrays.
 func (d *dataObject) head() document {
-	return document{{"name", d.info.Name}, {"id", d.info.ID}, {"kind", d.info.Kind}, {"code", d.info.Code}}
+	return append(d.openObject.head(), entry{"code", d.info.Code})
 }
 
 func (a *app) getRange(ctx context.Context, d *dataObject, s selection, rows bool) error {

@@ -17,12 +17,14 @@ func (a *app) newLs() *cobra.Command {
 		Long: `List the objects that have a name, whoever made them, sorted by name; with PREFIX
 those whose name begins with it.
 
-TYPE is the type code. LOCK says what guards the data: own, none, or the id of the
-mutex; for a mutex it shows its flags. SIZE is the memory of the whole object in
+TYPE is the type code, or the content of a queue. SHAPE are the dimensions of an array,
+or how many messages a queue holds at most. LOCK says what guards the data: own, none,
+or the id of the mutex; for a mutex or a semaphore it shows its flags. SIZE is the memory of the whole object in
 bytes, MODE who may read and write it, OWNER the user id of its creator.`,
 		Example: `shmd create jobs/lock mutex --recursive
 shmd create jobs/done value --code Q
 shmd create grid array --code d --shape 3x4
+shmd create jobs/todo queue
 shmd ls
 shmd ls jobs/
 shmd ls --json`,
@@ -52,7 +54,7 @@ func (a *app) list(ctx context.Context, c *shmd.Client, prefix string, long bool
 	}
 	t := a.newTable(header...)
 	err := eachObject(ctx, c, prefix, func(o shmd.Info) error {
-		row := []string{nameText(&o), o.Kind, orDash(o.Code), shapeText(o.Shape), lockText(&o), decimal(o.SegmentSize),
+		row := []string{nameText(&o), o.Kind, typeText(&o), extentText(&o), lockText(&o), decimal(o.SegmentSize),
 			modeText(o.Mode), decimal(o.UID), o.Lifetime}
 		if long {
 			row = append(row, decimal(o.ID), decimal(o.GID), decimal(o.SeatsMax), timeText(o.CreatedNS))

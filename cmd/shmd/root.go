@@ -36,15 +36,16 @@ const exitCommon = `0   success
 2   wrong usage: an unknown flag, a missing argument
 75  would block, or timed out: try again later`
 
-const rootLong = `Typed shared memory and locks that survive the death of their holder, by name, for
-processes in any language.
+const rootLong = `Typed shared memory, locks, semaphores and queues that survive the death of whoever
+holds something of them, by name, for processes in any language.
 
 A daemon (shmd serve) names the objects and knows who lives; whoever asks for a
 name, in whatever process, gets the same object. When a process is killed,
-everything that it held comes back, and the next owner of its lock is told.
+everything that it held comes back: the next owner of its lock is told, and what it took
+of a queue and did not finish is delivered again.
 
 The other commands look at these objects, make and remove them, read and write
-them, and hold their locks. NAME is parts of letters, digits, '.', '_' and '-'
+them, hold their locks, and put and take messages. NAME is parts of letters, digits, '.', '_' and '-'
 joined by '/', such as jobs/lock; id:N names an object by its number, which is
 all that anonymous objects have.
 
@@ -58,6 +59,9 @@ shmd set hits 41
 shmd get hits
 shmd create jobs/lock mutex
 shmd lock jobs/lock -- echo "nobody else is in here"
+shmd create jobs/todo queue
+shmd put jobs/todo '{"file": "a.png"}'
+shmd take jobs/todo
 shmd ls`
 
 const rootEnvironment = `SHMD_SOCKET      the daemon's socket, unless --socket names one
@@ -108,7 +112,8 @@ func (a *app) newRoot() *cobra.Command {
 			"$XDG_RUNTIME_DIR/shmd/shmd.sock, then /run/shmd/shmd.sock)")
 	flags.BoolVar(&a.json, "json", false, "write JSON, errors included")
 	root.AddCommand(a.newServe(), a.newLs(), a.newStat(), a.newCreate(), a.newRm(), a.newGet(), a.newSet(),
-		a.newLock(), a.newClients(), a.newStatus(), a.newVersion(), a.newGenMan())
+		a.newLock(), a.newAcquire(), a.newRelease(), a.newPut(), a.newTake(), a.newShutdown(), a.newRedeliver(),
+		a.newClients(), a.newStatus(), a.newVersion(), a.newGenMan())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.RunE == nil { // completion, which only has subcommands
@@ -172,12 +177,15 @@ func (a *app) withClient(cmd *cobra.Command, f func(ctx context.Context, c *shmd
 	return errors.Join(f(ctx, c), c.Close())
 }
 
-// completeNames completes object names in a shell.
-func (a *app) completeNames(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+// completeWhere completes the names of some objects in a shell.
+func (a *app) completeWhere(cmd *cobra.Command, prefix string,
+	fits func(*shmd.Info) bool) ([]string, cobra.ShellCompDirective) {
 	var names []string
 	err := a.withClient(cmd, func(ctx context.Context, c *shmd.Client) error {
 		return eachObject(ctx, c, prefix, func(o shmd.Info) error {
-			names = append(names, o.Name)
+			if fits(&o) {
+				names = append(names, o.Name)
+			}
 			return nil
 		})
 	})
@@ -185,6 +193,11 @@ func (a *app) completeNames(cmd *cobra.Command, _ []string, prefix string) ([]st
 		return nil, cobra.ShellCompDirectiveError
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeNames completes object names in a shell.
+func (a *app) completeNames(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	return a.completeWhere(cmd, prefix, func(*shmd.Info) bool { return true })
 }
 
 // completeName is completeNames for commands that take one.

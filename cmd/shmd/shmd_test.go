@@ -56,8 +56,14 @@ type result struct {
 // invoke runs shmd in this process.
 func invoke(t *testing.T, args ...string) result {
 	t.Helper()
+	return invokeInput(t, "", args...)
+}
+
+// invokeInput is invoke with something on stdin.
+func invokeInput(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	a := &app{stdout: &stdout, stderr: &stderr}
+	a := &app{stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr}
 	code := a.run(t.Context(), args)
 	return result{code, stdout.String(), stderr.String()}
 }
@@ -257,6 +263,13 @@ func TestCompletionOffersNames(t *testing.T) {
 	must(t, "create", "other", "mutex")
 	if r := invoke(t, "__completeNoDesc", "stat", "jo"); !strings.HasPrefix(r.stdout, "jobs/lock\n:") {
 		t.Errorf("completion of jo: %+v", r)
+	}
+	must(t, "create", "jobs/todo", "queue")
+	if r := invoke(t, "__completeNoDesc", "take", "jo"); !strings.HasPrefix(r.stdout, "jobs/todo\n:") {
+		t.Errorf("completion of a queue: %+v", r)
+	}
+	if r := invoke(t, "__completeNoDesc", "create", "x", ""); !strings.Contains(r.stdout, "semaphore\nqueue\n:") {
+		t.Errorf("completion of kinds: %+v", r)
 	}
 }
 

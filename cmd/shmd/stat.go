@@ -17,13 +17,17 @@ func (a *app) newStat() *cobra.Command {
 		Use:   "stat NAME",
 		Short: "Show everything about an object: who holds it, who waits, who died",
 		Long: `Show one object: what it is, who holds its lock, how many threads wait for it, which
-processes have it open, and whether an owner died holding it.
+processes have it open, and whether an owner died holding it; of a semaphore the permits
+that are available and held, of a queue how many messages are ready, leased, being
+written or dead letters.
 
 This is a look from outside, taken without any lock: what it shows may have changed
 when you read it. "waiting" counts threads that sleep in the object, wherever they
 are; the list of seats names the processes, one seat each.`,
 		Example: `shmd create jobs/lock mutex
 shmd stat jobs/lock
+shmd create jobs/todo queue
+shmd stat jobs/todo
 shmd stat jobs/lock --json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeName,
@@ -37,16 +41,17 @@ shmd stat jobs/lock --json`,
 				if err := c.Call(ctx, wire.MethodStat, &s, ref); err != nil {
 					return on(args[0], err)
 				}
+				l := a.levels(ctx, c, &s)
 				if a.json {
-					return a.emit(documentOf(s))
+					return a.emit(append(documentOf(s), l.document()...))
 				}
-				return a.showStat(&s)
+				return a.showStat(&s, l)
 			})
 		},
 	}
 }
 
-func (a *app) showStat(s *wire.Stat) error {
+func (a *app) showStat(s *wire.Stat, l levels) error {
 	t := a.newTable()
 	line := func(key, format string, args ...any) { t.row(key+":", fmt.Sprintf(format, args...)) }
 	line("name", "%s", orDash(s.Name))
@@ -67,11 +72,16 @@ func (a *app) showStat(s *wire.Stat) error {
 	line("lifetime", "%s", s.Lifetime)
 	line("created", "%s", timeText(s.CreatedNS))
 	line("size", "%s", plural(s.SegmentSize, "byte"))
-	if s.Kind != wire.KindMutex {
+	if s.Code != "" {
 		line("version", "%d", s.Version)
 		line("lock", "%s", lockText(&s.Info))
 	}
-	if s.Lock != wire.LockNone {
+	if s.Kind == wire.KindQueue {
+		line("content", "%s, messages of at most %s, slots of %d", s.Content, plural(uint64(s.MessageMax), "byte"),
+			s.SlotSize)
+	}
+	l.show(line, s)
+	if s.Kind == wire.KindMutex || s.Code != "" && s.Lock != wire.LockNone {
 		line("held", "%s", heldText(s))
 		line("deaths", "%s", deathsText(s))
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * worker LIST NUMBER WORKERS [victim] - a worker of the demo, in C: claims files
- * by compare-exchange, measures them, and counts them under a lock whose owner
- * may die at any time. ../worker.go and ../worker.py do the same. It finds the
- * daemon by SHMD_SOCKET.
+ * worker NUMBER [victim] - a worker of the demo, in C: takes messages with leases,
+ * measures the files that they name under permits, and counts them under a lock
+ * whose owner may die at any time. ../worker.go, ../worker.py and ../worker.sh do
+ * the same. It finds the daemon by SHMD_SOCKET.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,33 +13,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <msgpack.h>
+
 #include "shmd.h"
 
-/* A claim: 0 = free, the number of the worker that has the file, in the end
- * with this bit. */
-#define CLAIM_DONE (UINT32_C(1) << 31)
-
-#define NONE UINT64_MAX
+/* The columns of a file's row in the results: bytes, lines, words, how often its
+ * message was delivered, and who was the first to count it (0 = it is not done). */
+enum { DELIVERIES = 3, WORKER = 4, COLUMNS = 5 };
 
 struct board {
-	struct shmd_array *claims;   /* 'I', one for each file */
-	struct shmd_array *results;  /* 'Q', for each file: bytes, lines, words */
-	struct shmd_array *workers;  /* 'I', process ids by worker number */
-	struct shmd_value *progress; /* 'Q', claims that are done; its lock guards it and them */
+	struct shmd_queue *queue;     /* [file, path] in msgpack for each file that is not done */
+	struct shmd_semaphore *files; /* with undo; a permit lets a worker have a file open */
+	struct shmd_array *results;   /* 'Q', a row for each file */
+	struct shmd_value *progress;  /* 'Q', rows that have a worker; its lock guards it and their last column */
 };
 
 struct worker {
 	struct board board;
-	char **paths;
 	uint64_t files;
-	uint64_t cursor; /* where to look for the next free claim */
-	uint64_t kept;   /* the claim that a victim takes first and never gives up */
-	uint32_t number;
-	bool victim; /* it shall stop in the middle of an update, to be killed there */
+	uint64_t number;
+	bool victim;            /* it shall stop in the middle of an update, to be killed there */
+	struct shmd_lease kept; /* the message that a victim takes first, and dies with */
 };
 
 static _Noreturn void __attribute__((format(printf, 1, 2))) die(const char *format, ...)
@@ -84,55 +81,40 @@ static bool hear(void)
 	return fgets(line, sizeof line, stdin) != NULL;
 }
 
-/* Reads the list: paths, each ended by a NUL. The paths live as long as we do. */
-static void read_list(struct worker *worker, const char *name)
-{
-	FILE *file = fopen(name, "r");
-	struct stat info;
-	char *text, *path;
-
-	if (!file || fstat(fileno(file), &info) < 0)
-		die("%s: %s", name, strerror(errno));
-	size_t size = (size_t)info.st_size;
-	text = malloc(size + 1);
-	worker->paths = malloc((size + 1) * sizeof *worker->paths); /* a path has a byte at least */
-	if (!text || !worker->paths)
-		die("%s: %s", name, strerror(ENOMEM));
-	if (fread(text, 1, size, file) != size)
-		die("%s: cannot be read", name);
-	fclose(file);
-	text[size] = '\0';
-	for (path = text; path < text + size; path += strlen(path) + 1)
-		worker->paths[worker->files++] = path;
-}
-
 static void open_board(struct board *board, struct shmd_client *client)
 {
-	must(shmd_array_open(client, "demo/claims", 'I', 0, NULL, NULL, &board->claims), "open claims");
-	must(shmd_array_open(client, "demo/results", 'Q', 0, NULL, NULL, &board->results), "open results");
-	must(shmd_array_open(client, "demo/workers", 'I', 0, NULL, NULL, &board->workers), "open workers");
-	must(shmd_value_open(client, "demo/progress", 'Q', NULL, &board->progress), "open progress");
+	must(shmd_queue_open(client, "demo/queue", NULL, &board->queue), "open the queue");
+	must(shmd_semaphore_open(client, "demo/files", NULL, &board->files), "open the semaphore");
+	must(shmd_array_open(client, "demo/results", 'Q', 0, NULL, NULL, &board->results), "open the results");
+	must(shmd_value_open(client, "demo/progress", 'Q', NULL, &board->progress), "open the progress");
 }
 
-/* Takes a free file; NONE if there is none. */
-static uint64_t claim_file(struct worker *worker)
+static void close_board(struct board *board)
 {
-	struct shmd_array *claims = worker->board.claims;
+	shmd_queue_close(board->queue);
+	shmd_semaphore_close(board->files);
+	shmd_array_close(board->results);
+	shmd_value_close(board->progress);
+}
 
-	for (uint64_t tried = 0; tried < worker->files; tried++) {
-		uint64_t file = worker->cursor;
-		uint32_t claim, unclaimed = 0;
-		bool mine;
+/* Reads a message: the file's number, and its path, to be freed. */
+static uint64_t read_message(const struct shmd_lease *lease, char **ret_path)
+{
+	msgpack_unpacked unpacked;
 
-		worker->cursor = (worker->cursor + 1) % worker->files;
-		must(shmd_array_load(claims, file, &claim), "look at a claim");
-		if (claim != unclaimed)
-			continue;
-		must(shmd_array_compare_exchange(claims, file, &unclaimed, &worker->number, &mine, NULL), "claim");
-		if (mine)
-			return file;
-	}
-	return NONE;
+	msgpack_unpacked_init(&unpacked);
+	if (msgpack_unpack_next(&unpacked, lease->message, lease->size_bytes, NULL) != MSGPACK_UNPACK_SUCCESS ||
+	    unpacked.data.type != MSGPACK_OBJECT_ARRAY || unpacked.data.via.array.size != 2)
+		die("a message is no array of two");
+	const msgpack_object *file = &unpacked.data.via.array.ptr[0], *path = &unpacked.data.via.array.ptr[1];
+	if (file->type != MSGPACK_OBJECT_POSITIVE_INTEGER || path->type != MSGPACK_OBJECT_BIN)
+		die("a message is not a number and bytes");
+	uint64_t number = file->via.u64;
+	*ret_path = strndup(path->via.bin.ptr, path->via.bin.size);
+	if (!*ret_path)
+		die("%s", strerror(ENOMEM));
+	msgpack_unpacked_destroy(&unpacked);
+	return number;
 }
 
 static bool is_space(unsigned char byte)
@@ -141,7 +123,7 @@ static bool is_space(unsigned char byte)
 }
 
 /* Counts bytes, lines and words of a file. */
-static void measure(const char *path, uint64_t counts[3])
+static void measure(const char *path, uint64_t *counts)
 {
 	static unsigned char buffer[65536];
 	bool in_word = false;
@@ -150,7 +132,7 @@ static void measure(const char *path, uint64_t counts[3])
 
 	if (fd < 0)
 		die("%s: %s", path, strerror(errno));
-	memset(counts, 0, 3 * sizeof *counts);
+	counts[0] = counts[1] = counts[2] = 0;
 	while ((size = read(fd, buffer, sizeof buffer)) != 0) {
 		if (size < 0 && errno == EINTR)
 			continue;
@@ -168,44 +150,25 @@ static void measure(const char *path, uint64_t counts[3])
 	close(fd);
 }
 
-/* Finds a worker by its process. */
-static uint32_t worker_of(const struct board *board, uint32_t pid)
-{
-	for (uint32_t number = 1; number < shmd_array_length(board->workers); number++) {
-		uint32_t candidate;
-
-		must(shmd_array_load(board->workers, number, &candidate), "look at the workers");
-		if (candidate == pid)
-			return number;
-	}
-	die("process %" PRIu32 " died holding the lock, and is no worker", pid);
-}
-
-/* Counts anew and frees the claims of the dead. The lock is held. */
+/* Counts anew. The lock is held. */
 static void repair(struct worker *worker)
 {
 	const struct board *board = &worker->board;
 	int64_t locked_ns = monotonic_ns();
-	uint64_t counted, recount = 0, freed = 0;
-	uint32_t claim, dead, unclaimed = 0;
+	uint64_t counted, recount = 0, by;
 	struct shmd_notice notice;
 
 	must(shmd_value_notice(board->progress, &notice), "read the notice");
-	dead = worker_of(board, notice.pid);
 	must(shmd_value_load(board->progress, &counted), "load the progress");
 	for (uint64_t file = 0; file < worker->files; file++) {
-		must(shmd_array_load(board->claims, file, &claim), "look at a claim");
-		recount += (claim & CLAIM_DONE) != 0;
-		if (claim != dead)
-			continue;
-		must(shmd_array_store(board->claims, file, &unclaimed), "free a claim");
-		freed++;
+		must(shmd_array_load(board->results, file * COLUMNS + WORKER, &by), "look at a row");
+		recount += by != 0;
 	}
 	must(shmd_value_store(board->progress, &recount), "store the progress");
 	must(shmd_value_mark_consistent(board->progress), "mark consistent");
-	printf("repair pid=%" PRIu32 " worker=%" PRIu32 " claims=%" PRIu64 " counted=%" PRIu64 " recount=%" PRIu64
-	       " locked_ns=%" PRId64 " repaired_ns=%" PRId64 "\n",
-	       notice.pid, dead, freed, counted, recount, locked_ns, monotonic_ns());
+	printf("repair pid=%" PRIu32 " counted=%" PRIu64 " recount=%" PRIu64 " locked_ns=%" PRId64
+	       " repaired_ns=%" PRId64 "\n",
+	       notice.pid, counted, recount, locked_ns, monotonic_ns());
 	if (fflush(stdout) != 0)
 		die("stdout: %s", strerror(errno));
 }
@@ -217,93 +180,108 @@ static void lock_progress(struct worker *worker)
 		repair(worker);
 }
 
-/* Says that the lock and a claim are held, and waits to be killed. */
-static _Noreturn void hold(const struct worker *worker)
+/* Says that a lease, a permit and the lock are held, and waits to be killed. */
+static _Noreturn void hold(uint64_t file)
 {
-	printf("holding %" PRIu64 "\n", worker->kept);
+	printf("holding %" PRIu64 "\n", file);
 	fflush(stdout);
 	hear();
 	die("the victim was not killed");
 }
 
-/* Measures a file and says so on the board. */
-static void work_on(struct worker *worker, uint64_t file)
+/* Counts the file, unless it is counted already: a worker may die when it has
+ * counted, and not acknowledged yet. */
+static void count(struct worker *worker, uint64_t file, bool last)
 {
 	const struct board *board = &worker->board;
-	uint32_t claim = worker->number | CLAIM_DONE;
-	uint64_t counts[3], counted;
+	uint64_t counted, by, mark = file * COLUMNS + WORKER;
 
-	measure(worker->paths[file], counts);
-	must(shmd_array_write(board->results, 3 * file, 3, SHMD_FOREVER, counts), "write a result");
 	lock_progress(worker);
-	must(shmd_array_store(board->claims, file, &claim), "mark a claim done");
-	must(shmd_value_load(board->progress, &counted), "load the progress");
-	counted++;
-	/* Between the two stores: what the lock guards is inconsistent here. */
-	if (worker->victim && 3 * counted >= worker->files)
-		hold(worker);
-	must(shmd_value_store(board->progress, &counted), "store the progress");
+	must(shmd_array_load(board->results, mark, &by), "look at a row");
+	if (by == 0) {
+		must(shmd_value_load(board->progress, &counted), "load the progress");
+		counted++;
+		must(shmd_value_store(board->progress, &counted), "store the progress");
+		/* Between the two stores: what the lock guards is inconsistent here. */
+		if (last)
+			hold(file);
+		must(shmd_array_store(board->results, mark, &worker->number), "mark a row");
+	}
 	must(shmd_value_unlock(board->progress), "unlock");
 }
 
-/* Reports whether every file is done. */
-static bool finished(struct worker *worker)
+/* Measures a file, and says so on the board. Doing it twice does no harm. With its
+ * last message a victim keeps the permit. */
+static void work_on(struct worker *worker, const struct shmd_lease *lease, bool last)
 {
+	const struct board *board = &worker->board;
+	uint64_t row[DELIVERIES + 1];
+	char *path;
+	uint64_t file = read_message(lease, &path);
+
+	if (lease->deliveries > 1) {
+		printf("redelivered %" PRIu64 " deliveries=%" PRIu32 " leased_ns=%" PRId64 "\n", file, lease->deliveries,
+		       monotonic_ns());
+		if (fflush(stdout) != 0)
+			die("stdout: %s", strerror(errno));
+	}
+	must(shmd_semaphore_acquire(board->files, 1, SHMD_FOREVER), "acquire a permit");
+	measure(path, row);
+	free(path);
+	if (!last)
+		must(shmd_semaphore_release(board->files, 1), "release a permit");
+	row[DELIVERIES] = lease->deliveries;
+	must(shmd_array_write(board->results, file * COLUMNS, DELIVERIES + 1, SHMD_FOREVER, row), "write a row");
+	count(worker, file, last);
+	must(shmd_queue_ack(board->queue, lease), "acknowledge");
+}
+
+/* Takes a lease on a message; false when there will be no more. A victim goes on to
+ * the message that it kept when a third is done, or when there is no other: *last. */
+static bool next_message(struct worker *worker, struct shmd_lease *lease, bool *last)
+{
+	const struct board *board = &worker->board;
+	int64_t timeout_ns = worker->victim ? 0 : SHMD_FOREVER;
+	int result = SHMD_E_WOULD_BLOCK;
 	uint64_t counted;
 
-	lock_progress(worker);
-	if (worker->victim)
-		hold(worker);
-	must(shmd_value_load(worker->board.progress, &counted), "load the progress");
-	must(shmd_value_unlock(worker->board.progress), "unlock");
-	return counted == worker->files;
+	must(shmd_value_load(board->progress, &counted), "load the progress");
+	if (!worker->victim || 3 * counted < worker->files)
+		result = shmd_queue_lease(board->queue, timeout_ns, lease);
+	*last = result == SHMD_E_WOULD_BLOCK;
+	if (*last)
+		*lease = worker->kept;
+	else if (result != SHMD_E_ENDED)
+		must(result, "take a lease");
+	return result != SHMD_E_ENDED;
 }
 
 int main(int argc, char **argv)
 {
-	struct worker worker = {.victim = argc > 4};
+	struct worker worker = {.victim = argc > 2};
 	struct shmd_connect_options options = {.size = sizeof options};
 	struct shmd_client *client;
+	struct shmd_lease lease;
 	char software[64];
+	bool last;
 
-	if (argc < 4)
-		die("usage: worker LIST NUMBER WORKERS [victim]");
-	worker.number = (uint32_t)strtoul(argv[2], NULL, 10);
-	uint32_t workers = (uint32_t)strtoul(argv[3], NULL, 10);
-	read_list(&worker, argv[1]);
-	if (worker.number < 1 || worker.number > workers || worker.files == 0)
-		die("worker %s of %s with %" PRIu64 " files", argv[2], argv[3], worker.files);
-	worker.cursor = (worker.number - 1) * worker.files / workers;
-
-	snprintf(software, sizeof software, "demo worker %" PRIu32 " (c)", worker.number);
+	if (argc < 2)
+		die("usage: worker NUMBER [victim]");
+	worker.number = strtoul(argv[1], NULL, 10);
+	snprintf(software, sizeof software, "demo worker %" PRIu64 " (c)", worker.number);
 	options.software = software;
 	must(shmd_connect(&options, &client), "connect");
 	open_board(&worker.board, client);
+	worker.files = shmd_array_length(worker.board.results) / COLUMNS;
 	if (worker.victim) /* before the others start, so that it surely gets one */
-		worker.kept = claim_file(&worker);
+		must(shmd_queue_lease(worker.board.queue, SHMD_FOREVER, &worker.kept), "take the first lease");
 	say("ready");
 	if (!hear())
 		die("nobody said go");
 
-	for (;;) {
-		uint64_t version, file;
-
-		/* Before looking, so that no change after the look goes unnoticed. */
-		must(shmd_value_version(worker.board.progress, &version), "read the version");
-		file = claim_file(&worker);
-		if (file != NONE) {
-			work_on(&worker, file);
-			continue;
-		}
-		/* Every file is taken. Those of a worker that died come back. */
-		if (finished(&worker))
-			break;
-		must(shmd_value_wait_change(worker.board.progress, version, SHMD_FOREVER, NULL), "wait");
-	}
-	shmd_array_close(worker.board.claims);
-	shmd_array_close(worker.board.results);
-	shmd_array_close(worker.board.workers);
-	shmd_value_close(worker.board.progress);
+	while (next_message(&worker, &lease, &last))
+		work_on(&worker, &lease, last);
+	close_board(&worker.board);
 	shmd_close(client);
 	return 0;
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
 )
 
 // The clocks of the images stand still.
@@ -31,7 +32,8 @@ func access(seat uint16) shm.Access { return shm.Access{Self: owner(seat), Holde
 
 // death is what the daemon knows of the dead client of a seat.
 func death(seat uint16) shm.Victim {
-	return shm.Victim{Owner: owner(seat).Word, PID: 4242, UID: 1000, NowNs: diedNs}
+	return shm.Victim{Owner: owner(seat).Word, PID: 4242, UID: 1000, NowNs: diedNs,
+		Daemon: shm.OwnerWord(shm.SeatDaemon, 3)}
 }
 
 // scene brings a segment into a well-known state.
@@ -42,6 +44,8 @@ type scene struct {
 	shape []uint64
 	flags shm.Flags
 	play  func(t *testing.T, s *shm.Segment)
+	// geometry of the kinds that have no code and no shape; else nil
+	geometry func(sc scene) (shm.Geometry, error)
 }
 
 func check(t *testing.T, err error) {
@@ -89,39 +93,81 @@ func steps(all ...func(*testing.T, *shm.Segment)) func(*testing.T, *shm.Segment)
 }
 
 var scenes = []scene{
-	{"value-fresh", shm.KindValue, ctypes.CodeInt, nil, 0, steps()},
+	{"value-fresh", shm.KindValue, ctypes.CodeInt, nil, 0, steps(), nil},
 	{"value-stored", shm.KindValue, ctypes.CodeInt, nil, 0, func(t *testing.T, s *shm.Segment) {
 		check(t, s.Array(s.Lock()).Store(0, 0xfffffffe)) // -2
-	}},
-	{"value-removed", shm.KindValue, ctypes.CodeDouble, nil, 0, destroy},
-	{"value-lock-none", shm.KindValue, ctypes.CodeULongLong, nil, shm.FlagLockNone, steps()},
-	{"array-fresh", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps()},
-	{"array-odd", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps(lock(2), begin(2), begin(2))},
+	}, nil},
+	{"value-removed", shm.KindValue, ctypes.CodeDouble, nil, 0, destroy, nil},
+	{"value-lock-none", shm.KindValue, ctypes.CodeULongLong, nil, shm.FlagLockNone, steps(), nil},
+	{"array-fresh", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps(), nil},
+	{"array-odd", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps(lock(2), begin(2), begin(2)), nil},
 	{"array-written", shm.KindArray, ctypes.CodeInt, []uint64{2, 2, 2}, 0, func(t *testing.T, s *shm.Segment) {
 		_, err := s.Array(s.Lock()).Write(context.Background(), nil, access(3), 1, make([]byte, 8), 0)
 		check(t, err)
-	}},
-	{"array-dirty", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps(lock(2), begin(2), die(2))},
+	}, nil},
+	{"array-dirty", shm.KindArray, ctypes.CodeDouble, []uint64{3, 4}, 0, steps(lock(2), begin(2), die(2)), nil},
 	{"array-foreign-odd", shm.KindArray, ctypes.CodeInt, []uint64{8}, shm.FlagLockForeign,
 		func(t *testing.T, s *shm.Segment) {
 			guard := segment(t, scene{kind: shm.KindMutex}, 2)
 			lock(4)(t, guard)
 			check(t, s.Array(guard.Lock()).BeginWrite(access(4)))
-		}},
-	{"mutex-recursive", shm.KindMutex, 0, nil, shm.FlagRecursive, steps()},
-	{"mutex-held", shm.KindMutex, 0, nil, shm.FlagRecursive, steps(lock(1), lock(1), lock(1))},
-	{"mutex-held-waiters", shm.KindMutex, 0, nil, 0, steps(lock(1), die(2))},
-	{"mutex-inconsistent", shm.KindMutex, 0, nil, 0, steps(lock(7), die(7))},
-	{"mutex-inconsistent-held", shm.KindMutex, 0, nil, 0, steps(lock(7), die(7), lock(8))},
-	{"mutex-not-recoverable", shm.KindMutex, 0, nil, shm.FlagStrict, steps(lock(7), die(7), lock(8), unlock(8))},
-	{"mutex-unlock-any", shm.KindMutex, 0, nil, shm.FlagUnlockAny, steps(lock(3))},
-	{"mutex-removed", shm.KindMutex, 0, nil, 0, steps(lock(1), destroy)},
+		}, nil},
+	{"mutex-recursive", shm.KindMutex, 0, nil, shm.FlagRecursive, steps(), nil},
+	{"mutex-held", shm.KindMutex, 0, nil, shm.FlagRecursive, steps(lock(1), lock(1), lock(1)), nil},
+	{"mutex-held-waiters", shm.KindMutex, 0, nil, 0, steps(lock(1), die(2)), nil},
+	{"mutex-inconsistent", shm.KindMutex, 0, nil, 0, steps(lock(7), die(7)), nil},
+	{"mutex-inconsistent-held", shm.KindMutex, 0, nil, 0, steps(lock(7), die(7), lock(8)), nil},
+	{"mutex-not-recoverable", shm.KindMutex, 0, nil, shm.FlagStrict, steps(lock(7), die(7), lock(8), unlock(8)), nil},
+	{"mutex-unlock-any", shm.KindMutex, 0, nil, shm.FlagUnlockAny, steps(lock(3)), nil},
+	{"mutex-removed", shm.KindMutex, 0, nil, 0, steps(lock(1), destroy), nil},
+	{"semaphore-fresh", shm.KindSemaphore, 0, nil, 0, steps(), permits},
+	{"semaphore-waiters", shm.KindSemaphore, 0, nil, 0,
+		steps(acquire(1, 1), acquire(2, 1), acquire(3, 1), giveUp(4, 1)), permits},
+	{"semaphore-removed", shm.KindSemaphore, 0, nil, 0, steps(acquire(1, 1), destroy), permits},
+	{"semaphore-undo-held", shm.KindSemaphore, 0, nil, shm.FlagUndo,
+		steps(acquire(1, 1), acquire(5, 2), giveUp(6, 1), giveUp(6, 2)), permits},
+	{"semaphore-undo-recovered", shm.KindSemaphore, 0, nil, shm.FlagUndo,
+		steps(acquire(1, 2), acquire(5, 1), die(1)), permits},
+	{"semaphore-undo-removed", shm.KindSemaphore, 0, nil, shm.FlagUndo, steps(acquire(1, 2), destroy), permits},
+	{"queue-fresh", shm.KindQueue, 0, nil, 0, steps(), slots},
+	{"queue-states", shm.KindQueue, 0, nil, shm.FlagRaw, queueStates, slots},
+	{"queue-recovered", shm.KindQueue, 0, nil, shm.FlagRaw, steps(queueStates, die(2)), slots},
+	{"queue-waiters", shm.KindQueue, 0, nil, 0, queueWaiters, slots},
+	{"queue-shut-down", shm.KindQueue, 0, nil, 0, steps(queueWaiters, shutDown), slots},
+	{"queue-removed", shm.KindQueue, 0, nil, shm.FlagRaw, steps(queueStates, destroy), slots},
+}
+
+// permits is the geometry of a semaphore of 3 permits, at most 5.
+func permits(sc scene) (shm.Geometry, error) {
+	return shm.NewSemaphoreGeometry(3, 5, sc.flags, shm.SeatsDefault)
+}
+
+func acquire(seat uint16, n uint32) func(*testing.T, *shm.Segment) {
+	return func(t *testing.T, s *shm.Segment) {
+		check(t, s.Semaphore().AcquireWait(context.Background(), nil, shm.ClientActor(owner(seat).Word), n, 0))
+	}
+}
+
+// giveUp waits for permits in vain, and leaves the waiters bit behind.
+func giveUp(seat uint16, n uint32) func(*testing.T, *shm.Segment) {
+	return func(t *testing.T, s *shm.Segment) {
+		err := s.Semaphore().AcquireWait(context.Background(), shm.NewParker(shm.ParkerOptions{}),
+			shm.ClientActor(owner(seat).Word), n, 1)
+		if err != status.TimedOut {
+			t.Fatal(err)
+		}
+	}
 }
 
 // segment makes the scene's segment on the heap, with fixed ids and times.
 func segment(t *testing.T, sc scene, id uint64) *shm.Segment {
 	t.Helper()
-	g, err := shm.NewGeometry(sc.kind, sc.code, sc.shape, sc.flags, shm.SeatsDefault)
+	if sc.geometry == nil {
+		sc.geometry = func(sc scene) (shm.Geometry, error) {
+			return shm.NewGeometry(sc.kind, sc.code, sc.shape, sc.flags, shm.SeatsDefault)
+		}
+	}
+	g, err := sc.geometry(sc)
 	check(t, err)
 	g.ID, g.CreatedNs = id, createdNs
 	if sc.flags.Has(shm.FlagLockForeign) {
@@ -229,9 +275,51 @@ func flatten(prefix string, v reflect.Value) (all []string) {
 // saidByGo is what package shm says of a segment: its fields, and their meaning.
 func saidByGo(t *testing.T, s *shm.Segment) []string {
 	t.Helper()
+	var all []string
+	say := func(name string, value uint64) { all = append(all, fmt.Sprintf("%s %d", name, value)) }
 	var page shm.Page
-	check(t, binary.Read(bytes.NewReader(s.Bytes()), binary.LittleEndian, &page))
-	all := flatten("", reflect.ValueOf(page))
+	read(t, s, 0, &page)
+	switch s.Geometry().Kind {
+	case shm.KindSemaphore:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfSemaphore(t, s)...)
+	case shm.KindQueue:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfQueue(t, s)...)
+	default:
+		all = append(flatten("", reflect.ValueOf(page)), saidOfLock(s, page)...)
+	}
+	waiting := uint64(0)
+	for seat := range uint16(shm.SeatsDefault + 1) {
+		waiting += uint64(s.Waiting(seat))
+	}
+	say("waiting", waiting)
+	return all
+}
+
+// read fills a layout struct from an offset of the segment.
+func read(t *testing.T, s *shm.Segment, offset uint64, into any) {
+	t.Helper()
+	check(t, binary.Read(bytes.NewReader(s.Bytes()[offset:]), binary.LittleEndian, into))
+}
+
+func saidOfSemaphore(t *testing.T, s *shm.Segment) []string {
+	t.Helper()
+	var lines shm.SemaphoreLines
+	read(t, s, constants()["KIND_OFFSET"], &lines)
+	all := flatten("semaphore.", reflect.ValueOf(lines))
+	say := func(name string, value uint64) { all = append(all, fmt.Sprintf("%s %d", name, value)) }
+	m, held := s.Semaphore(), uint64(0)
+	for seat := range uint16(shm.SeatsDefault + 1) {
+		held += uint64(m.Permits(owner(seat).Word).Held)
+	}
+	p := m.Permits(0)
+	say("available", uint64(p.Available))
+	say("held", held)
+	say("waiters", bit(p.Waiters))
+	say("removed", bit(s.State() == shm.StateRemoved))
+	return all
+}
+
+func saidOfLock(s *shm.Segment, page shm.Page) (all []string) {
 	say := func(name string, value uint64) { all = append(all, fmt.Sprintf("%s %d", name, value)) }
 	st := s.Lock().Status()
 	say("held", bit(st.Held))
@@ -247,11 +335,6 @@ func saidByGo(t *testing.T, s *shm.Segment) []string {
 		say("dirty", bit(a.Dirty()))
 		say("version", a.Version())
 	}
-	waiting := uint64(0)
-	for seat := range uint16(shm.SeatsDefault + 1) {
-		waiting += uint64(s.Waiting(seat))
-	}
-	say("waiting", waiting)
 	return all
 }
 

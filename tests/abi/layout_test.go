@@ -61,6 +61,10 @@ var goStructs = []struct {
 	{"shmd_change", shm.ChangeLine{}},
 	{"shmd_scalar", shm.ScalarLine{}},
 	{"shmd_seat_cell", shm.SeatCell{}},
+	{"shmd_semaphore_lines", shm.SemaphoreLines{}},
+	{"shmd_held_cell", shm.HeldCell{}},
+	{"shmd_queue_lines", shm.QueueLines{}},
+	{"shmd_queue_desc", shm.QueueDesc{}},
 	{"shmd_page", shm.Page{}},
 }
 
@@ -145,7 +149,10 @@ func wordsOfGo(t *testing.T) []word {
 	return []word{
 		{"owner", mask("waiters", "OWNER_WAITERS", "inconsistent", "OWNER_INCONSISTENT",
 			"generation", "OWNER_GENERATION_MASK", "seat", "OWNER_SEAT_MASK")},
+		{"semaphore", mask("permits", "SEMAPHORE_PERMITS_MASK", "waiters", "SEMAPHORE_WAITERS")},
 		{"sequence", mask("count", "SEQUENCE_STEP", "dirty", "SEQUENCE_DIRTY", "odd", "SEQUENCE_ODD")},
+		{"slot", mask("deliveries", "SLOT_DELIVERIES_MASK", "state", "SLOT_STATE_MASK",
+			"generation", "OWNER_GENERATION_MASK", "seat", "OWNER_SEAT_MASK")},
 		{"eventcount", mask("count", "EVENTCOUNT_STEP", "waiters", "EVENTCOUNT_WAITERS")},
 	}
 }

@@ -15,8 +15,10 @@ import (
 
 // children are what this binary is when it is called with "child NAME".
 var children = map[string]func(args []string) error{
-	"echo":   echoServer,
-	"locker": locker,
+	"echo":      echoServer,
+	"locker":    locker,
+	"acquirer":  acquirer,
+	"messenger": messenger,
 }
 
 // child is a process that is spoken to in lines.

@@ -31,25 +31,33 @@ func locker(args []string) error {
 	}
 	err = serve(func(command string, n int) (string, error) {
 		switch command {
-		case "tid":
-			return strconv.Itoa(unix.Gettid()), nil
-		case "ours":
-			begin := time.Now()
-			err := lockAndUnlock(ctx, mutex, n)
-			return fmt.Sprintf("%.3f", float64(time.Since(begin).Nanoseconds())/float64(n)), err
-		case "count":
-			unix.Getppid()
-			err := lockAndUnlock(ctx, mutex, n)
-			unix.Getppid()
-			return "done", err
 		case "take":
 			return take(ctx, mutex)
 		case "give":
 			return "done", mutex.Unlock()
 		}
-		return "", errors.New("no such command")
+		return turns(command, n, func(n int) error { return lockAndUnlock(ctx, mutex, n) })
 	})
 	return errors.Join(err, mutex.Close(), c.Close())
+}
+
+// turns answers the commands of all who make turns, like lock and unlock; run makes
+// n of them.
+func turns(command string, n int, run func(n int) error) (string, error) {
+	switch command {
+	case "tid":
+		return strconv.Itoa(unix.Gettid()), nil
+	case "ours":
+		begin := time.Now()
+		err := run(n)
+		return fmt.Sprintf("%.3f", float64(time.Since(begin).Nanoseconds())/float64(n)), err
+	case "count":
+		unix.Getppid()
+		err := run(n)
+		unix.Getppid()
+		return "done", err
+	}
+	return "", errors.New("no such command")
 }
 
 func lockAndUnlock(ctx context.Context, m *shmd.Mutex, turns int) error {

@@ -25,7 +25,11 @@ type part struct {
 var parts = []part{
 	{"element", "an element through the mapping", elements},
 	{"lock", "lock and unlock, nobody else wants it", locks},
-	{"syscalls", "system calls of lock and unlock, counted", syscalls},
+	{"semaphore", "acquire and release, nobody else wants it", semaphores},
+	{"syscalls", "system calls of lock and unlock, acquire and release, counted", syscalls},
+	{"queue", "messages from process to process", queues},
+	{"roundtrip", "a message there and one back", queueRoundTrips},
+	{"slots", "what a queue needs for its slots", slots},
 	{"socket", "one call over the socket", roundTrips},
 	{"pipeline", "many calls at once over one connection", pipelines},
 	{"recovery", "from the SIGKILL of an owner to its successor running", recoveries},

@@ -86,12 +86,15 @@ func (s spread) String() string {
 	return fmt.Sprintf("%9.4g min %9.4g median %9.4g max", s.Min, s.Median, s.Max)
 }
 
-// compared is the row of pairs whose ratio should be at most the limit.
+// compared is the row of pairs whose ratio should be at most the limit; 0 = no goal.
 func compared(name, unit string, p *pairs, limit float64) row {
 	ours, rival, ratio := spreadOf(p.ours), spreadOf(p.rival), p.ratio()
-	met := ratio.Median <= limit
-	return row{Name: name, Unit: unit, Ours: ours, Rival: &rival, Ratio: &ratio,
-		Goal: fmt.Sprintf("at most %.2f x (median of the ratios)", limit), Met: &met}
+	w := row{Name: name, Unit: unit, Ours: ours, Rival: &rival, Ratio: &ratio}
+	if limit > 0 {
+		met := ratio.Median <= limit
+		w.Goal, w.Met = fmt.Sprintf("at most %.2f x (median of the ratios)", limit), &met
+	}
+	return w
 }
 
 // single is the row of one series.

@@ -45,35 +45,51 @@ type falseDaemon struct {
 	listener *net.UnixListener
 	probe    *harness.Process
 	segment  *os.File
+	side     *os.File // of a queue
 	hello    members
-	array    members
+	object   members
 }
 
+// newFalseDaemon has an array, which the probe opens.
 func newFalseDaemon(t *testing.T) *falseDaemon {
 	t.Helper()
 	g, err := shm.NewGeometry(shm.KindArray, ctypes.CodeInt, []uint64{3, 700}, 0, shm.SeatsDefault)
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, file := newSegment(t, g)
+	d := listen(t, "array")
+	d.segment = file
+	d.object = members{"id": 5, "name": "hostile", "kind": "array", "code": "i", "shape": []int{3, 700}, "length": 2100,
+		"item_size": 4, "flags": []string{}, "lock": "own", "lock_id": 0, "seats_max": shm.SeatsDefault, "access": "rw",
+		"segment_size": g.SegmentSize, "handle": 1, "created": false, "seat": 1, "owner": shm.OwnerWord(1, 1),
+		"data_offset": g.DataOffset, "data_size": g.DataSize, "seats_offset": g.SeatsOffset}
+	return d
+}
+
+func newSegment(t *testing.T, g shm.Geometry) (*shm.Segment, *os.File) {
+	t.Helper()
 	s, file, err := shm.CreateSegment(g, shm.SegmentOptions{Epoch: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Publish()
 	t.Cleanup(func() { _ = s.Unmap(); _ = file.Close() })
+	return s, file
+}
+
+// listen starts a daemon without an object, and the probe for objects of a kind.
+func listen(t *testing.T, kind string) *falseDaemon {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	d := &falseDaemon{t: t, listener: listener, segment: file}
-	d.probe = harness.Start(t, program(t, "hostile", sanitized(t)...), path)
+	d := &falseDaemon{t: t, listener: listener}
+	d.probe = harness.Start(t, program(t, "hostile", sanitized(t)...), path, kind)
 	d.hello = members{"version": 1, "abi_version": shm.ABIVersion, "abi_fingerprint": shm.ABIFingerprint}
-	d.array = members{"id": 5, "name": "hostile", "kind": "array", "code": "i", "shape": []int{3, 700}, "length": 2100,
-		"item_size": 4, "flags": []string{}, "lock": "own", "lock_id": 0, "seats_max": shm.SeatsDefault, "access": "rw",
-		"segment_size": g.SegmentSize, "handle": 1, "created": false, "seat": 1, "owner": shm.OwnerWord(1, 1),
-		"data_offset": g.DataOffset, "data_size": g.DataSize, "seats_offset": g.SeatsOffset}
 	return d
 }
 
@@ -85,10 +101,16 @@ func (d *falseDaemon) honest(id any, method string) answer {
 	case "hello":
 		result = d.hello
 	case "open":
-		result = d.array
+		result = d.object
 	case "map":
-		result = members{"size": d.array["segment_size"], "fds": 1}
+		result = members{"size": d.object["segment_size"], "fds": 1}
 		fds = []int{int(d.segment.Fd())}
+	case "side":
+		result = members{"side": sideNumber + 1, "size": sideSize, "fds": 1}
+		fds = []int{int(d.side.Fd())}
+	case "map_side":
+		result = members{"size": sideSize, "fds": 1}
+		fds = []int{int(d.side.Fd())}
 	}
 	return answer{bytes: packed(d.t, []any{1, id, nil, result}), fds: fds, end: method == "bye"}
 }
@@ -131,7 +153,7 @@ func (d *falseDaemon) serve(spoil func(id any, method string, a *answer)) string
 }
 
 func (d *falseDaemon) with(changes members) members {
-	changed := maps.Clone(d.array)
+	changed := maps.Clone(d.object)
 	maps.Copy(changed, changes)
 	return changed
 }
@@ -141,7 +163,7 @@ func (d *falseDaemon) with(changes members) members {
 func TestFalseDaemon(t *testing.T) {
 	d := newFalseDaemon(t)
 	falseAnswers(t, d)
-	garbledAnswers(t, d)
+	garbledAnswers(t, func() *falseDaemon { return d }, "hello", "open", "open", "map")
 	d.probe.MustEnd()
 }
 
@@ -151,7 +173,7 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := other.Truncate(int64(d.array["segment_size"].(uint64))); err != nil {
+	if err := other.Truncate(int64(d.object["segment_size"].(uint64))); err != nil {
 		t.Fatal(err)
 	}
 	open := func(changes members) func(any, string, *answer) {
@@ -234,7 +256,7 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 		})},
 		{"no descriptor", "LOST", at("map", func(_ any, a *answer) { a.fds = nil })},
 		{"two descriptors", "LOST", at("map", func(id any, a *answer) {
-			a.bytes = packed(t, []any{1, id, nil, members{"size": d.array["segment_size"], "fds": 2}})
+			a.bytes = packed(t, []any{1, id, nil, members{"size": d.object["segment_size"], "fds": 2}})
 			a.fds = append(a.fds, a.fds...)
 		})},
 		{"ten descriptors", "LOST", at("map", func(_ any, a *answer) {
@@ -257,13 +279,13 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 
 // Whatever bytes of the answers are changed, nothing but what the probe prints
 // may change.
-func garbledAnswers(t *testing.T, d *falseDaemon) {
+func garbledAnswers(t *testing.T, next func() *falseDaemon, methods ...string) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range 300 {
-		victim := []string{"hello", "open", "open", "map"}[random.IntN(4)]
-		got := d.serve(func(_ any, method string, a *answer) {
+		victim := methods[random.IntN(len(methods))]
+		got := next().serve(func(_ any, method string, a *answer) {
 			if method != victim {
 				return
 			}

@@ -162,6 +162,12 @@ func newImages(t *testing.T, sc scenario) *images {
 			code = 0
 		}
 		g, err := shm.NewGeometry(kind, code, shape, flags, shm.SeatsDefault)
+		switch kind {
+		case shm.KindSemaphore:
+			g, err = shm.NewSemaphoreGeometry(permitsAtFirst, permitsMaximum, flags, shm.SeatsDefault)
+		case shm.KindQueue:
+			g, err = shm.NewQueueGeometry(4, 600, 5000, 2, flags, shm.SeatsDefault)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

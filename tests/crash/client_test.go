@@ -28,7 +28,7 @@ import (
 //	halfway NAME STEP      see halfway_linux_test.go
 //	readonly NAME          see user_test.go
 //
-// or "error NAME". The first line says whether it could connect.
+// and those of messenger_test.go; or "error NAME". The first line says whether it could connect.
 
 // thing is an open object.
 type thing interface {
@@ -63,9 +63,9 @@ func clientMain(f flavour) int {
 	if err != nil {
 		return 0
 	}
-	s := speaker{client: c, open: openMapped, things: make(map[string]thing)}
+	s := speaker{c, openMapped, make(map[string]thing), newMessenger(mappedOpens{c})}
 	if f == flavourSocket {
-		s.open = openSocket
+		s.open, s.messenger = openSocket, newMessenger(socketOpens{c})
 	}
 	for input.Scan() {
 		fmt.Println(s.obey(strings.Fields(input.Text())))
@@ -76,6 +76,10 @@ func clientMain(f flavour) int {
 			return 1
 		}
 	}
+	if err := s.messenger.close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if err := c.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -85,9 +89,10 @@ func clientMain(f flavour) int {
 
 // speaker obeys commands.
 type speaker struct {
-	client *shmd.Client
-	open   opener
-	things map[string]thing
+	client    *shmd.Client
+	open      opener
+	things    map[string]thing
+	messenger *messenger
 }
 
 // outcome is an error as a line; the sentence goes to standard error.
@@ -100,6 +105,9 @@ func outcome(err error) string {
 }
 
 func (s *speaker) obey(words []string) string {
+	if answer := s.messenger.obey(words); answer != "" {
+		return answer
+	}
 	switch words[0] {
 	case "open":
 		t, err := s.open(s.client, words[1], words[2])

@@ -28,7 +28,23 @@ const (
 // TestRandomKills kills workers of all flavours at random moments, told by their
 // own progress, and starts new ones: the count stays right and nobody is stuck.
 func TestRandomKills(t *testing.T) {
-	seed := rand.Uint64()
+	seed := randomSeed(t)
+	for i, sub := range subjects[1:] {
+		t.Run(sub.name, func(t *testing.T) {
+			enough := func(kills int) bool { return kills >= randomKills }
+			if length := givenLength(t); length != 0 {
+				end := time.Now().Add(length / 4) // half of it is for the two subjects
+				enough = func(int) bool { return time.Now().After(end) }
+			}
+			killAtRandom(t, sub, rand.New(rand.NewPCG(seed, uint64(i))), enough)
+		})
+	}
+}
+
+// randomSeed is a new seed, or the one to repeat a run with.
+func randomSeed(t *testing.T) (seed uint64) {
+	t.Helper()
+	seed = rand.Uint64()
 	if text := os.Getenv(seedVariable); text != "" {
 		var err error
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -36,20 +52,22 @@ func TestRandomKills(t *testing.T) {
 		}
 	}
 	t.Logf("repeat with %s=%d", seedVariable, seed)
-	for i, sub := range subjects[1:] {
-		t.Run(sub.name, func(t *testing.T) {
-			enough := func(kills int) bool { return kills >= randomKills }
-			if text := os.Getenv(secondsVariable); text != "" {
-				seconds, err := strconv.ParseFloat(text, 64)
-				if err != nil {
-					t.Fatal(err)
-				}
-				end := time.Now().Add(time.Duration(seconds / 2 * float64(time.Second)))
-				enough = func(int) bool { return time.Now().After(end) }
-			}
-			killAtRandom(t, sub, rand.New(rand.NewPCG(seed, uint64(i))), enough)
-		})
+	return seed
+}
+
+// givenLength is how long the random tests shall last together; 0 = as long as
+// they take.
+func givenLength(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv(secondsVariable)
+	if text == "" {
+		return 0
 	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // crew is the workers of a run, one in each slot.

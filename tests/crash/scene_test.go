@@ -203,9 +203,15 @@ func (s *scene) start(f flavour, attr *syscall.SysProcAttr) *client {
 // startAny is start without the wish that it can connect.
 func (s *scene) startAny(f flavour, attr *syscall.SysProcAttr) *client {
 	s.t.Helper()
+	return s.startProgram(f, "client", attr)
+}
+
+// startProgram starts a client, with the C program of its own if it is a C one.
+func (s *scene) startProgram(f flavour, program string, attr *syscall.SysProcAttr) *client {
+	s.t.Helper()
 	cmd := exec.Command("/proc/self/exe") // of the child, before it becomes another program: this binary
 	if f == flavourC {
-		cmd = exec.Command(s.cProgram("client", attr))
+		cmd = exec.Command(s.cProgram(program, attr))
 	}
 	return &client{s.t, s.run(cmd, attr, flavourVariable+"="+string(f)), f}
 }

@@ -3,7 +3,6 @@ package crash
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/tests/harness"
 	"github.com/shmd/shmd/wire"
 )
@@ -108,35 +106,11 @@ func errnoName(err error) string {
 
 // receiveDescriptor opens an object for reading on a connection of its own.
 func receiveDescriptor(name string) (fd int, err error) {
-	socket, err := net.Dial("unix", shmd.DefaultSocket())
+	conn, _, fd, err := attachRaw(name, wire.AccessRead)
 	if err != nil {
 		return -1, err
 	}
-	conn, err := wire.NewConn(socket.(*net.UnixConn))
-	if err != nil {
-		return -1, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	_, _, err = exchange(conn, wire.MethodHello, wire.VersionMin, wire.VersionMax, make([]byte, 16), "readonly")
-	if err != nil {
-		return -1, err
-	}
-	result, _, err := exchange(conn, wire.MethodOpen, name, wire.OpenOptions{Access: new(wire.AccessRead)})
-	if err != nil {
-		return -1, err
-	}
-	var attachment wire.Attachment
-	if err := wire.Decode(result, &attachment); err != nil {
-		return -1, err
-	}
-	_, fds, err := exchange(conn, wire.MethodMap, attachment.Handle)
-	if err != nil {
-		return -1, err
-	}
-	if len(fds) != 1 {
-		return -1, fmt.Errorf("%d descriptors came with map", len(fds))
-	}
-	return fds[0], nil
+	return fd, conn.Close()
 }
 
 // exchange makes one call and receives its answer, and what came along.

@@ -120,6 +120,16 @@ func (p *Process) Line() string {
 	return ""
 }
 
+// Poll returns the next line if it has printed one already; "" = it has not.
+func (p *Process) Poll() string {
+	select {
+	case line := <-p.lines:
+		return line
+	default:
+		return ""
+	}
+}
+
 // Expect reads a line and fails the test if it is another.
 func (p *Process) Expect(want string) {
 	p.t.Helper()

@@ -44,7 +44,7 @@ func (d *Daemon) segments(id uint64) ([]*Segment, error) {
 	for _, fd := range d.fds() {
 		number, target, _ := strings.Cut(fd, " ")
 		name, ours := strings.CutPrefix(target, segmentPrefix)
-		if !ours {
+		if !ours || strings.HasPrefix(name, "side-") { // of a queue's long messages: no header
 			continue
 		}
 		var which uint64
@@ -102,7 +102,7 @@ func (s *Segment) atRest() error {
 	if err != nil {
 		return err
 	}
-	lock, header := &page.Lock, &page.Header
+	header := &page.Header
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -116,18 +116,29 @@ func (s *Segment) atRest() error {
 		return errors.Join(errs...) // destroyed, and kept by what it guards
 	}
 	check(header.State == uint32(shm.StateLive), "its state is %d", header.State)
+	check(waiting == 0, "%d threads still sleep, it says", waiting)
+	checkReserved(check, header.Reserved0[:], header.Reserved1[:])
+	switch shm.Kind(header.Kind) {
+	case shm.KindSemaphore:
+		err = s.semaphoreAtRest(header, check)
+	case shm.KindQueue:
+		err = s.queueAtRest(header, check)
+	default:
+		lockAtRest(page, check)
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// lockAtRest checks what a value, an array or a mutex has of its own.
+func lockAtRest(page *shm.Page, check func(ok bool, format string, args ...any)) {
 	const ownerMask = 1<<30 - 1
+	lock := &page.Lock
 	check(lock.Word&ownerMask == 0, "its lock word is %#x: seat %d holds it", lock.Word, shm.SeatOf(lock.Word))
 	check(lock.Token == 0 && lock.Depth == 0 && lock.WriteDepth == 0,
 		"nobody holds its lock, with token %#x, depth %d, write depth %d", lock.Token, lock.Depth, lock.WriteDepth)
 	check(page.Sequence.Word&1 == 0, "its sequence word %#x is odd: a bracket is open", page.Sequence.Word)
 	check(page.Sequence.Writer == 0, "%#x is still its writer", page.Sequence.Writer)
-	check(waiting == 0, "%d threads still sleep, it says", waiting)
-	for _, reserved := range [][]byte{header.Reserved0[:], header.Reserved1[:], lock.Reserved[:],
-		page.Sequence.Reserved[:], page.Change.Reserved[:], page.Scalar.Reserved[:]} {
-		check(len(strings.Trim(string(reserved), "\x00")) == 0, "reserved bytes are % x", reserved)
-	}
-	return errors.Join(errs...)
+	checkReserved(check, lock.Reserved[:], page.Sequence.Reserved[:], page.Change.Reserved[:], page.Scalar.Reserved[:])
 }
 
 // Validate checks every object that the daemon has: each must be well formed and

@@ -28,11 +28,36 @@
 //	version SLOT                                ok VERSION
 //	wait SLOT VERSION TIMEOUT_NS                ok VERSION
 //
+// Of semaphores (create SLOT semaphore NAME - FLAGS INITIAL MAXIMUM):
+//
+//	acquire SLOT N TIMEOUT_NS                   ok
+//	release SLOT N, post SLOT N                 ok
+//	permits SLOT                                ok AVAILABLE TOTAL HELD
+//
+// Of queues (create SLOT queue NAME - FLAGS MAXSIZE SLOT_SIZE DELIVERIES_MAX), with
+// messages in hex, "-" for no bytes; the values are by way of the language's own:
+//
+//	put SLOT MESSAGE TIMEOUT_NS                 ok
+//	putvalue SLOT MESSAGE TIMEOUT_NS            ok
+//	take SLOT TIMEOUT_NS                        ok MESSAGE
+//	takevalue SLOT TIMEOUT_NS                   ok MESSAGE
+//	lease SLOT TIMEOUT_NS                       ok NUMBER DELIVERIES MESSAGE
+//	ack SLOT NUMBER, nack SLOT NUMBER           ok
+//	takedead SLOT                               ok NUMBER DELIVERIES MESSAGE
+//	redeliver SLOT                              ok COUNT
+//	shutdown SLOT                               ok
+//	counts SLOT                                 ok READY LEASED WRITING FREE DEAD true|false
+//	reserve SLOT TIMEOUT_NS                     ok
+//	commit SLOT MESSAGE, abort SLOT             ok
+//
+// Reservations are of drivers that map.
+//
 // Anything may be answered by "error NAME" with the name of a status code. SLOT
-// is the driver's own word for an open object; KIND is value, array or mutex.
-// CODE is "-" for a mutex. FLAGS are joined by commas, "-" if there is none:
-// recursive, unlock_any, strict, nolock, and @SLOT for the mutex in that slot as
-// the lock. A value has one VALUE, an array as many as it has elements. Values
-// are written as ctypes.FormatText does, c also as \xNN always and u as U+XXXX;
-// a driver may answer any text that ctypes.ParseText reads back to the same bits.
+// is the driver's own word for an open object; KIND is value, array, mutex,
+// semaphore or queue. CODE is "-" for what has none. FLAGS are joined by commas, "-"
+// if there is none: recursive, unlock_any, strict, nolock, undo, raw, and @SLOT for
+// the mutex in that slot as the lock. A value has one VALUE, an array as many as it
+// has elements. Values are written as ctypes.FormatText does, c also as \xNN always
+// and u as U+XXXX; a driver may answer any text that ctypes.ParseText reads back to
+// the same bits.
 package interop

@@ -13,31 +13,75 @@ class Refused(Exception):
     """The daemon answered with an error; the argument is its name."""
 
 
+class Raw:
+    """A value that is msgpack already."""
+
+    def __init__(self, encoded):
+        self.encoded = encoded
+
+
 class Connection:
     """One MessagePack-RPC connection, one call at a time."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(path)
-        self.unpacker = msgpack.Unpacker(raw=False)
         self.last = 0
         self.call("hello", 1, 1, os.urandom(16), "interop Python")
 
-    def call(self, method, *params):
+    def call_raw(self, method, *params):
+        """Makes a call; a parameter that is Raw goes as it is."""
         self.last += 1
-        self.socket.sendall(msgpack.packb([0, self.last, method, params]))
+        request = bytearray(msgpack.packb([0, self.last, method, []])[:-1])
+        request += msgpack.Packer().pack_array_header(len(params))
+        for param in params:
+            request += param.encoded if isinstance(param, Raw) else msgpack.packb(param)
+        self.socket.sendall(request)
+        return self.receive()
+
+    def receive(self):
+        """The result of the last call, as msgpack."""
+        received = b""
         while True:
-            for message in self.unpacker:
-                kind, identity, error, result = message
-                if kind != 1 or identity != self.last:
-                    raise RuntimeError(f"unexpected message {message!r}")
-                if error is not None:
-                    raise Refused(error[1])
-                return result
-            received = self.socket.recv(65536)
-            if not received:
+            more = self.socket.recv(65536)
+            if not more:
                 raise RuntimeError("the daemon closed the connection")
-            self.unpacker.feed(received)
+            received += more
+            reader = msgpack.Unpacker(strict_map_key=False)
+            reader.feed(received)
+            try:
+                reader.skip()
+            except msgpack.OutOfData:
+                continue
+            break
+        reader = msgpack.Unpacker()
+        reader.feed(received)
+        if reader.read_array_header() != 4 or reader.unpack() != 1 or reader.unpack() != self.last:
+            raise RuntimeError(f"unexpected message {received!r}")
+        error = reader.unpack()
+        if error is not None:
+            raise Refused(error[1])
+        return received[reader.tell() :]
+
+    def call(self, method, *params):
+        return decode(self.call_raw(method, *params))
+
+
+def decode(encoded):
+    return msgpack.unpackb(encoded, strict_map_key=False)
+
+
+def members(encoded):
+    """The values of a map, each still msgpack."""
+    reader = msgpack.Unpacker(strict_map_key=False)
+    reader.feed(encoded)
+    found = {}
+    for _ in range(reader.read_map_header()):
+        key = reader.unpack()
+        start = reader.tell()
+        reader.skip()
+        found[key] = encoded[start : reader.tell()]
+    return found
 
 
 class Slot:
@@ -48,6 +92,19 @@ class Slot:
         self.identity = attachment["id"]
         self.code = attachment["code"]
         self.length = attachment["length"]
+        self.raw = attachment.get("content") == "raw"
+        self.leases = {}  # by number
+
+    def message(self, encoded):
+        """A message, as it came, to text."""
+        return (decode(encoded) if self.raw else encoded).hex() or "-"
+
+    def lease(self, encoded):
+        """A lease, as it came, to texts; kept for its end."""
+        parts = members(encoded)
+        lease = decode(parts["lease"])
+        self.leases[str(lease[1])] = lease
+        return lease[1], decode(parts["deliveries"]), self.message(parts["message"])
 
 
 def parse(code, text):
@@ -87,6 +144,10 @@ def split(code, values):
     return [show(code, value) for value in values]
 
 
+# The options that the values of create are.
+LATCHED = {"semaphore": ("initial", "maximum"), "queue": ("maxsize", "slot_size", "deliveries_max")}
+
+
 class Driver:
     def __init__(self, path):
         self.connection = Connection(path)
@@ -100,6 +161,8 @@ class Driver:
         for flag in flags.split(","):
             if flag == "nolock":
                 options["lock"] = "none"
+            elif flag == "raw":
+                options["content"] = "raw"
             elif flag.startswith("@"):
                 options["lock"] = self.slots[flag[1:]].identity
             elif flag != "-":
@@ -108,7 +171,9 @@ class Driver:
 
     def do_create(self, name, kind, object_name, code, flags, *values):
         options = self.create_options(flags)
-        if kind != "mutex":
+        if kind in LATCHED:
+            options.update((key, int(value)) for key, value in zip(LATCHED[kind], values))
+        elif kind != "mutex":
             options["code"] = code
             options["init"] = parse(code, values[0]) if kind == "value" else many(code, values)
         if kind == "array":
@@ -121,7 +186,7 @@ class Driver:
 
     def do_open(self, name, kind, object_name, access):
         slot = self.keep(name, self.connection.call("open", object_name, {"kind": kind, "access": access}))
-        return slot.code or "-", slot.length
+        return slot.code or "-", slot.length if slot.code else 0
 
     def do_close(self, name):
         self.connection.call("close", self.slots.pop(name).handle)
@@ -187,6 +252,59 @@ class Driver:
 
     def do_wait(self, name, version, timeout):
         return (self.connection.call("wait_change", self.slots[name].handle, int(version), int(timeout)),)
+
+    def do_acquire(self, name, count, timeout):
+        self.connection.call("acquire", self.slots[name].handle, int(count), int(timeout))
+
+    def do_release(self, name, count):
+        self.connection.call("release", self.slots[name].handle, int(count))
+
+    def do_post(self, name, count):
+        self.connection.call("post", self.slots[name].handle, int(count))
+
+    def do_permits(self, name):
+        permits = self.connection.call("permits", self.slots[name].handle)
+        return permits["available"], permits["total"], permits["held"]
+
+    def do_put(self, name, text, timeout):
+        slot = self.slots[name]
+        message = b"" if text == "-" else bytes.fromhex(text)
+        self.connection.call("put", slot.handle, message if slot.raw else Raw(message), int(timeout))
+
+    def do_putvalue(self, name, text, timeout):
+        self.connection.call("put", self.slots[name].handle, decode(bytes.fromhex(text)), int(timeout))
+
+    def do_take(self, name, timeout):
+        slot = self.slots[name]
+        return (slot.message(self.connection.call_raw("take", slot.handle, int(timeout))),)
+
+    def do_takevalue(self, name, timeout):
+        return (msgpack.packb(self.connection.call("take", self.slots[name].handle, int(timeout))).hex(),)
+
+    def do_lease(self, name, timeout):
+        slot = self.slots[name]
+        return slot.lease(self.connection.call_raw("lease", slot.handle, int(timeout)))
+
+    def do_takedead(self, name):
+        slot = self.slots[name]
+        return slot.lease(self.connection.call_raw("take_dead", slot.handle))
+
+    def do_ack(self, name, number):
+        self.connection.call("ack", self.slots[name].handle, self.slots[name].leases[number])
+
+    def do_nack(self, name, number):
+        self.connection.call("nack", self.slots[name].handle, self.slots[name].leases[number])
+
+    def do_redeliver(self, name):
+        return (self.connection.call("redeliver", self.slots[name].handle),)
+
+    def do_shutdown(self, name):
+        self.connection.call("shutdown", self.slots[name].handle)
+
+    def do_counts(self, name):
+        counts = self.connection.call("counts", self.slots[name].handle)
+        states = [counts[key] for key in ("ready", "leased", "writing", "free", "dead")]
+        return *states, "true" if counts["shutdown"] else "false"
 
 
 def main():

@@ -21,11 +21,13 @@ type language struct {
 	command func(t testing.TB, socket string) *exec.Cmd
 	// wraps: add leaves the range instead of answering OUT_OF_RANGE.
 	wraps bool
+	// maps: it has reservations.
+	maps bool
 }
 
 // languages is what the tests are generated from.
 var languages = []language{
-	{name: "go", wraps: true, command: func(t testing.TB, socket string) *exec.Cmd {
+	{name: "go", wraps: true, maps: true, command: func(t testing.TB, socket string) *exec.Cmd {
 		binary, err := os.Executable()
 		if err != nil {
 			t.Fatal(err)
@@ -34,7 +36,7 @@ var languages = []language{
 		cmd.Env = append(os.Environ(), driverVariable+"="+socket)
 		return cmd
 	}},
-	{name: "c", command: func(t testing.TB, socket string) *exec.Cmd {
+	{name: "c", maps: true, command: func(t testing.TB, socket string) *exec.Cmd {
 		return exec.Command(harness.Program(t, "tests/interop/c/driver"), socket)
 	}},
 	{name: "python", command: func(t testing.TB, socket string) *exec.Cmd {

@@ -15,6 +15,7 @@ import (
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
 )
 
 // driverVariable turns this test binary into the Go driver; it holds the socket.
@@ -71,6 +72,7 @@ type goSlot struct {
 	elements goElements
 	changes  goChanges
 	mutex    *shmd.Mutex
+	latched  *goLatched // nil unless a semaphore or a queue
 }
 
 // goLock is what mutexes, values and arrays share.
@@ -132,6 +134,11 @@ func (d *goDriver) obey(words []string) ([]string, error) {
 	switch verb {
 	case "close":
 		return nil, s.closer.Close()
+	}
+	if s.latched != nil {
+		return s.latched.obey(verb, words)
+	}
+	switch verb {
 	case "lock":
 		return s.take(words[0])
 	case "unlock":
@@ -237,6 +244,9 @@ var typedOf = map[ctypes.Code]typed{
 }
 
 func (d *goDriver) create(ctx context.Context, slot, kind, name, code, flags string, xs []string) error {
+	if kind == wire.KindSemaphore || kind == wire.KindQueue {
+		return d.createLatched(ctx, slot, kind, name, flags, xs)
+	}
 	var s *goSlot
 	var err error
 	if kind == "mutex" {
@@ -263,6 +273,9 @@ func (d *goDriver) create(ctx context.Context, slot, kind, name, code, flags str
 
 // open finds out the type first: Go's types are those of the program.
 func (d *goDriver) open(ctx context.Context, slot, kind, name string, readOnly bool) ([]string, error) {
+	if kind == wire.KindSemaphore || kind == wire.KindQueue {
+		return []string{"-", "0"}, d.openLatched(ctx, slot, kind, name)
+	}
 	if kind == "mutex" {
 		m, err := shmd.OpenMutex(ctx, d.client, name)
 		if err != nil {

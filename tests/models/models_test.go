@@ -29,7 +29,7 @@ const (
 	memoryLimitMiB = 3000
 	runTimeout     = 10 * time.Minute
 
-	// The deepest search is below 250 steps. Too small is an error, not a miss.
+	// The deepest search is far below. Too small is an error, not a miss.
 	depthMax = 100_000
 )
 

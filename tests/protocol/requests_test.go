@@ -3,6 +3,7 @@ package protocol
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,12 @@ const (
 	hBig
 	hGone
 	hClosed
+	hPlain // a semaphore without permits
+	hUndo  // two permits of three
+	hPlainRead
+	hQueue // one message of 16 bytes
+	hRaw   // one of 8
+	hQueueRead
 )
 
 // prepare opens what the tables use.
@@ -52,6 +59,14 @@ func prepare(t *testing.T, socket string) *peer {
 		hBig:      {wire.MethodCreate, "t/big", "array", m{"code": "d", "length": 1 << 17}},
 		hGone:     {wire.MethodCreate, "t/gone", "value", m{"code": "i"}},
 		hClosed:   {wire.MethodOpen, "t/value"},
+
+		hPlain:     {wire.MethodCreate, "t/plain", "semaphore", m{"initial": 0, "maximum": 3}},
+		hUndo:      {wire.MethodCreate, "t/undo", "semaphore", m{"initial": 2, "maximum": 3, "undo": true}},
+		hPlainRead: {wire.MethodOpen, "t/plain", m{"access": "r"}},
+		hQueue:     {wire.MethodCreate, "t/queue", "queue", m{"maxsize": 1, "slot_size": 16}},
+		hRaw: {wire.MethodCreate, "t/raw", "queue",
+			m{"content": "raw", "maxsize": 1, "slot_size": 8, "deliveries_max": 2}},
+		hQueueRead: {wire.MethodOpen, "t/queue", m{"access": "r"}},
 	} {
 		if params == nil {
 			continue
@@ -192,14 +207,14 @@ var badCreates = []badRequest{
 	{"create", list{"a//b", "mutex", m{}}, status.BadName, `create "a//b"`},
 	{"create", list{"t/new", "mutex", list{}}, status.BadParams, "options: want map, got array"},
 	{"create", list{"t/new", 1, m{}}, status.BadParams, "kind: want str"},
-	creating("queue", m{}, status.Invalid, `kind is "queue"|value, array or mutex`),
+	creating("stack", m{}, status.Invalid, `kind is "stack"|value, array, mutex, semaphore or queue`),
 	{"create", list{"t/new", "value", m{"length": -1}}, status.BadParams, "length: want integer of at least 0"},
 	{"create", list{"t/new", "value", m{"colour": 1}}, status.Invalid, `unknown option "colour"`},
 	{"create", list{"t/new", "mutex", m{"recursive": 1}}, status.BadParams, "recursive: want boolean"},
 	creating("value", m{}, status.Invalid, "code is missing"),
 	creating("value", m{"code": "z"}, status.BadType, `"z"`),
 	creating("value", m{"code": ""}, status.BadType, ""),
-	creating("value", m{"code": "i", "length": 1}, status.Invalid, "a value has no shape"),
+	creating("value", m{"code": "i", "length": 1}, status.Invalid, "length is no option of a value"),
 	creating("array", m{"code": "i"}, status.Invalid, "1 to 8 dimensions, not 0"),
 	creating("array", m{"code": "i", "shape": []int{}}, status.Invalid, "1 to 8 dimensions, not 0"),
 	creating("array", m{"code": "i", "shape": make([]int, 9)}, status.Invalid, "1 to 8 dimensions"),
@@ -220,13 +235,13 @@ var badCreates = []badRequest{
 	creating("value", m{"code": "i", "lifetime": "eternal"}, status.Invalid, "persistent, refcounted or owned"),
 	creating("value", m{"code": "i", "seats_max": 0}, status.Invalid, "seats_max is 0; it must be 1 to 4094"),
 	creating("value", m{"code": "i", "seats_max": 4095}, status.Invalid, "1 to 4094"),
-	creating("value", m{"code": "i", "recursive": true}, status.Invalid, "recursive is an option of a mutex"),
+	creating("value", m{"code": "i", "recursive": true}, status.Invalid, "recursive is no option of a value"),
 	creating("value", m{"code": "i", "lock": "maybe"}, status.Invalid, `lock is "maybe"`),
 	{"create", list{"t/new", "value", m{"code": "i", "lock": 1.5}}, status.BadParams, "lock"},
 	{"create", list{"t/new", "value", m{"code": "i", "lock": "@t/missing"}}, status.NotFound, `"t/missing"`},
 	{"create", list{"t/new", "value", m{"code": "i", "lock": "@t/value"}}, status.KindMismatch, `"t/value"|is a mutex`},
 	{"create", list{"t/new", "value", m{"code": "i", "lock": "@t/any"}}, status.OptionMismatch, "unlock_any"},
-	creating("mutex", m{"code": "i"}, status.Invalid, "options of a value or array"),
+	creating("mutex", m{"code": "i"}, status.Invalid, "code is no option of a mutex"),
 	creating("mutex", m{"unlock_any": true, "strict": true}, status.Invalid, "unlock_any excludes"),
 	creating("mutex", m{"unlock_any": true, "recursive": true}, status.Invalid, "unlock_any excludes"),
 }
@@ -237,7 +252,7 @@ func TestBadRequests(t *testing.T) {
 	d := harness.StartDaemon(t)
 	witness := d.Dial(t)
 	p := prepare(t, d.Socket)
-	for _, bad := range append(badCalls, badCreates...) {
+	for _, bad := range slices.Concat(badCalls, badCreates, badLatchedCalls, badLatchedCreates) {
 		p.refuses(bad.code, bad.texts, bad.method, bad.params...)
 		alive(t, witness, bad)
 	}
@@ -245,6 +260,7 @@ func TestBadRequests(t *testing.T) {
 	if got := show(p.must(wire.MethodRead, hArray)); !strings.Contains(got, `"values":[0,0,0,0],"version":0`) {
 		t.Errorf("the array has changed: %s", got)
 	}
+	latchedUnchanged(t, p)
 	if got := show(p.must(wire.MethodGet, hValue)); got != "5" {
 		t.Errorf("the value has changed: %s", got)
 	}
@@ -258,7 +274,8 @@ func TestWrongParameters(t *testing.T) {
 		p.refuses(status.BadParams, method+": |want|got 9", method, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 		least := map[string]int{wire.MethodHello: 4, wire.MethodCreate: 3, wire.MethodOpenOrCreate: 3,
 			wire.MethodChmod: 2, wire.MethodSet: 3, wire.MethodAdd: 3, wire.MethodExchange: 3,
-			wire.MethodCompareExchange: 4, wire.MethodWrite: 3, wire.MethodWaitChange: 2}[method]
+			wire.MethodCompareExchange: 4, wire.MethodWrite: 3, wire.MethodWaitChange: 2,
+			wire.MethodPut: 2, wire.MethodAck: 2, wire.MethodNack: 2}[method]
 		wrong := make(list, max(least, 1))
 		wrong[0] = m{}
 		p.refuses(status.BadParams, method+": |want|got", method, wrong...)

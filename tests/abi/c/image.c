@@ -13,6 +13,13 @@
 static union {
 	unsigned char bytes[SHMD_PAGE_SIZE];
 	struct shmd_page page;
+	struct {
+		struct shmd_header header;
+		union {
+			struct shmd_semaphore_lines semaphore;
+			struct shmd_queue_lines queue;
+		};
+	} of;
 } image;
 
 static void print(const char *name, uint64_t value)
@@ -31,8 +38,11 @@ static void print_reserved(const char *name, const uint8_t *bytes, size_t size_b
 
 #define FIELD(path) print(#path, image.page.path)
 #define RESERVED(path) print_reserved(#path, image.page.path, sizeof image.page.path)
+/* The same for what a kind has of its own. */
+#define OWN_FIELD(path) print(#path, image.of.path)
+#define OWN_RESERVED(path) print_reserved(#path, image.of.path, sizeof image.of.path)
 
-static void print_fields(void)
+static void print_header(void)
 {
 	FIELD(header.magic);
 	FIELD(header.abi_version);
@@ -61,6 +71,10 @@ static void print_fields(void)
 	FIELD(header.state);
 	FIELD(header.daemon_epoch);
 	RESERVED(header.reserved1);
+}
+
+static void print_fields(void)
+{
 	FIELD(lock.word);
 	FIELD(lock.deaths);
 	FIELD(lock.token);
@@ -98,11 +112,96 @@ static void print_meaning(void)
 		print("dirty", (image.page.sequence.word & SHMD_SEQUENCE_DIRTY) != 0);
 		print("version", image.page.change.word / SHMD_CHANGE_STEP);
 	}
-	const uint32_t *cells = (const uint32_t *)(const void *)(image.bytes + SHMD_SEATS_OFFSET);
-	uint64_t waiting = 0;
+}
+
+/* Of plain 32-bit cells, one for each seat. */
+static uint64_t sum_cells(size_t offset_bytes)
+{
+	const uint32_t *cells = (const uint32_t *)(const void *)(image.bytes + offset_bytes);
+	uint64_t sum = 0;
 	for (uint32_t seat = 0; seat <= SHMD_SEATS_DEFAULT; seat++)
-		waiting += cells[seat];
-	print("waiting", waiting);
+		sum += cells[seat];
+	return sum;
+}
+
+static void print_semaphore(void)
+{
+	OWN_FIELD(semaphore.word);
+	OWN_RESERVED(semaphore.reserved0);
+	OWN_FIELD(semaphore.latch);
+	OWN_FIELD(semaphore.available);
+	OWN_FIELD(semaphore.total);
+	OWN_RESERVED(semaphore.reserved1);
+	OWN_FIELD(semaphore.one);
+	OWN_RESERVED(semaphore.reserved2);
+	OWN_FIELD(semaphore.many);
+	OWN_RESERVED(semaphore.reserved3);
+
+	const struct shmd_semaphore_lines *semaphore = &image.of.semaphore;
+	if ((image.of.header.flags & SHMD_FLAG_UNDO) != 0) {
+		size_t end = SHMD_SEATS_OFFSET + (SHMD_SEATS_DEFAULT + 1) * sizeof(struct shmd_seat_cell);
+		print("available", semaphore->available);
+		print("held", sum_cells((end + 63) / 64 * 64));
+		print("waiters", ((semaphore->one | semaphore->many) & SHMD_EVENTCOUNT_WAITERS) != 0);
+	} else {
+		uint32_t word = semaphore->word != SHMD_SEMAPHORE_REMOVED ? semaphore->word : 0;
+		print("available", (word & SHMD_SEMAPHORE_PERMITS_MASK) / SHMD_SEMAPHORE_STEP);
+		print("held", 0);
+		print("waiters", (word & SHMD_SEMAPHORE_WAITERS) != 0);
+	}
+	print("removed", image.of.header.state == SHMD_STATE_REMOVED);
+}
+
+static void print_slot(uint32_t slot, const struct shmd_queue_desc *desc)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} fields[] = {
+		{"state", desc->state},
+		{"seq", desc->seq},
+		{"length", desc->length},
+		{"side", desc->side},
+		{"ticket", desc->ticket},
+		{"is", (desc->state & SHMD_SLOT_STATE_MASK) >> SHMD_SLOT_STATE_SHIFT},
+		{"deliveries", (desc->state & SHMD_SLOT_DELIVERIES_MASK) >> SHMD_SLOT_DELIVERIES_SHIFT},
+		{"owner", desc->state & SHMD_OWNER_MASK},
+	};
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		printf("slot.%" PRIu32 ".%s %" PRIu64 "\n", slot, fields[i].name, fields[i].value);
+}
+
+static void print_queue(void)
+{
+	OWN_FIELD(queue.latch);
+	OWN_FIELD(queue.closed);
+	OWN_FIELD(queue.next_seq);
+	OWN_FIELD(queue.ready_head);
+	OWN_FIELD(queue.ready_count);
+	OWN_FIELD(queue.free_count);
+	OWN_FIELD(queue.leased_count);
+	OWN_FIELD(queue.writing_count);
+	OWN_FIELD(queue.dead_count);
+	OWN_RESERVED(queue.reserved0);
+	OWN_FIELD(queue.not_empty);
+	OWN_RESERVED(queue.reserved1);
+	OWN_FIELD(queue.not_full);
+	OWN_RESERVED(queue.reserved2);
+	OWN_RESERVED(queue.reserved3);
+
+	size_t length = image.of.header.length;
+	size_t ready = SHMD_SEATS_OFFSET + (SHMD_SEATS_DEFAULT + 1) * sizeof(struct shmd_seat_cell);
+	size_t lists = (ready + 63) / 64 * 64 + 2 * length * sizeof(uint32_t);
+	const void *first = image.bytes + (lists + 63) / 64 * 64;
+	const struct shmd_queue_desc *descs = first;
+	uint64_t held = 0;
+	for (uint32_t slot = 0; slot < length && slot < 16; slot++) {
+		uint64_t is = (descs[slot].state & SHMD_SLOT_STATE_MASK) >> SHMD_SLOT_STATE_SHIFT;
+		held += is == SHMD_SLOT_LEASED || is == SHMD_SLOT_WRITING;
+		print_slot(slot, &descs[slot]);
+	}
+	print("held", held);
+	print("removed", image.of.header.state == SHMD_STATE_REMOVED);
 }
 
 int main(void)
@@ -115,7 +214,18 @@ int main(void)
 		(void)fprintf(stderr, "image: this is no shmd segment\n");
 		return 1;
 	}
-	print_fields();
-	print_meaning();
+	print_header();
+	switch (image.page.header.kind) {
+	case SHMD_KIND_SEMAPHORE:
+		print_semaphore();
+		break;
+	case SHMD_KIND_QUEUE:
+		print_queue();
+		break;
+	default:
+		print_fields();
+		print_meaning();
+	}
+	print("waiting", sum_cells(SHMD_SEATS_OFFSET));
 	return 0;
 }

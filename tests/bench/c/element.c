@@ -4,13 +4,7 @@
  * Usage: element SOCKET NAME. Reads "COMMAND LOOPS" lines, answers ns per element.
  */
 #define _GNU_SOURCE
-#include <shmd.h>
-
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "bench.h"
 
 /* noinline: one piece of code for both, and none of it hoisted out of the loop. */
 static __attribute__((noinline)) int32_t sum(const int32_t *items, uint64_t count)
@@ -28,22 +22,15 @@ static __attribute__((noinline)) int32_t scale(int32_t *items, uint64_t count)
 	return items[0];
 }
 
-static double now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static double walk(bool update, int32_t *items, uint64_t count, int loops)
 {
-	double begin = now_ns();
+	int64_t begin = now_ns();
 	int32_t kept = 0;
 	for (int i = 0; i < loops; i++) {
 		kept ^= update ? scale(items, count) : sum(items, count);
 		__asm__ __volatile__("" : : "r"(kept) : "memory"); /* each walk is wanted, and finds memory changed */
 	}
-	return (now_ns() - begin) / ((double)loops * (double)count);
+	return (double)(now_ns() - begin) / ((double)loops * (double)count);
 }
 
 int main(int argc, char **argv)
@@ -52,13 +39,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: element SOCKET NAME\n");
 		return 2;
 	}
-	struct shmd_connect_options options = {.size = sizeof options, .socket_path = argv[1], .software = "shmd-bench"};
-	struct shmd_client *client;
+	struct shmd_client *client = connect_to(argv[1]);
 	struct shmd_array *array;
-	if (shmd_connect(&options, &client) < 0 || shmd_array_open(client, argv[2], 'i', 0, NULL, NULL, &array) < 0) {
-		fprintf(stderr, "element: %s\n", shmd_last_error());
-		return 1;
-	}
+	must(shmd_array_open(client, argv[2], 'i', 0, NULL, NULL, &array), "open");
 	uint64_t count = shmd_array_length(array);
 	int32_t *shared = shmd_array_data(array);
 	int32_t *plain = aligned_alloc(64, count * sizeof *plain);

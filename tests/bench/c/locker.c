@@ -10,55 +10,27 @@
  *	give       unlock: "done"
  */
 #define _GNU_SOURCE
-#include <shmd.h>
+#include "bench.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct shmd_mutex *mutex;
 static pthread_mutex_t *rival;
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-static void must(int result, const char *what)
-{
-	if (result >= 0)
-		return;
-	fprintf(stderr, "locker: %s: %s\n", what, shmd_strerror(result));
-	exit(1);
-}
-
-static void must_pthread(int error, const char *what)
-{
-	if (error == 0)
-		return;
-	fprintf(stderr, "locker: %s: %s\n", what, strerror(error));
-	exit(1);
-}
 
 /* In a page that could be shared by name: what programs use today. */
 static pthread_mutex_t *make_rival(void)
 {
 	pthread_mutex_t *made =
 		mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	must_pthread(made == MAP_FAILED ? errno : 0, "mmap");
+	must_errno(made == MAP_FAILED ? errno : 0, "mmap");
 	pthread_mutexattr_t attributes;
-	must_pthread(pthread_mutexattr_init(&attributes), "pthread_mutexattr_init");
-	must_pthread(pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED), "pthread_mutexattr_setpshared");
-	must_pthread(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST), "pthread_mutexattr_setrobust");
-	must_pthread(pthread_mutex_init(made, &attributes), "pthread_mutex_init");
+	must_errno(pthread_mutexattr_init(&attributes), "pthread_mutexattr_init");
+	must_errno(pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED), "pthread_mutexattr_setpshared");
+	must_errno(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST), "pthread_mutexattr_setrobust");
+	must_errno(pthread_mutex_init(made, &attributes), "pthread_mutex_init");
 	pthread_mutexattr_destroy(&attributes);
 	return made;
 }
@@ -67,8 +39,8 @@ static double time_rival(int turns)
 {
 	int64_t begin = now_ns();
 	for (int i = 0; i < turns; i++) {
-		must_pthread(pthread_mutex_lock(rival), "pthread_mutex_lock");
-		must_pthread(pthread_mutex_unlock(rival), "pthread_mutex_unlock");
+		must_errno(pthread_mutex_lock(rival), "pthread_mutex_lock");
+		must_errno(pthread_mutex_unlock(rival), "pthread_mutex_unlock");
 	}
 	return (double)(now_ns() - begin) / turns;
 }
@@ -115,10 +87,8 @@ static void execute(const char *command, int n)
 		must(shmd_mutex_unlock(mutex), "unlock");
 		puts("done");
 	} else {
-		fprintf(stderr, "locker: no command %s\n", command);
-		exit(2);
+		no_command(command);
 	}
-	fflush(stdout);
 }
 
 int main(int argc, char **argv)
@@ -127,21 +97,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: locker SOCKET NAME\n");
 		return 2;
 	}
-	struct shmd_connect_options options = {.size = sizeof options, .socket_path = argv[1], .software = "shmd-bench"};
-	struct shmd_client *client;
-	if (shmd_connect(&options, &client) < 0 || shmd_mutex_open(client, argv[2], NULL, &mutex) < 0) {
-		fprintf(stderr, "locker: %s\n", shmd_last_error());
-		return 1;
-	}
+	struct shmd_client *client = connect_to(argv[1]);
+	must(shmd_mutex_open(client, argv[2], NULL, &mutex), "open");
 	rival = make_rival();
-
-	char line[64];
-	while (fgets(line, sizeof line, stdin) != NULL) {
-		char command[32];
-		int n = 0;
-		if (sscanf(line, "%31s %d", command, &n) >= 1)
-			execute(command, n);
-	}
+	serve(execute);
 	mutex = shmd_mutex_close(mutex);
 	shmd_close(client);
 	return 0;

@@ -4,7 +4,7 @@
  * that is not so and exits with 1. Waits are bounded by the caller's watchdog.
  */
 #define _GNU_SOURCE
-#include <shmd.h>
+#include "expect.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,37 +17,6 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define EXPECT(call, wanted)                                                                        \
-	do {                                                                                            \
-		int got_ = (call);                                                                          \
-		if (got_ != (wanted)) {                                                                     \
-			printf("line %d: %s: %s, not %s; %s\n", __LINE__, #call, shmd_error_name(got_),         \
-			       shmd_error_name(wanted), shmd_last_error());                                     \
-			exit(1);                                                                                \
-		}                                                                                           \
-	} while (0)
-#define CHECK(condition)                                                                            \
-	do {                                                                                            \
-		if (!(condition)) {                                                                         \
-			printf("line %d: %s is false\n", __LINE__, #condition);                                 \
-			exit(1);                                                                                \
-		}                                                                                           \
-	} while (0)
-
-static struct shmd_client *connected(void)
-{
-	struct shmd_client *client;
-	EXPECT(shmd_connect(NULL, &client), 0);
-	return client;
-}
-
-static void on_thread(void *(*function)(void *), void *argument)
-{
-	pthread_t thread;
-	CHECK(pthread_create(&thread, NULL, function, argument) == 0);
-	CHECK(pthread_join(thread, NULL) == 0);
-}
 
 /* ---- mutexes ---- */
 

@@ -15,6 +15,7 @@
  */
 #define _GNU_SOURCE
 #include "../../../clients/c/internal.h"
+#include "gone.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -71,6 +72,10 @@ static struct shmdi_attachment describe(const struct shmd_header *header, uint32
 		.item_size_bytes = header->item_size_bytes,
 		.rank = header->rank,
 		.length = header->length,
+		.maximum = (uint32_t)header->length,
+		.slot_size_bytes = header->item_size_bytes,
+		.message_max_bytes = (uint32_t)header->shape[0],
+		.deliveries_max = (uint32_t)header->shape[1],
 		.flags = header->flags | (header->kind == SHMD_KIND_MUTEX ? 0 : SHMD_FLAG_RECURSIVE),
 		.seats_max = header->seats_max,
 		.owner = owner,
@@ -86,6 +91,9 @@ static struct shmd_array array; /* or a value or a mutex: they are the same */
 static struct shmd_value *const value = (struct shmd_value *)(void *)&array;
 static struct shmd_mutex *const mutex = (struct shmd_mutex *)(void *)&array;
 
+static struct shmd_semaphore semaphore;
+static struct shmd_queue queue;
+
 static const int32_t items[] = {11, 12, 13, 14, 15};
 
 static int mutex_word(const char *word)
@@ -99,6 +107,76 @@ static int mutex_word(const char *word)
 	if (strcmp(word, "mark") == 0)
 		return shmd_mutex_mark_consistent(mutex);
 	die("no such word for a mutex");
+	return 0;
+}
+
+/* acquire, wait, release, post; "-2" behind it: as many permits. */
+static int semaphore_word(const char *word)
+{
+	const char *count = strchr(word, '-');
+	size_t length = count != NULL ? (size_t)(count - word) : strlen(word);
+	uint32_t n = count != NULL ? (uint32_t)atol(count + 1) : 1;
+	if (strncmp(word, "acquire", length) == 0)
+		return shmd_semaphore_acquire(&semaphore, n, 0);
+	if (strncmp(word, "wait", length) == 0)
+		return shmd_semaphore_acquire(&semaphore, n, 1);
+	if (strncmp(word, "release", length) == 0)
+		return shmd_semaphore_release(&semaphore, n);
+	if (strncmp(word, "post", length) == 0)
+		return shmd_semaphore_post(&semaphore, n);
+	die("no such word for a semaphore");
+	return 0;
+}
+
+/* What the victim leased and reserved last. */
+static struct shmd_lease lease;
+static struct shmd_reservation reservation;
+
+static int queue_word(const char *word)
+{
+	static char message[SIDE_SIZE]; /* "put-LENGTH" puts so many of them, "new" in front */
+	size_t size_bytes;
+	memcpy(message, "new", 3);
+	if (strncmp(word, "put-", 4) == 0)
+		return shmd_queue_put(&queue, message, (size_t)atol(word + 4), 0);
+	if (strcmp(word, "wait-put") == 0)
+		return shmd_queue_put(&queue, message, 3, 1);
+	if (strcmp(word, "take") == 0)
+		return shmd_queue_take(&queue, message, sizeof message, 0, &size_bytes);
+	if (strcmp(word, "take-nowhere") == 0)
+		return shmd_queue_take(&queue, NULL, 0, 0, &size_bytes);
+	if (strcmp(word, "wait-take") == 0)
+		return shmd_queue_take(&queue, message, sizeof message, 1, &size_bytes);
+	if (strcmp(word, "lease") == 0)
+		return shmd_queue_lease(&queue, 0, &lease);
+	if (strcmp(word, "ack") == 0)
+		return shmd_queue_ack(&queue, &lease);
+	if (strcmp(word, "nack") == 0)
+		return shmd_queue_nack(&queue, &lease);
+	if (strcmp(word, "reserve") == 0)
+		return shmd_queue_reserve(&queue, 0, &reservation);
+	if (strcmp(word, "reserve-side") == 0) {
+		int result = reserve_side(&queue, 0, &reservation);
+		if (result == 0)
+			memcpy(reservation.buffer, message, 3);
+		return result;
+	}
+	if (strcmp(word, "commit") == 0)
+		return shmd_queue_commit(&queue, &reservation, 3);
+	if (strncmp(word, "commit-", 7) == 0)
+		return shmd_queue_commit(&queue, &reservation, (size_t)atol(word + 7));
+	if (strcmp(word, "abort") == 0)
+		return shmd_queue_abort(&queue, &reservation);
+	if (strcmp(word, "take-dead") == 0)
+		return shmd_queue_take_dead(&queue, &lease);
+	if (strcmp(word, "redeliver") == 0)
+		return shmd_queue_redeliver(&queue, NULL);
+	if (strcmp(word, "shutdown") == 0)
+		return shmd_queue_shutdown(&queue);
+	struct shmd_queue_counts counts;
+	if (strcmp(word, "counts") == 0)
+		return shmd_queue_counts(&queue, &counts);
+	die("no such word for a queue");
 	return 0;
 }
 
@@ -160,7 +238,9 @@ static void run(char *word)
 		*result++ = '\0';
 	int expected = result != NULL ? atoi(result) : 0;
 	int got;
-	switch (array.object.is.kind) {
+	switch (segments[0].page->header.kind) {
+	case SHMD_KIND_SEMAPHORE: got = semaphore_word(word); break;
+	case SHMD_KIND_QUEUE: got = queue_word(word); break;
 	case SHMD_KIND_MUTEX: got = mutex_word(word); break;
 	case SHMD_KIND_VALUE: got = value_word(word); break;
 	default: got = array_word(word); break;
@@ -178,11 +258,23 @@ int main(int count, char **arguments)
 	uint32_t generation;
 	if (shmdi_fork_enter(&generation) < 0)
 		die(shmd_last_error());
-	struct shmdi_object *object = &array.object;
 	map(arguments[1], &segments[0]);
+	uint32_t kind = segments[0].page->header.kind;
+	struct shmdi_object *object = &array.object;
+	if (kind == SHMD_KIND_SEMAPHORE)
+		object = &semaphore.object;
+	else if (kind == SHMD_KIND_QUEUE)
+		object = &queue.object;
 	object->segment = segments[0];
 	object->is = describe(&segments[0].page->header, (uint32_t)atol(arguments[3]));
 	shmdi_object_bind(object, generation);
+	if (kind == SHMD_KIND_SEMAPHORE)
+		shmdi_semaphore_bind(&semaphore);
+	else if (kind == SHMD_KIND_QUEUE) {
+		shmdi_queue_bind(&queue);
+		if (!keep_sides(&queue, generation))
+			die("no memory for side segments");
+	}
 	if (strcmp(arguments[2], "-") != 0) {
 		map(arguments[2], &segments[1]);
 		object->lock_segment = segments[1];

@@ -17,12 +17,15 @@ enum {
 	ITEM_MAX = 8, /* bytes of the largest item */
 };
 
+struct latched;
+
 struct slot {
 	char name[32]; /* "" = free */
 	char code;     /* 0 for a mutex */
 	struct shmd_mutex *mutex;
 	struct shmd_value *value;
 	struct shmd_array *array;
+	struct latched *latched;
 };
 
 /* A line in words. */
@@ -165,6 +168,8 @@ static void answer_item(const struct slot *s, int result, const void *item)
 	putchar('\n');
 }
 
+#include "latched.h" /* which needs client and answer */
+
 /* ---- Commands ----------------------------------------------------------------- */
 
 static struct slot *find(const char *name)
@@ -183,7 +188,19 @@ static struct slot *take(const char *name)
 	return s;
 }
 
-static void drop(struct slot *s) { *s = (struct slot){0}; }
+static void drop(struct slot *s)
+{
+	close_latched(s->latched);
+	*s = (struct slot){0};
+}
+
+static struct latched *latch(struct slot *s)
+{
+	s->latched = calloc(1, sizeof *s->latched);
+	if (s->latched == NULL)
+		abort();
+	return s->latched;
+}
 
 static bool has(const char *flags, const char *flag) { return strstr(flags, flag) != NULL; }
 
@@ -206,7 +223,9 @@ static void create(const struct command *c)
 		options.lock_mutex = find(foreign + 1)->mutex;
 	}
 	int result;
-	if (strcmp(kind, "mutex") == 0) {
+	if (strcmp(kind, "semaphore") == 0 || strcmp(kind, "queue") == 0) {
+		result = create_latched(latch(s), kind, name, flags, (char **)c->words + 6, c->count - 6);
+	} else if (strcmp(kind, "mutex") == 0) {
 		result = shmd_mutex_create(client, name, &options, &s->mutex);
 	} else {
 		s->code = c->words[4][0];
@@ -237,7 +256,9 @@ static void open_object(const struct command *c)
 	struct shmd_open_options options = {.size = sizeof options};
 	options.read_only = strcmp(c->words[4], "r") == 0;
 	int result;
-	if (strcmp(kind, "mutex") == 0)
+	if (strcmp(kind, "semaphore") == 0 || strcmp(kind, "queue") == 0)
+		result = open_latched(latch(s), kind, name, &options);
+	else if (strcmp(kind, "mutex") == 0)
 		result = shmd_mutex_open(client, name, &options, &s->mutex);
 	else if (strcmp(kind, "value") == 0)
 		result = shmd_value_open(client, name, 0, &options, &s->value);
@@ -390,7 +411,12 @@ static void obey(const struct command *c)
 		answer(shmd_unlink(client, c->words[1]));
 	else if (strcmp(verb, "close") == 0)
 		close_object(find(c->words[1]));
-	else if (one_of(verb, "load store add exchange cas"))
+	else if (find(c->words[1])->latched != NULL) {
+		if (!obey_latched(find(c->words[1])->latched, verb, (char **)c->words + 2)) {
+			fprintf(stderr, "no command %s\n", verb);
+			exit(2);
+		}
+	} else if (one_of(verb, "load store add exchange cas"))
 		element(c, find(c->words[1]));
 	else if (strcmp(verb, "read") == 0)
 		read_items(c, find(c->words[1]));
@@ -432,6 +458,7 @@ int main(int count, char **arguments)
 		shmd_mutex_close(slots[i].mutex);
 		shmd_value_close(slots[i].value);
 		shmd_array_close(slots[i].array);
+		close_latched(slots[i].latched);
 	}
 	shmd_close(client);
 	return 0;

@@ -2,12 +2,15 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/status"
 )
 
 // passedSignals are those that somebody may send to the wrapper and mean the
@@ -22,6 +25,27 @@ func dieTogether(command *exec.Cmd) (release func()) {
 	runtime.LockOSThread()
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	return runtime.UnlockOSThread
+}
+
+// endingSignals are those of them that mean that no other command shall follow.
+var endingSignals = []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP}
+
+// messageFile is a file in memory that holds a message, at its beginning: as a
+// command's stdin, unlike a pipe, it needs nobody who feeds it while the command
+// may not read.
+func messageFile(message []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("shmd-message", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, status.Wrap(status.System, "take", err, "create a file in memory for the command's stdin")
+	}
+	f := os.NewFile(uintptr(fd), "shmd-message")
+	if _, err = f.Write(message); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(status.Wrap(status.System, "take", err, "write the command's stdin"), f.Close())
+	}
+	return f, nil
 }
 
 // passOn sends a signal on to the command. What is typed at the terminal goes

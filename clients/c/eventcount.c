@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * eventcount.c - sleeping on an eventcount, the twin of shm/eventcount.go.
+ * tests/models/eventcount.pml states how it works together with a latch.
+ */
+#include "internal.h"
+#include "latch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+/* The futex: little endian, so the low half comes first. */
+static uint32_t *low_half(uint64_t *event)
+{
+	return (uint32_t *)(void *)event;
+}
+
+void shmdi_event_wake(uint64_t *event, int count)
+{
+	shmdi_futex_wake(low_half(event), count);
+}
+
+void shmdi_event_alarm(uint64_t *event)
+{
+	shmdi_add64(event, SHMD_EVENTCOUNT_STEP, SHMDI_ACQ_REL);
+	shmdi_and64(event, ~SHMD_EVENTCOUNT_WAITERS, SHMDI_ACQ_REL);
+	shmdi_event_wake(event, INT_MAX);
+}
+
+int shmdi_event_sleep(uint64_t *event, uint64_t announced, uint32_t *waiting, int64_t deadline_ns, bool *ret_duty)
+{
+	shmdi_add32(waiting, 1, SHMDI_RELAXED);
+	int result = shmdi_futex_wait(low_half(event), (uint32_t)announced, deadline_ns);
+	shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
+	*ret_duty = result == 0;
+	if (result == -ETIMEDOUT)
+		return SHMD_E_TIMED_OUT;
+	if (result != 0 && result != -EINTR && result != -EAGAIN)
+		return shmdi_fail(SHMD_E_SYSTEM, "waiting for an event: %s", strerror(-result));
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * latch.c - the latch: an owner word that guards derived state, the twin of
+ * shm/latch.go. Models: tests/models/mutex.pml with LATCH, eventcount.pml around
+ * it. What must not be changed:
+ *   - whoever takes it from the dead rebuilds the derived state first;
+ *   - a living holder, or one of this epoch, is never robbed;
+ *   - who has slept takes the word with the waiters bit kept;
+ *   - who was woken and leaves passes the wake on.
+ */
+#include "latch.h"
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define WAITERS SHMD_OWNER_WAITERS
+
+int shmdi_latch_wait(struct shmdi_latch *latch, int64_t deadline_ns)
+{
+	uint32_t keep = 0;
+	bool woken = false;
+	shmdi_spin(latch->word, &latch->spins);
+	for (;;) {
+		uint32_t old = shmdi_load32(latch->word, SHMDI_ACQUIRE);
+		if (shmdi_latch_is_free(latch, old)) {
+			if (shmdi_cas32(latch->word, old, latch->me | keep | (old & WAITERS), SHMDI_ACQUIRE))
+				return (old & SHMD_OWNER_MASK) != 0 ? SHMDI_STOLEN : 0;
+			continue;
+		}
+		/* After the word: destroying stores the state, then changes the word. */
+		if (shmdi_load32(latch->state, SHMDI_RELAXED) == SHMD_STATE_REMOVED)
+			return SHMD_E_REMOVED;
+		bool leave = woken && deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns;
+		if ((old & WAITERS) == 0) {
+			if (!shmdi_cas32(latch->word, old, old | WAITERS, SHMDI_RELAXED))
+				continue;
+			old |= WAITERS;
+		}
+		if (leave)
+			return SHMD_E_TIMED_OUT;
+		keep = WAITERS;
+		shmdi_add32(latch->waiting, 1, SHMDI_RELAXED);
+		int result = shmdi_futex_wait(latch->word, old, deadline_ns);
+		shmdi_add32(latch->waiting, UINT32_MAX, SHMDI_RELAXED);
+		woken = result == 0;
+		if (result == -ETIMEDOUT)
+			return SHMD_E_TIMED_OUT;
+		if (result != 0 && result != -EINTR && result != -EAGAIN)
+			return shmdi_fail(SHMD_E_SYSTEM, "waiting for a latch: %s", strerror(-result));
+	}
+}

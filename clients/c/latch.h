@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * latch.h - the fast paths of the latch and of the eventcounts under it, inlined
+ * into every latched operation. The rules stand in shmd_abi.h.
+ */
+#ifndef SHMDI_LATCH_H
+#define SHMDI_LATCH_H
+
+#include "atomic.h"
+#include "internal.h"
+
+#define SHMDI_STOLEN 1 /* taken from a daemon that is gone: rebuild the derived state */
+
+/* Nobody has it, or a daemon whose successor has written its own epoch. */
+SHMDI_INLINE bool shmdi_latch_is_free(const struct shmdi_latch *latch, uint32_t word)
+{
+	if ((word & SHMD_OWNER_MASK) == 0)
+		return true;
+	return (word & SHMD_OWNER_SEAT_MASK) == SHMD_SEAT_DAEMON &&
+	       (word & SHMD_OWNER_MASK) >> SHMD_OWNER_GENERATION_SHIFT < shmdi_load32(latch->epoch, SHMDI_RELAXED);
+}
+
+/* Whether it was free and is now ours. */
+SHMDI_INLINE bool shmdi_latch_try(struct shmdi_latch *latch)
+{
+	return SHMDI_LIKELY(shmdi_cas32(latch->word, 0, latch->me, SHMDI_ACQUIRE));
+}
+
+/* Gives it back and wakes one waiter. Errors: CORRUPT, for a word that somebody
+ * else has changed. */
+SHMDI_INLINE int shmdi_latch_release(struct shmdi_latch *latch)
+{
+	if (SHMDI_LIKELY(shmdi_cas32(latch->word, latch->me, 0, SHMDI_RELEASE)))
+		return 0;
+	for (;;) {
+		uint32_t old = shmdi_load32(latch->word, SHMDI_RELAXED);
+		if ((old & SHMD_OWNER_MASK) != latch->me)
+			return SHMD_E_CORRUPT;
+		if (shmdi_cas32(latch->word, old, 0, SHMDI_RELEASE)) {
+			if ((old & SHMD_OWNER_WAITERS) != 0)
+				shmdi_futex_wake(latch->word, 1);
+			return 0;
+		}
+	}
+}
+
+/* ---- eventcount; the latch is held but for wake and sleep ---- */
+
+/* What to sleep on. Look at the state after the latch is free again. */
+SHMDI_INLINE uint64_t shmdi_event_announce(uint64_t *event)
+{
+	return shmdi_or64(event, SHMD_EVENTCOUNT_WAITERS, SHMDI_ACQ_REL) | SHMD_EVENTCOUNT_WAITERS;
+}
+
+/* Announces what is committed; true = wake when the latch is free. */
+SHMDI_INLINE bool shmdi_event_signal(uint64_t *event)
+{
+	if (SHMDI_LIKELY((shmdi_load64(event, SHMDI_RELAXED) & SHMD_EVENTCOUNT_WAITERS) == 0))
+		return false;
+	shmdi_add64(event, 1, SHMDI_RELAXED); /* odd to even: the next count, and the bit is clear */
+	return true;
+}
+
+/* The duty of who was woken and has taken: others may sleep unannounced. more =
+ * there is something left for them. true = wake 1 when the latch is free. */
+SHMDI_INLINE bool shmdi_event_settle(uint64_t *event, bool more)
+{
+	shmdi_or64(event, SHMD_EVENTCOUNT_WAITERS, SHMDI_RELAXED);
+	if (more)
+		shmdi_add64(event, 1, SHMDI_RELAXED);
+	return more;
+}
+
+#endif /* SHMDI_LATCH_H */

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * queue.c - the queue: handles, put, take. The twin of shm/queue.go; shmd_abi.h
+ * states beside the bits of the slot word what each operation commits.
+ */
+#include "queue_wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Messages up to here are copied under the latch; longer ones are worth two latch
+ * sections, so that others need not wait for the copying. */
+#define COPY_MAX 512u
+
+/* ---- handles ---- */
+
+void shmdi_queue_bind(struct shmd_queue *queue)
+{
+	const struct shmdi_object *object = &queue->object;
+	const struct shmdi_attachment *is = &object->is;
+	unsigned char *base = (unsigned char *)object->segment.page;
+	struct shmdi_queue_layout layout = shmdi_queue_layout(is->seats_max, is->length, is->slot_size_bytes);
+	struct shmd_queue_lines *lines = (struct shmd_queue_lines *)(void *)(base + SHMD_KIND_OFFSET);
+	queue->lines = is->read_only ? NULL : lines;
+	queue->ready = (uint32_t *)(void *)(base + layout.ready_offset);
+	queue->free = (uint32_t *)(void *)(base + layout.free_offset);
+	queue->descs = (struct shmd_queue_desc *)(void *)(base + layout.desc_offset);
+	queue->slots = base + layout.slots_offset;
+	queue->size = (uint32_t)is->length;
+	queue->slot_size_bytes = is->slot_size_bytes;
+	queue->copy_max_bytes = is->slot_size_bytes < COPY_MAX ? is->slot_size_bytes : COPY_MAX;
+	queue->message_max_bytes = is->message_max_bytes;
+	queue->deliveries_max = is->deliveries_max;
+	queue->raw = (is->flags & SHMD_FLAG_RAW) != 0;
+	queue->generation = object->lock.generation;
+	queue->latch = (struct shmdi_latch){
+		.word = &lines->latch,
+		.epoch = &object->segment.page->header.daemon_epoch,
+		.state = &object->segment.page->header.state,
+		.waiting = object->waiting,
+		.me = is->owner,
+	};
+	pthread_mutex_init(&queue->sides_mutex, NULL);
+}
+
+static int attach(struct shmd_client *client, const struct shmdi_wish *wish, struct shmd_queue **ret_queue)
+{
+	if (client == NULL || ret_queue == NULL)
+		return shmdi_fail(SHMD_E_INVALID, "%s: no client, or no place for the result", wish->method);
+	struct shmd_queue *queue = calloc(1, sizeof *queue);
+	if (queue == NULL)
+		return shmdi_fail(SHMD_E_NO_SPACE, "%s: no memory", wish->method);
+	int result = shmdi_object_attach(client, wish, &queue->object);
+	if (result < 0) {
+		free(queue);
+		return result;
+	}
+	shmdi_queue_bind(queue);
+	*ret_queue = queue;
+	return 0;
+}
+
+int shmd_queue_create(struct shmd_client *client, const char *name, const struct shmd_create_options *options,
+                      struct shmd_queue **ret_queue)
+{
+	struct shmdi_wish wish = {.method = "create", .name = name, .kind = SHMD_KIND_QUEUE, .create = options};
+	return attach(client, &wish, ret_queue);
+}
+
+int shmd_queue_open_or_create(struct shmd_client *client, const char *name,
+                              const struct shmd_create_options *options, struct shmd_queue **ret_queue)
+{
+	struct shmdi_wish wish = {.method = "open_or_create", .name = name, .kind = SHMD_KIND_QUEUE, .create = options};
+	return attach(client, &wish, ret_queue);
+}
+
+int shmd_queue_open(struct shmd_client *client, const char *name, const struct shmd_open_options *options,
+                    struct shmd_queue **ret_queue)
+{
+	struct shmdi_wish wish = {.method = "open", .name = name, .kind = SHMD_KIND_QUEUE, .open = options};
+	return attach(client, &wish, ret_queue);
+}
+
+struct shmd_queue *shmd_queue_close(struct shmd_queue *queue)
+{
+	if (queue != NULL) {
+		shmdi_side_clear(queue);
+		shmdi_object_detach(&queue->object);
+		free(queue);
+	}
+	return NULL;
+}
+
+uint64_t shmd_queue_id(const struct shmd_queue *queue)
+{
+	return queue->object.is.id;
+}
+
+bool shmd_queue_created(const struct shmd_queue *queue)
+{
+	return queue->object.is.created;
+}
+
+uint32_t shmd_queue_maxsize(const struct shmd_queue *queue)
+{
+	return queue->size;
+}
+
+size_t shmd_queue_message_max_bytes(const struct shmd_queue *queue)
+{
+	return queue->message_max_bytes;
+}
+
+bool shmd_queue_raw(const struct shmd_queue *queue)
+{
+	return queue->raw;
+}
+
+/* ---- put ---- */
+
+int shmdi_queue_fits(const struct shmd_queue *queue, size_t size_bytes)
+{
+	if (SHMDI_LIKELY(size_bytes <= queue->message_max_bytes))
+		return 0;
+	return shmdi_fail(SHMD_E_TOO_LARGE, "the message has %zu bytes; this queue takes up to %u (message_max)",
+	                  size_bytes, queue->message_max_bytes);
+}
+
+int shmdi_queue_accepts(const struct shmd_queue *queue, const void *message, size_t size_bytes)
+{
+	if (message == NULL && size_bytes > 0)
+		return SHMD_E_INVALID;
+	if (!SHMDI_LIKELY(size_bytes <= queue->message_max_bytes))
+		return shmdi_queue_fits(queue, size_bytes);
+	if (queue->raw)
+		return 0;
+	int64_t first_bytes = shmdi_content_scan(message, size_bytes);
+	if (SHMDI_LIKELY(first_bytes > 0 && (size_t)first_bytes == size_bytes))
+		return 0;
+	return shmdi_fail(SHMD_E_BAD_TYPE, "the message of %zu bytes is not one msgpack value, nested at most %d deep",
+	                  size_bytes, SHMDI_CONTENT_DEPTH_MAX);
+}
+
+static __attribute__((noinline)) int put_long(struct shmd_queue *queue, const void *message, size_t size_bytes,
+                                              int64_t timeout_ns)
+{
+	struct shmd_reservation reservation;
+	int result = shmd_queue_reserve_size(queue, size_bytes, timeout_ns, &reservation);
+	if (result < 0)
+		return result;
+	shmdi_copy_in(reservation.buffer, message, size_bytes);
+	return shmdi_queue_commit(queue, &reservation, size_bytes);
+}
+
+int shmd_queue_put(struct shmd_queue *queue, const void *message, size_t size_bytes, int64_t timeout_ns)
+{
+	if (!shmdi_queue_usable(queue, timeout_ns))
+		return shmdi_queue_refuse(queue, timeout_ns);
+	int result = shmdi_queue_accepts(queue, message, size_bytes);
+	if (!SHMDI_LIKELY(result == 0))
+		return result;
+	if (size_bytes > queue->copy_max_bytes)
+		return put_long(queue, message, size_bytes, timeout_ns);
+	struct shmdi_queue_wait wait = shmdi_wait_slot(queue, timeout_ns);
+	uint32_t slot = 0;
+	while ((result = shmdi_queue_find_slot(&wait, &slot)) == 0)
+		;
+	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
+		return result;
+	uint64_t number = shmdi_queue_number(queue);
+	if (!SHMDI_LIKELY(number != 0 && shmdi_ready_room(queue)))
+		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
+	shmdi_free_pop(queue);
+	shmdi_copy_in(shmdi_slot_bytes(queue, slot), message, size_bytes);
+	bool due = shmdi_queue_publish(queue, slot, number, (uint32_t)size_bytes, 0);
+	return shmdi_queue_finish(&wait, &queue->lines->not_empty, due);
+}
+
+/* ---- take ---- */
+
+/* A message that is copied without the latch: leased meanwhile. */
+static int take_long(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
+                     size_t *ret_size_bytes)
+{
+	struct shmd_lease lease;
+	int result = shmdi_queue_deliver(wait, slot, word, &lease);
+	if (result < 0)
+		return result;
+	memcpy(ret_message, lease.message, lease.size_bytes);
+	result = shmd_queue_ack(wait->queue, &lease);
+	if (result == 0)
+		*ret_size_bytes = lease.size_bytes;
+	return result;
+}
+
+/* The message does not fit the caller's buffer; it stays where it is. */
+static int too_long(struct shmdi_queue_wait *wait, uint32_t size_bytes, size_t buffer_bytes)
+{
+	int result = shmdi_queue_leave(wait, SHMD_E_TOO_LARGE);
+	if (result != SHMD_E_TOO_LARGE)
+		return result;
+	return shmdi_fail(result, "the message has %u bytes, the buffer %zu; the message stays in the queue", size_bytes,
+	                  buffer_bytes);
+}
+
+int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
+                    size_t *ret_size_bytes)
+{
+	if (!shmdi_queue_usable(queue, timeout_ns))
+		return shmdi_queue_refuse(queue, timeout_ns);
+	if (!SHMDI_LIKELY((ret_message != NULL || buffer_bytes == 0) && ret_size_bytes != NULL))
+		return SHMD_E_INVALID;
+	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
+	uint32_t slot = 0;
+	uint64_t word = 0;
+	int result;
+	while ((result = shmdi_queue_find_message(&wait, &slot, &word)) == 0)
+		;
+	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
+		return result;
+	uint32_t size_bytes = shmdi_load32(&queue->descs[slot].length, SHMDI_RELAXED);
+	uint32_t side = shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED);
+	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, side) && shmdi_free_room(queue)))
+		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
+	if (!SHMDI_LIKELY(size_bytes <= buffer_bytes))
+		return too_long(&wait, size_bytes, buffer_bytes);
+	if (!SHMDI_LIKELY(size_bytes <= queue->copy_max_bytes))
+		return take_long(&wait, slot, word, ret_message, ret_size_bytes);
+	if (size_bytes > 0)
+		memcpy(ret_message, shmdi_slot_bytes(queue, slot), size_bytes);
+	shmdi_ready_pop(queue);
+	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
+	shmdi_free_push(queue, slot);
+	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_event_signal(&queue->lines->not_full));
+	if (SHMDI_LIKELY(result == 0))
+		*ret_size_bytes = size_bytes;
+	return result;
+}
+
+/* ---- the whole queue ---- */
+
+int shmd_queue_shutdown(struct shmd_queue *queue)
+{
+	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
+		return shmdi_queue_refuse(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	int result = shmdi_queue_enter(&wait);
+	if (result < 0)
+		return result;
+	shmdi_store32(&queue->lines->closed, 1, SHMDI_RELEASE); /* the commit */
+	result = shmdi_queue_leave(&wait, 0);
+	shmdi_event_alarm(&queue->lines->not_empty);
+	shmdi_event_alarm(&queue->lines->not_full);
+	return result;
+}
+
+int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_counts *ret_counts)
+{
+	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
+		return shmdi_queue_refuse(queue, SHMD_FOREVER);
+	if (ret_counts == NULL)
+		return SHMD_E_INVALID;
+	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	int result = shmdi_queue_enter(&wait);
+	if (result < 0)
+		return result;
+	const struct shmd_queue_lines *lines = queue->lines;
+	struct shmd_queue_counts counts = {
+		.ready = shmdi_load32(&lines->ready_count, SHMDI_RELAXED),
+		.leased = shmdi_load32(&lines->leased_count, SHMDI_RELAXED),
+		.writing = shmdi_load32(&lines->writing_count, SHMDI_RELAXED),
+		.free = shmdi_load32(&lines->free_count, SHMDI_RELAXED),
+		.dead = shmdi_load32(&lines->dead_count, SHMDI_RELAXED),
+		.closed = shmdi_load32(&lines->closed, SHMDI_RELAXED) != 0,
+	};
+	bool sound = counts.ready <= queue->size && counts.leased <= queue->size && counts.writing <= queue->size &&
+	             counts.free <= queue->size && counts.dead <= queue->size;
+	result = shmdi_queue_leave(&wait, sound ? 0 : SHMD_E_CORRUPT);
+	if (result == 0)
+		*ret_counts = counts;
+	return result;
+}

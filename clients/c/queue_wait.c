@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * queue_wait.c - the slow parts of a call's way through a queue; see queue_wait.h.
+ */
+#include "queue_wait.h"
+
+static int64_t deadline(struct shmdi_queue_wait *wait)
+{
+	if (wait->deadline_ns == 0)
+		wait->deadline_ns = shmdi_deadline(wait->timeout_ns);
+	return wait->deadline_ns;
+}
+
+int shmdi_queue_enter_slowly(struct shmdi_queue_wait *wait)
+{
+	struct shmd_queue *queue = wait->queue;
+	int result = shmdi_latch_wait(&queue->latch, deadline(wait));
+	if (result < 0)
+		return shmdi_queue_pass_on(wait, result);
+	if (result == SHMDI_STOLEN && !shmdi_queue_rebuild(queue))
+		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
+	return 0;
+}
+
+int shmdi_queue_refuse(const struct shmd_queue *queue, int64_t timeout_ns)
+{
+	if (queue == NULL || timeout_ns < SHMD_FOREVER)
+		return SHMD_E_INVALID;
+	int result = shmdi_object_writable(&queue->object);
+	return result < 0 ? result : SHMD_E_INTERNAL;
+}
+
+/* Waits a moment for the count to become more than 0, for about as long as that
+ * has helped before. */
+static void spin(struct shmdi_queue_wait *wait)
+{
+	uint32_t *spins = &wait->queue->spins;
+	uint32_t limit = shmdi_spin_max();
+	if (limit == 0)
+		return;
+	uint32_t usual = __atomic_load_n(spins, __ATOMIC_RELAXED);
+	if (limit > 2 * usual + 10)
+		limit = 2 * usual + 10;
+	uint32_t turns = 0;
+	while (turns < limit && shmdi_load32(wait->level, SHMDI_RELAXED) == 0) {
+		shmdi_pause();
+		turns++;
+	}
+	/* In vain: spin less next time. */
+	usual = turns < limit ? usual + turns / 8 - usual / 8 : usual - usual / 8;
+	__atomic_store_n(spins, usual, __ATOMIC_RELAXED);
+}
+
+int shmdi_queue_sleep(struct shmdi_queue_wait *wait)
+{
+	struct shmd_queue *queue = wait->queue;
+	if (wait->timeout_ns == 0)
+		return shmdi_queue_leave(wait, SHMD_E_WOULD_BLOCK);
+	if (!wait->spun && !wait->duty) {
+		wait->spun = true;
+		int result = shmdi_latch_release(&queue->latch);
+		if (result == 0)
+			spin(wait);
+		return result;
+	}
+	uint64_t announced = shmdi_event_announce(wait->event); /* does what a duty owes: the bit is set again */
+	wait->duty = false;
+	int result = shmdi_latch_release(&queue->latch);
+	if (result < 0)
+		return result;
+	/* After the announcement: destroying stores the state, then moves the word. */
+	if (shmdi_load32(queue->latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
+		return 0; /* entering says why */
+	return shmdi_event_sleep(wait->event, announced, queue->latch.waiting, deadline(wait), &wait->duty);
+}

@@ -1,0 +1,225 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// sideTable has the side segments of a queue: at most one for each slot, for as
+// long as the slot needs none that is larger. It implements shm.Sides for clients
+// that have not mapped the queue. The owner of the queue pays; what a client still
+// has mapped of one that was replaced goes when that client uses the slot again.
+type sideTable struct {
+	object   *object            // immutable
+	registry *registry          // immutable
+	options  shm.SegmentOptions // immutable
+
+	mu      sync.Mutex
+	last    uint32           // protected by mu; the number given last; none is given twice
+	slots   map[uint32]*side // protected by mu; by slot
+	numbers map[uint32]*side // protected by mu; the same by number
+}
+
+// side is one side segment.
+type side struct {
+	number uint32    // immutable
+	slot   uint32    // immutable
+	size   uint64    // immutable; bytes
+	file   *os.File  // immutable; open until it is dropped
+	memory *shm.Side // protected by sideTable.mu; nil until the daemon itself looks
+}
+
+func newSideTable(o *object, r *registry, options shm.SegmentOptions) *sideTable {
+	return &sideTable{object: o, registry: r, options: options,
+		slots: make(map[uint32]*side), numbers: make(map[uint32]*side)}
+}
+
+// provide returns a side segment of at least size bytes for a reserved slot.
+func (t *sideTable) provide(slot, size uint32) (*side, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.provideLocked(slot, size)
+}
+
+func (t *sideTable) provideLocked(slot, size uint32) (*side, error) {
+	if s := t.slots[slot]; s != nil {
+		if s.size >= uint64(size) {
+			return s, nil
+		}
+		t.drop(s)
+	}
+	s := &side{slot: slot, size: shm.SideSize(size, t.object.geometry.MessageMax)}
+	err := t.registry.charge(t.object.uid, s.size)
+	if err != nil && t.reclaim() {
+		err = t.registry.charge(t.object.uid, s.size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.file, err = shm.CreateSide(t.object.id, s.size, t.options); err != nil {
+		t.registry.discharge(t.object.uid, s.size)
+		return nil, err
+	}
+	t.last++
+	s.number = t.last
+	t.slots[slot], t.numbers[s.number] = s, s
+	return s, nil
+}
+
+// reclaim drops what free slots have; it reports whether that was anything. Whoever
+// reserves such a slot next asks for a side segment first.
+func (t *sideTable) reclaim() (any bool) {
+	for slot, s := range t.slots {
+		if t.object.queue.Free(slot) {
+			t.drop(s)
+			any = true
+		}
+	}
+	return any
+}
+
+// drop forgets a side segment. A mapping of the daemon's goes with its last user.
+func (t *sideTable) drop(s *side) {
+	delete(t.slots, s.slot)
+	delete(t.numbers, s.number)
+	s.file.Close()
+	t.registry.discharge(t.object.uid, s.size)
+}
+
+// numbered returns the side segment that memory names.
+func (t *sideTable) numbered(number uint32) (*side, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.numberedLocked(number)
+}
+
+func (t *sideTable) numberedLocked(number uint32) (*side, error) {
+	if s := t.numbers[number]; s != nil {
+		return s, nil
+	}
+	return nil, noSide(number)
+}
+
+func noSide(number uint32) error {
+	return status.New(status.Corrupt, "", "the queue has no side segment %d (any more)", number)
+}
+
+// mappedLocked maps a side segment for the daemon itself.
+func (t *sideTable) mappedLocked(s *side) (_ *shm.Side, err error) {
+	if s.memory == nil {
+		s.memory, err = shm.MapSide(s.file, s.size)
+	}
+	return s.memory, err
+}
+
+// Make implements shm.Sides.
+func (t *sideTable) Make(_ context.Context, r shm.Reservation, size uint32) (uint32, *shm.Side, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, err := t.provideLocked(r.Slot, size)
+	if err != nil {
+		return 0, nil, err
+	}
+	memory, err := t.mappedLocked(s)
+	return s.number, memory, err
+}
+
+// Find implements shm.Sides.
+func (t *sideTable) Find(_ context.Context, _, number uint32) (*shm.Side, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, err := t.numberedLocked(number)
+	if err != nil {
+		return nil, err
+	}
+	return t.mappedLocked(s)
+}
+
+// close drops all. Nobody uses the object any more.
+func (t *sideTable) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.slots {
+		if s.memory != nil {
+			_ = s.memory.Unmap() // nothing can be done about it, and nothing refers to it
+		}
+		t.drop(s)
+	}
+}
+
+// side hands out the memory for a long message to the client that reserved a slot
+// for it.
+func (c *call) side() error {
+	h, q, err := c.queue(4, 4)
+	if err != nil {
+		return err
+	}
+	var r shm.Reservation
+	if r.Slot, err = c.params.Uint32("slot"); err != nil {
+		return err
+	}
+	if r.Ticket, err = c.params.Uint64("ticket"); err != nil {
+		return err
+	}
+	size, err := c.params.Uint64("size")
+	if err != nil {
+		return err
+	}
+	o := h.seat.object
+	switch {
+	case size > uint64(o.geometry.MessageMax):
+		err = status.New(status.TooLarge, "", "the message has %d bytes; this queue takes up to %d (message_max)",
+			size, o.geometry.MessageMax)
+	case size <= uint64(o.geometry.SlotSize):
+		err = status.New(status.Invalid, "", "a message of %d bytes lies in its slot, which has %d",
+			size, o.geometry.SlotSize)
+	case !q.Reserved(h.seat.word, r):
+		err = status.New(status.NotOwner, "", "reservation %d of slot %d is not this client's (any more)",
+			r.Ticket, r.Slot)
+	}
+	if err != nil {
+		return on(o, err)
+	}
+	s, err := o.sides.provide(r.Slot, uint32(size))
+	if err != nil {
+		return on(o, err)
+	}
+	return c.handOutSide(h, s, &wire.SideResult{Side: s.number, Size: s.size, Fds: 1})
+}
+
+// mapSide hands out the side segment that a slot names.
+func (c *call) mapSide() error {
+	h, _, err := c.queue(2, 2)
+	if err != nil {
+		return err
+	}
+	number, err := c.params.Uint32("side")
+	if err != nil {
+		return err
+	}
+	o := h.seat.object
+	if o.sides == nil {
+		return on(o, noSide(number))
+	}
+	s, err := o.sides.numbered(number)
+	if err != nil {
+		return on(o, err)
+	}
+	return c.handOutSide(h, s, &wire.MapResult{Size: s.size, Fds: 1})
+}
+
+// handOutSide answers with the descriptor of a side segment, unless it was replaced
+// this moment.
+func (c *call) handOutSide(h *handle, s *side, result any) error {
+	err := c.handOut(h, s.file, result)
+	if errors.Is(err, os.ErrClosed) {
+		err = noSide(s.number)
+	}
+	return on(h.seat.object, err)
+}

@@ -1,0 +1,45 @@
+package shm
+
+import (
+	"context"
+	"time"
+
+	"github.com/shmd/shmd/status"
+)
+
+// latchPollMax bounds the pauses of a daemon that wants a latch.
+const latchPollMax = 2 * time.Millisecond
+
+// enter takes the latch for the actor: stolen = rebuild the derived state first.
+// A client sleeps until the deadline (absolute CLOCK_MONOTONIC in ns, 0 = none).
+// The daemon polls, for seat 4095 never announces itself in a latch; with try it
+// gives up after a moment: status.WouldBlock then says nothing about the object.
+func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, try bool) (stolen bool, err error) {
+	if !a.daemon() {
+		return l.Latch(ctx, p, a.Latcher, deadline)
+	}
+	stolen, err = l.TryLatch(a.Latcher)
+	if err == nil {
+		return stolen, nil
+	}
+	l.spin.whileHeld(l.word)
+	for pause := 50 * time.Microsecond; ; pause = min(2*pause, latchPollMax) {
+		stolen, err = l.TryLatch(a.Latcher)
+		if err == nil || try {
+			return stolen, err
+		}
+		if l.seg.State() == StateRemoved { // its holder may be dead and never recovered
+			return false, status.Removed
+		}
+		if deadline != 0 && monotonicNs() >= deadline {
+			return false, status.TimedOut
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false, endOf(ctx)
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package shm
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// The shared bytes of a queue, a mirror of include/shmd_abi.h like
+// layout_unsafe.go.
+const (
+	// QueueLengthMax bounds the messages of a queue.
+	QueueLengthMax = 1 << 16
+	// SlotSizeMin and SlotSizeMax bound the bytes of one slot.
+	SlotSizeMin = 8
+	SlotSizeMax = 1 << 20
+	// MessageLimit bounds the bytes of one message.
+	MessageLimit = 1 << 30
+	// DeliveriesLimit is the largest DeliveriesMax: one less than what the slot
+	// word counts up to.
+	DeliveriesLimit = 254
+
+	queueIndexSize = uint64(unsafe.Sizeof(uint32(0)))
+	queueDescSize  = uint64(unsafe.Sizeof(QueueDesc{}))
+)
+
+// QueueLines is struct shmd_queue_lines, at kindOffset of a queue.
+type QueueLines struct {
+	Latch        uint32
+	Closed       uint32
+	NextSeq      uint64
+	ReadyHead    uint32
+	ReadyCount   uint32
+	FreeCount    uint32
+	LeasedCount  uint32
+	WritingCount uint32
+	DeadCount    uint32
+	Reserved0    [24]uint8
+	NotEmpty     uint64
+	Reserved1    [56]uint8
+	NotFull      uint64
+	Reserved2    [56]uint8
+	Reserved3    [64]uint8
+}
+
+// QueueDesc is struct shmd_queue_desc.
+type QueueDesc struct {
+	State  uint64
+	Seq    uint64
+	Length uint32
+	Side   uint32
+	Ticket uint64
+}
+
+// Compile-time asserts: an array of the wrong length does not convert.
+var (
+	_ [0x100]struct{} = [unsafe.Sizeof(QueueLines{})]struct{}{}
+	_ [0x08]struct{}  = [unsafe.Offsetof(QueueLines{}.NextSeq)]struct{}{}
+	_ [0x40]struct{}  = [unsafe.Offsetof(QueueLines{}.NotEmpty)]struct{}{}
+	_ [0x80]struct{}  = [unsafe.Offsetof(QueueLines{}.NotFull)]struct{}{}
+	_ [0xc0]struct{}  = [unsafe.Offsetof(QueueLines{}.Reserved3)]struct{}{}
+	_ [32]struct{}    = [unsafe.Sizeof(QueueDesc{})]struct{}{}
+	_ [0x14]struct{}  = [unsafe.Offsetof(QueueDesc{}.Side)]struct{}{}
+	_ [0x18]struct{}  = [unsafe.Offsetof(QueueDesc{}.Ticket)]struct{}{}
+)
+
+// Queue returns a view of the segment's queue. Goroutines of one process may share
+// one view; several are correct too. Preconditions: the kind is KindQueue.
+func (s *Segment) Queue() *Queue {
+	g := &s.geometry
+	lines := (*QueueLines)(unsafe.Pointer(&s.mem[kindOffset]))
+	indices := func(offset uint64) []uint32 {
+		return unsafe.Slice((*uint32)(unsafe.Pointer(&s.mem[offset])), g.Length)
+	}
+	return &Queue{
+		seg: s, lines: lines, latch: s.Latch(&lines.Latch), size: uint32(g.Length),
+		notEmpty: eventcount{&lines.NotEmpty}, notFull: eventcount{&lines.NotFull},
+		ready: indices(g.ReadyOffset), free: indices(g.FreeOffset),
+		descs: unsafe.Slice((*QueueDesc)(unsafe.Pointer(&s.mem[g.DescOffset])), g.Length),
+	}
+}
+
+// slotData are the bytes of a slot that a message may use. Preconditions: slot is
+// below the queue's size.
+func (q *Queue) slotData(slot uint32) []byte {
+	g := &q.seg.geometry
+	at := g.DataOffset + uint64(slot)*uint64(g.SlotSize)
+	return q.seg.mem[at : at+uint64(q.slotRoom()) : at+uint64(q.slotRoom())]
+}
+
+// load32 and load64 read a word of the queue, once.
+func load32(p *uint32) uint32 { return atomic.LoadUint32(p) }
+func load64(p *uint64) uint64 { return atomic.LoadUint64(p) }

@@ -1,0 +1,366 @@
+package shm
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/shmd/shmd/status"
+)
+
+// Queue is a bounded queue of messages between many producers and consumers: a
+// pool of slots under a latch. One word per slot says what the slot is
+// (queue_slot.go); the ready ring, the free stack and the counts are derived from
+// these words, and are rebuilt from them after a death (queue_recover.go).
+//
+//	put      FREE -> READY, or reserve FREE -> WRITING and commit WRITING -> READY
+//	take     READY -> FREE, or lease READY -> LEASED and ack LEASED -> FREE
+//	nack, death of the lessee    LEASED -> READY, or DEAD after enough deliveries
+//
+// Every message has a number, in the order of the commits, which it keeps when it
+// comes back; the ready ring is in the order of the numbers. So the messages of
+// one producer are taken in its order, and what comes back comes first.
+//
+// A message that is longer than a slot lies in a side segment of the slot
+// (queue_side.go).
+//
+// A message is bytes here. That those of a queue without FlagRaw are one msgpack
+// value each is checked by whoever puts them (wire.ValidateContent).
+//
+// Errors that any method may return: status.Removed, Corrupt (words of the queue
+// cannot be right; nothing was overrun), Permission (read-only mapping), Invalid
+// (an actor without a seat), and while it waits for others who are at the queue
+// TimedOut, Cancelled, and WouldBlock if timeout is 0. After an error nothing has
+// changed. timeout: negative = for ever, 0 = not at all.
+//
+// The waiting is tests/models/eventcount.pml, the whole queue.pml. Safe for
+// concurrent use.
+type Queue struct {
+	seg      *Segment
+	lines    *QueueLines // immutable; points into the segment, like all slices
+	latch    *Latch
+	notEmpty eventcount // those who want a message
+	notFull  eventcount // those who want a slot
+	ready    []uint32
+	free     []uint32
+	descs    []QueueDesc
+	size     uint32 // immutable; slots
+	sides    Sides  // immutable once used; nil = none
+	spin     spinner
+}
+
+// errCorrupt means that derived or authoritative words cannot be right.
+var errCorrupt error = status.Corrupt
+
+// copyMax is how many bytes are copied under the latch; longer messages are worth
+// two latch sections, so that others need not wait for the copying.
+const copyMax = 512
+
+// queueWait is one call's wait for a message or for a slot.
+type queueWait struct {
+	q        *Queue
+	actor    Actor
+	ec       eventcount
+	level    *uint32 // the derived count that is 0 while there is nothing
+	timeout  time.Duration
+	deadline int64 // absolute CLOCK_MONOTONIC in ns, 0 = none
+	timed    bool  // deadline is set
+	spun     bool
+	duty     bool // a wake may have been consumed
+}
+
+func (q *Queue) waitForMessage(a Actor, timeout time.Duration) queueWait {
+	return queueWait{q: q, actor: a, ec: q.notEmpty, level: &q.lines.ReadyCount, timeout: timeout}
+}
+
+func (q *Queue) waitForSlot(a Actor, timeout time.Duration) queueWait {
+	return queueWait{q: q, actor: a, ec: q.notFull, level: &q.lines.FreeCount, timeout: timeout}
+}
+
+// clock starts the timeout, late: most calls never look at a clock.
+func (w *queueWait) clock(ctx context.Context) int64 {
+	if !w.timed && w.timeout != 0 {
+		w.deadline, w.timed = deadlineWithin(ctx, w.timeout), true
+	}
+	return w.deadline
+}
+
+// enter takes the latch and sees to what a dead holder left. After an error the
+// latch is free and no duty is left.
+func (w *queueWait) enter(ctx context.Context, p *Parker) error {
+	q, a := w.q, w.actor
+	if seat := uint32(SeatOf(a.Seat)); q.seg.readOnly || seat == 0 || seat > q.seg.geometry.SeatsMax {
+		return q.refuse(seat)
+	}
+	stolen, err := q.latch.TryLatch(a.Latcher)
+	if err != nil {
+		if stolen, err = q.latch.enter(ctx, p, a, w.clock(ctx), w.timeout == 0); err != nil {
+			return w.passOn(err)
+		}
+	}
+	switch q.seg.State() {
+	case StateLive:
+	case StateRemoved:
+		return w.leave(status.Removed)
+	default:
+		return w.leave(errCorrupt)
+	}
+	if stolen && !q.rebuild() {
+		return w.leave(errCorrupt)
+	}
+	return nil
+}
+
+func (q *Queue) refuse(seat uint32) error {
+	if q.seg.readOnly {
+		return status.Permission
+	}
+	return status.New(status.Invalid, "", "seat %d of an object with %d seats", seat, q.seg.geometry.SeatsMax)
+}
+
+// passOn wakes another if this call may have eaten its wake.
+func (w *queueWait) passOn(reason error) error {
+	if w.duty {
+		w.duty = false
+		w.ec.wake(1)
+	}
+	return reason
+}
+
+// leave ends a latch section without having taken what w waits for.
+func (w *queueWait) leave(reason error) error {
+	return w.passOn(orElse(w.q.unlatch(w.actor), reason))
+}
+
+// unlatch gives the latch back; a latch that is not ours any more was scribbled on.
+func (q *Queue) unlatch(a Actor) error {
+	if q.latch.Unlatch(a.Latcher) != nil {
+		return errCorrupt
+	}
+	return nil
+}
+
+// sleep ends a latch section that found nothing. nil = enter and look again.
+func (w *queueWait) sleep(ctx context.Context, p *Parker) error {
+	q := w.q
+	if w.timeout == 0 {
+		return w.leave(status.WouldBlock)
+	}
+	if !w.spun && !w.duty {
+		w.spun = true
+		if err := q.unlatch(w.actor); err != nil {
+			return err
+		}
+		q.spin.until(w.level, func(level uint32) bool { return level != 0 })
+		return nil
+	}
+	announced := w.ec.announce() // does what a duty owes: others sleep on a set bit again
+	w.duty = false
+	if err := q.unlatch(w.actor); err != nil {
+		return err
+	}
+	if q.seg.State() != StateLive { // after the announcement; pairs with remove and recover
+		return nil // enter says why
+	}
+	q.seg.announce(w.actor.Seat, 1)
+	duty, err := w.ec.sleep(ctx, p, announced, w.clock(ctx))
+	q.seg.announce(w.actor.Seat, ^uint32(0))
+	w.duty = duty
+	return err
+}
+
+// finish ends a latch section that took what w waits for and signalled `signalled`
+// (its due wake). The due of w itself: more for others = pass the wake on.
+func (w *queueWait) finish(signalled eventcount, due bool) error {
+	own := w.duty && w.ec.settle(load32(w.level) != 0)
+	err := w.q.unlatch(w.actor)
+	if due {
+		signalled.wake(1)
+	}
+	if own {
+		w.ec.wake(1)
+	}
+	return err
+}
+
+// Put appends a copy of msg. Other errors: status.WouldBlock and TimedOut if the
+// queue stays full, Ended after Shutdown, TooLarge beyond MessageMax, and for a
+// message longer than a slot those of Sides.Make.
+func (q *Queue) Put(ctx context.Context, p *Parker, a Actor, msg []byte, timeout time.Duration) error {
+	if err := q.fits(uint64(len(msg))); err != nil {
+		return err
+	}
+	if len(msg) > copyMax || len(msg) > int(q.seg.geometry.SlotSize) {
+		r, err := q.ReserveSize(ctx, p, a, uint32(len(msg)), timeout)
+		if err != nil {
+			return err
+		}
+		storeBytes(q.Buffer(r), msg)
+		// Not to be given up any more: nobody else could free the slot.
+		return q.Commit(context.WithoutCancel(ctx), p, a, r, uint32(len(msg)), -1)
+	}
+	w := q.waitForSlot(a, timeout)
+	for {
+		slot, ok, err := w.slot(ctx, p)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		number, err := q.nextNumber()
+		if err != nil || !q.roomReady() {
+			return w.leave(errCorrupt)
+		}
+		q.popFree()
+		storeBytes(q.slotData(slot), msg)
+		return w.finish(q.notEmpty, q.publish(slot, number, place{length: uint32(len(msg))}))
+	}
+}
+
+// fits refuses a message that is too long.
+func (q *Queue) fits(length uint64) error {
+	if length > uint64(q.seg.geometry.MessageMax) {
+		return status.New(status.TooLarge, "", "the message has %d bytes; this queue takes up to %d (message_max)",
+			length, q.seg.geometry.MessageMax)
+	}
+	return nil
+}
+
+// slot enters and finds the free slot for a new message; then the latch is held.
+// ok = false: slept, look again.
+func (w *queueWait) slot(ctx context.Context, p *Parker) (slot uint32, ok bool, err error) {
+	if err := w.enter(ctx, p); err != nil {
+		return 0, false, err
+	}
+	q := w.q
+	if load32(&q.lines.Closed) != 0 {
+		return 0, false, w.leave(status.Ended)
+	}
+	slot, ok, err = q.topFree()
+	if err != nil {
+		return 0, false, w.leave(err)
+	}
+	if !ok {
+		return 0, false, w.sleep(ctx, p)
+	}
+	return slot, true, nil
+}
+
+// publish makes a filled slot a message; nextNumber and roomReady come before it.
+// True = notEmpty.wake(1) is due once the latch is free.
+func (q *Queue) publish(slot uint32, number uint64, at place) (due bool) {
+	d := &q.descs[slot]
+	store64(&q.lines.NextSeq, number+1)
+	store64(&d.Seq, number)
+	store32(&d.Length, at.length)
+	store32(&d.Side, at.side)
+	q.set(slot, makeSlot(slotReady, 0, 0)) // the commit
+	q.pushReady(slot)
+	return q.notEmpty.signal()
+}
+
+// Take removes the first message and returns dst with it appended: a lease and its
+// ack at once, so a message that a client took and did not finish before it died
+// is gone. Other errors: status.WouldBlock and TimedOut if the queue stays empty,
+// and Ended if it is empty after Shutdown; for a message longer than a slot those of
+// Sides.Find, which then stays. Messages of at most 512 bytes are taken in one step;
+// a longer one is leased meanwhile.
+func (q *Queue) Take(ctx context.Context, p *Parker, a Actor, dst []byte, timeout time.Duration) ([]byte, error) {
+	dst = slices.Grow(dst, int(min(copyMax, q.seg.geometry.MessageMax))) // no allocation under the latch
+	w := q.waitForMessage(a, timeout)
+	for {
+		m, ok, err := w.message(ctx, p)
+		if err != nil {
+			return dst, err
+		}
+		if !ok {
+			continue
+		}
+		if m.side == 0 && m.length <= copyMax {
+			if !q.roomFree() {
+				return dst, w.leave(errCorrupt)
+			}
+			dst = append(dst, q.slotData(m.slot)[:m.length]...)
+			q.popReady()
+			q.set(m.slot, makeSlot(slotFree, 0, 0)) // the commit
+			q.pushFree(m.slot)
+			return dst, w.finish(q.notFull, q.notFull.signal())
+		}
+		l, err := q.deliver(&w, m)
+		if err == nil {
+			l, err = q.findSide(ctx, p, a, l)
+		}
+		if err != nil {
+			return dst, err
+		}
+		whole := q.AppendMessage(dst, l)
+		if err := q.Ack(context.WithoutCancel(ctx), p, a, l, -1); err != nil {
+			return dst, err
+		}
+		return whole, nil
+	}
+}
+
+// message enters and finds the message that is next; then the latch is held.
+// ok = false: slept, look again.
+func (w *queueWait) message(ctx context.Context, p *Parker) (m readyMessage, ok bool, err error) {
+	if err := w.enter(ctx, p); err != nil {
+		return m, false, err
+	}
+	q := w.q
+	m, ok, err = q.firstReady()
+	switch {
+	case err != nil:
+		return m, false, w.leave(err)
+	case ok:
+		return m, true, nil
+	case load32(&q.lines.Closed) != 0:
+		return m, false, w.leave(status.Ended)
+	}
+	return m, false, w.sleep(ctx, p)
+}
+
+// Shutdown ends the puts, for ever: those that wait or come later get status.Ended.
+// Takes and leases go on until no message is ready, and then get it too; messages
+// that are leased, and slots that are reserved, may still become ready. It may be
+// repeated.
+func (q *Queue) Shutdown(ctx context.Context, p *Parker, a Actor, timeout time.Duration) error {
+	w := q.waitForMessage(a, timeout)
+	if err := w.enter(ctx, p); err != nil {
+		return err
+	}
+	store32(&q.lines.Closed, 1) // the commit
+	err := q.unlatch(a)
+	q.notEmpty.alarm()
+	q.notFull.alarm()
+	return err
+}
+
+// QueueCounts are how many slots are in each state: they add up to the size, but
+// for slots that a scribbler ruined.
+type QueueCounts struct {
+	Ready   uint32 // messages to be taken
+	Leased  uint32 // messages that clients have and not acknowledged
+	Writing uint32 // reserved, not committed
+	Free    uint32
+	Dead    uint32 // dead letters
+	Closed  bool   // Shutdown was called
+}
+
+// Counts is one consistent look.
+func (q *Queue) Counts(ctx context.Context, p *Parker, a Actor, timeout time.Duration) (QueueCounts, error) {
+	w := q.waitForMessage(a, timeout)
+	if err := w.enter(ctx, p); err != nil {
+		return QueueCounts{}, err
+	}
+	l := q.lines
+	c := QueueCounts{Ready: load32(&l.ReadyCount), Leased: load32(&l.LeasedCount), Writing: load32(&l.WritingCount),
+		Free: load32(&l.FreeCount), Dead: load32(&l.DeadCount), Closed: load32(&l.Closed) != 0}
+	for _, n := range []uint32{c.Ready, c.Leased, c.Writing, c.Free, c.Dead} {
+		if n > q.size {
+			return QueueCounts{}, w.leave(errCorrupt)
+		}
+	}
+	return c, w.leave(nil)
+}

@@ -1,0 +1,39 @@
+package shm
+
+// HeldSlot is a slot that a client holds: a lease, or a reservation.
+type HeldSlot struct {
+	Slot    uint32
+	Seq     uint64 // of the message, or the reservation's ticket
+	Writing bool   // it is a reservation
+}
+
+// Held looks for the slots that the client of an owner word holds, at most `most`
+// of them. It takes no latch, so others may come and go meanwhile; the client's
+// own stay while it is in no other call.
+func (q *Queue) Held(owner uint32, most int) []HeldSlot {
+	var held []HeldSlot
+	for slot := range q.size {
+		if len(held) >= most {
+			break
+		}
+		switch w := q.word(slot); {
+		case SeatOf(owner) == 0:
+		case w.is(slotLeased, owner):
+			held = append(held, HeldSlot{Slot: slot, Seq: load64(&q.descs[slot].Seq)})
+		case w.is(slotWriting, owner):
+			held = append(held, HeldSlot{Slot: slot, Seq: load64(&q.descs[slot].Ticket), Writing: true})
+		}
+	}
+	return held
+}
+
+// Reserved reports whether the client of an owner word has the reservation. It takes
+// no latch, like Held.
+func (q *Queue) Reserved(owner uint32, r Reservation) bool {
+	return r.Slot < q.size && r.Ticket != 0 && SeatOf(owner) != 0 && q.word(r.Slot).is(slotWriting, owner) &&
+		load64(&q.descs[r.Slot].Ticket) == r.Ticket
+}
+
+// Free reports whether a slot holds nothing: whoever reserves it next has not begun.
+// It takes no latch, like Held.
+func (q *Queue) Free(slot uint32) bool { return slot < q.size && q.word(slot).state() == slotFree }

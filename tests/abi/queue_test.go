@@ -1,0 +1,102 @@
+package abi
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+)
+
+var background = context.Background()
+
+func actor(seat uint16) shm.Actor { return shm.ClientActor(owner(seat).Word) }
+
+// slots is the geometry of a queue of 4 messages of at most 60 bytes, which die
+// after 2 deliveries. All but the slots lies in page 0.
+func slots(sc scene) (shm.Geometry, error) {
+	return shm.NewQueueGeometry(4, 64, 60, 2, sc.flags, shm.SeatsDefault)
+}
+
+// queueStates leaves one slot in each state: dead, leased by 2, ready, being written
+// by 2; the ring has gone round.
+func queueStates(t *testing.T, s *shm.Segment) {
+	q := s.Queue()
+	put := func(message string) { check(t, q.Put(background, nil, actor(1), []byte(message), 0)) }
+	lease := func() shm.Lease {
+		l, err := q.Lease(background, nil, actor(2), 0)
+		check(t, err)
+		return l
+	}
+	for _, message := range []string{"taken", "twice", "leased"} {
+		put(message)
+	}
+	check(t, q.Ack(background, nil, actor(2), lease(), 0))
+	for range 2 {
+		check(t, q.Nack(background, nil, actor(2), lease(), 0))
+	}
+	put("ready")
+	lease()
+	_, err := q.Reserve(background, nil, actor(2), 0)
+	check(t, err)
+}
+
+// queueWaiters leaves both waiters bits, set in vain.
+func queueWaiters(t *testing.T, s *shm.Segment) {
+	q, p := s.Queue(), shm.NewParker(shm.ParkerOptions{})
+	if _, err := q.Take(background, p, actor(3), nil, 1); err != status.TimedOut {
+		t.Fatal(err)
+	}
+	for range 4 {
+		_, err := q.Reserve(background, nil, actor(1), 0)
+		check(t, err)
+	}
+	if err := q.Put(background, p, actor(3), nil, 1); err != status.TimedOut {
+		t.Fatal(err)
+	}
+}
+
+func shutDown(t *testing.T, s *shm.Segment) {
+	check(t, s.Queue().Shutdown(background, nil, actor(1), 0))
+}
+
+// saidOfQueue is what the structs say, with the counts and the slots that are held
+// as the queue's own methods tell them.
+func saidOfQueue(t *testing.T, s *shm.Segment) []string {
+	t.Helper()
+	var lines shm.QueueLines
+	read(t, s, constants()["KIND_OFFSET"], &lines)
+	all := flatten("queue.", reflect.ValueOf(lines))
+	say := func(name string, value uint64) { all = append(all, fmt.Sprintf("%s %d", name, value)) }
+	g, c, counts := s.Geometry(), constants(), map[uint64]uint64{}
+	for slot := range g.Length {
+		var d shm.QueueDesc
+		read(t, s, g.DescOffset+slot*uint64(reflect.TypeOf(d).Size()), &d)
+		all = append(all, flatten(fmt.Sprintf("slot.%d.", slot), reflect.ValueOf(d))...)
+		state := d.State & c["SLOT_STATE_MASK"] >> c["SLOT_STATE_SHIFT"]
+		counts[state]++
+		say(fmt.Sprintf("slot.%d.is", slot), state)
+		say(fmt.Sprintf("slot.%d.deliveries", slot), d.State&c["SLOT_DELIVERIES_MASK"]>>c["SLOT_DELIVERIES_SHIFT"])
+		say(fmt.Sprintf("slot.%d.owner", slot), d.State&c["OWNER_MASK"])
+	}
+	held := uint64(0)
+	for seat := range uint16(shm.SeatsDefault + 1) {
+		held += uint64(len(s.Queue().Held(owner(seat).Word, 9)))
+	}
+	say("held", held)
+	say("removed", bit(s.State() == shm.StateRemoved))
+	if s.State() == shm.StateRemoved {
+		return all
+	}
+	looked, err := s.Queue().Counts(background, nil, actor(4), 0)
+	check(t, err)
+	want := shm.QueueCounts{Free: uint32(counts[c["SLOT_FREE"]]), Writing: uint32(counts[c["SLOT_WRITING"]]),
+		Ready: uint32(counts[c["SLOT_READY"]]), Leased: uint32(counts[c["SLOT_LEASED"]]),
+		Dead: uint32(counts[c["SLOT_DEAD"]]), Closed: lines.Closed != 0}
+	if looked != want {
+		t.Errorf("the queue counts %+v, its slots say %+v", looked, want)
+	}
+	return all
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	shmd "github.com/shmd/shmd/clients/go"
+)
+
+// messenger is the twin of c/messenger.c as far as put and take: one end of two
+// queues, on one processor.
+func messenger(args []string) error {
+	if len(args) < 3 {
+		return errors.New("want SOCKET OUT IN")
+	}
+	runtime.LockOSThread() // to stay on its processor
+	ctx := context.Background()
+	c, err := shmd.Dial(ctx, shmd.Options{Socket: args[0], Software: "shmd-bench"})
+	if err != nil {
+		return err
+	}
+	out, err := shmd.OpenQueue(ctx, c, args[1])
+	if err != nil {
+		return errors.Join(err, c.Close())
+	}
+	in, err := shmd.OpenQueue(ctx, c, args[2])
+	if err != nil {
+		return errors.Join(err, c.Close())
+	}
+	err = serve(func(command string, n int) (string, error) {
+		switch command {
+		case "pin":
+			var one unix.CPUSet
+			one.Set(n)
+			return "done", unix.SchedSetaffinity(0, &one)
+		case "put":
+			return between(func() error { return putAll(ctx, out, n) })
+		case "take":
+			return between(func() error { return takeAll(ctx, in, n) })
+		}
+		return "", errors.New("no such command")
+	})
+	return errors.Join(err, out.Close(), in.Close(), c.Close())
+}
+
+// between runs work and answers when it began and when it ended.
+func between(work func() error) (string, error) {
+	begin, err := monotonicNs()
+	if err != nil {
+		return "", err
+	}
+	if err := work(); err != nil {
+		return "", err
+	}
+	end, err := monotonicNs()
+	return fmt.Sprintf("%d %d", begin, end), err
+}
+
+func putAll(ctx context.Context, q *shmd.Queue, count int) error {
+	message := make([]byte, messageBytes)
+	for i := range count {
+		binary.LittleEndian.PutUint64(message, uint64(i))
+		if err := q.Put(ctx, message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func takeAll(ctx context.Context, q *shmd.Queue, count int) error {
+	for i := range count {
+		message, err := q.Take(ctx)
+		if err != nil {
+			return err
+		}
+		if len(message) != messageBytes || binary.LittleEndian.Uint64(message) != uint64(i) {
+			return fmt.Errorf("not message %d: %x", i, message)
+		}
+	}
+	return nil
+}

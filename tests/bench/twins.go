@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/shmd/shmd/wire"
+)
+
+// twins are a C and a Go process that have the same object open and answer the same
+// commands.
+type twins struct {
+	inC, inGo *child
+	object    io.Closer
+	name      string
+	service   *service
+}
+
+// startTwins creates the object and starts the program of that name, in C and in Go.
+func startTwins(ctx context.Context, s *service, program, name string,
+	create func(ctx context.Context, s *service) (io.Closer, error)) (_ *twins, err error) {
+	t := &twins{name: name, service: s}
+	if t.object, err = create(ctx, s); err != nil {
+		return nil, err
+	}
+	if t.inC, err = startC(ctx, program, s.socket, name); err != nil {
+		return nil, errors.Join(err, t.object.Close())
+	}
+	if t.inGo, err = startSelf(ctx, program, s.socket, name); err != nil {
+		return nil, errors.Join(err, t.inC.stop(), t.object.Close())
+	}
+	return t, nil
+}
+
+func (t *twins) stop() error {
+	return errors.Join(t.inC.stop(), t.inGo.stop(), t.object.Close())
+}
+
+// handOver makes one process sleep for the object until the other gives it.
+func (t *twins) handOver(ctx context.Context, from, to *child) error {
+	if err := from.send("take"); err != nil {
+		return err
+	}
+	if _, err := from.line(); err != nil {
+		return err
+	}
+	if err := to.send("take"); err != nil {
+		return err
+	}
+	if err := t.service.untilWaiting(ctx, t.name); err != nil {
+		return err
+	}
+	if err := from.do("give"); err != nil {
+		return err
+	}
+	if _, err := to.line(); err != nil {
+		return err
+	}
+	return to.do("give")
+}
+
+// fight lets both take and give at the same time.
+func (t *twins) fight(turns int) error {
+	_, _, err := both(t.inC, t.inGo, func(c *child) error { return c.send("ours %d", turns) })
+	return err
+}
+
+// both tells two children to work at the same time; their answers.
+func both(one, other *child, tell func(c *child) error) (a, b string, err error) {
+	if err := errors.Join(tell(one), tell(other)); err != nil {
+		return "", "", err
+	}
+	a, err = one.line()
+	b, otherErr := other.line()
+	return a, b, errors.Join(err, otherErr)
+}
+
+// untilWaiting returns when somebody sleeps for the object.
+func (s *service) untilWaiting(ctx context.Context, name string) error {
+	for {
+		var st wire.Stat
+		if err := s.client.Call(ctx, wire.MethodStat, &st, name); err != nil {
+			return err
+		}
+		if st.Waiters > 0 {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package clib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+)
+
+// Store-prefix replay of the C library's queue, as replay_test.go does it for locks
+// and data. Checked besides, after each prefix and the recovery of the dead client,
+// twice: the messages, their order and their deliveries are what recovery makes of
+// the bytes before the last word, or of those after it (of one word that is one
+// commit); both eventcounts have moved; and a live client can empty and fill the
+// queue.
+
+var background = context.Background()
+
+func queueLines(s *shm.Segment) *shm.QueueLines {
+	return (*shm.QueueLines)(unsafe.Pointer(&s.Bytes()[0x100]))
+}
+
+func descOf(s *shm.Segment, slot int) *shm.QueueDesc {
+	return (*shm.QueueDesc)(unsafe.Pointer(&s.Bytes()[s.Geometry().DescOffset+uint64(slot)*32]))
+}
+
+func must[T any](result T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return result
+}
+
+// messages: "a" is leased by another, "b" and "c" are ready.
+func messages(im *images) {
+	q := im.object.Queue()
+	for _, m := range []string{"a", "b", "c"} {
+		must(0, q.Put(background, nil, actor(liveSeat), []byte(m), 0))
+	}
+	must(q.Lease(background, nil, actor(liveSeat), 0))
+}
+
+// fullQueue: one more, so that there is no slot.
+func fullQueue(im *images) {
+	messages(im)
+	must(0, im.object.Queue().Put(background, nil, actor(liveSeat), []byte("d"), 0))
+}
+
+// sleepers: somebody waits for a message and for a slot.
+func sleepers(im *images) {
+	messages(im)
+	queueLines(im.object).NotEmpty |= 1
+	queueLines(im.object).NotFull |= 1
+}
+
+// longFirst: a message that is not copied under the latch comes first.
+func longFirst(im *images) {
+	q := im.object.Queue()
+	must(0, q.Put(background, nil, actor(liveSeat), []byte(strings.Repeat("x", 600)), 0))
+}
+
+// deadLetters: "b" and "c" have died.
+func deadLetters(im *images) {
+	messages(im)
+	q := im.object.Queue()
+	for range 4 {
+		l := must(q.Lease(background, nil, actor(liveSeat), 0))
+		must(0, q.Nack(background, nil, actor(liveSeat), l, 0))
+	}
+}
+
+func olderQueueLatch(im *images) {
+	messages(im)
+	l := queueLines(im.object)
+	l.Latch = shm.OwnerWord(shm.SeatDaemon, 1) | 1<<31
+	l.ReadyHead, l.ReadyCount, l.FreeCount, l.NextSeq = 3, 0, 4, 1
+	page(im.object).Header.DaemonEpoch = 2
+}
+
+func daemonQueueLatch(im *images) { queueLines(im.object).Latch = shm.OwnerWord(shm.SeatDaemon, 1) }
+
+func destroyedQueue(im *images) { messages(im); destroyed(im) }
+
+// scribbledOn makes a start by a change of the lines.
+func scribbledOn(scribble func(*shm.QueueLines, *shm.QueueDesc)) func(*images) {
+	return func(im *images) {
+		messages(im)
+		scribble(queueLines(im.object), descOf(im.object, 1))
+	}
+}
+
+const noneTaken = "take=-42 lease=-42"
+
+var queueScenarios = []scenario{
+	{"put", shm.KindQueue, shm.FlagRaw, 0, messages, "", "put-3"},
+	{"put nothing", shm.KindQueue, shm.FlagRaw, 0, messages, "", "put-0"},
+	{"put with a waiter", shm.KindQueue, shm.FlagRaw, 0, sleepers, "", "put-3"},
+	{"put a long one", shm.KindQueue, shm.FlagRaw, 0, messages, "", "put-600"},
+	{"put too much", shm.KindQueue, shm.FlagRaw, 0, messages, "", "put-5001=-37"},
+	{"put into a full one", shm.KindQueue, shm.FlagRaw, 0, fullQueue, "", "put-3=-2 wait-put=-3 reserve=-2"},
+	{"put no msgpack", shm.KindQueue, 0, 0, messages, "", "put-3=-22 put-0=-22 put-1"},
+	{"take", shm.KindQueue, shm.FlagRaw, 0, messages, "", "take"},
+	{"take with a waiter", shm.KindQueue, shm.FlagRaw, 0, sleepers, "", "take"},
+	{"take a long one", shm.KindQueue, shm.FlagRaw, 0, longFirst, "", "take take=-2"},
+	{"take into too little", shm.KindQueue, shm.FlagRaw, 0, messages, "", "take-nowhere=-37"},
+	{"take from an empty one", shm.KindQueue, shm.FlagRaw, 0, nil, "", "take=-2 wait-take=-3 lease=-2"},
+	{"lease", shm.KindQueue, shm.FlagRaw, 0, messages, "", "lease"},
+	{"ack", shm.KindQueue, shm.FlagRaw, 0, sleepers, "lease", "ack"},
+	{"ack again", shm.KindQueue, shm.FlagRaw, 0, messages, "lease ack", "ack nack=-32"},
+	{"nack", shm.KindQueue, shm.FlagRaw, 0, sleepers, "lease", "nack"},
+	{"nack the last time", shm.KindQueue, shm.FlagRaw, 0, messages, "lease nack lease", "nack"},
+	{"nack again", shm.KindQueue, shm.FlagRaw, 0, messages, "lease nack", "nack=-32 ack=-32"},
+	{"reserve", shm.KindQueue, shm.FlagRaw, 0, messages, "", "reserve"},
+	{"commit", shm.KindQueue, shm.FlagRaw, 0, sleepers, "reserve", "commit"},
+	{"commit again", shm.KindQueue, shm.FlagRaw, 0, messages, "reserve commit take", "commit abort=-32"},
+	{"abort", shm.KindQueue, shm.FlagRaw, 0, sleepers, "reserve", "abort"},
+	{"abort again", shm.KindQueue, shm.FlagRaw, 0, messages, "reserve abort", "abort=-32 commit=-32"},
+	{"take a dead letter", shm.KindQueue, shm.FlagRaw, 0, deadLetters, "", "take-dead"},
+	{"put a dead letter back", shm.KindQueue, shm.FlagRaw, 0, deadLetters, "take-dead", "nack"},
+	{"no dead letter", shm.KindQueue, shm.FlagRaw, 0, messages, "", "take-dead=-2 redeliver"},
+	{"redeliver", shm.KindQueue, shm.FlagRaw, 0, deadLetters, "", "redeliver take"},
+	{"shutdown", shm.KindQueue, shm.FlagRaw, 0, sleepers, "", "shutdown"},
+	{"after shutdown", shm.KindQueue, shm.FlagRaw, 0, messages, "reserve shutdown",
+		"put-3=-9 wait-put=-9 reserve=-9 commit take take take take=-9 wait-take=-9"},
+	{"counts", shm.KindQueue, shm.FlagRaw, 0, messages, "", "counts"},
+	{"latch of an older daemon", shm.KindQueue, shm.FlagRaw, 0, olderQueueLatch, "", "put-3 take"},
+	{"latch of this daemon", shm.KindQueue, shm.FlagRaw, 0, daemonQueueLatch, "", "wait-take=-3"},
+	{"destroyed", shm.KindQueue, shm.FlagRaw, 0, destroyedQueue, "", "put-3=-6 take=-6 wait-take=-6 counts=-6"},
+	{"scribbled head", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.ReadyHead = 4
+	}), "", noneTaken + " put-3=-42"},
+	{"scribbled count", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.ReadyCount = 1 << 31
+	}), "", noneTaken + " put-3=-42 counts=-42"},
+	{"scribbled stack", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.FreeCount = 5
+	}), "", "put-3=-42 reserve=-42"},
+	{"scribbled length", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(_ *shm.QueueLines, d *shm.QueueDesc) {
+		d.Length = 601
+	}), "", noneTaken},
+	{"scribbled state", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(_ *shm.QueueLines, d *shm.QueueDesc) {
+		d.State = 9 << 32
+	}), "", noneTaken},
+	{"scribbled number", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.NextSeq = 1<<63 - 1
+	}), "", "put-3=-42 reserve=-42"},
+	{"scribbled number of dead", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.DeadCount = 1
+	}), "", "take-dead=-42"},
+	{"corrupt", shm.KindQueue, shm.FlagRaw, 0, func(im *images) {
+		messages(im)
+		page(im.object).Header.State = uint32(shm.StateCorrupt)
+	}, "", "put-3=-42 take=-42 wait-take=-42"},
+}
+
+// runQueueInGo does in Go what the C program does.
+func runQueueInGo(sc scenario, im *images) error {
+	sides := newReplaySides()
+	q, me, p := im.object.Queue().WithSides(sides), actor(victimSeat), shm.NewParker(shm.ParkerOptions{})
+	message := append([]byte("new"), make([]byte, 4998)...)
+	var lease shm.Lease
+	var reservation shm.Reservation
+	for word := range strings.FieldsSeq(sc.before + " " + sc.words) {
+		word, want, found := strings.Cut(word, "=")
+		if !found {
+			want = "0"
+		}
+		if want == "-22" || word == "take-nowhere" {
+			continue // in Go the contents are the client's affair, and there is always room
+		}
+		var err error
+		switch word {
+		case "wait-put":
+			err = q.Put(background, p, me, message[:3], time.Nanosecond)
+		case "take":
+			_, err = q.Take(background, p, me, nil, 0)
+		case "wait-take":
+			_, err = q.Take(background, p, me, nil, time.Nanosecond)
+		case "lease":
+			var l shm.Lease
+			if l, err = q.Lease(background, p, me, 0); err == nil {
+				lease = l
+			}
+		case "ack":
+			err = q.Ack(background, p, me, lease, -1)
+		case "nack":
+			err = q.Nack(background, p, me, lease, -1)
+		case "reserve":
+			var r shm.Reservation
+			if r, err = q.Reserve(background, p, me, 0); err == nil {
+				reservation = r
+			}
+		case "reserve-side":
+			sides.makes = true
+			if reservation, err = q.ReserveSize(background, p, me, 5000, 0); err == nil {
+				copy(q.Buffer(reservation), "new")
+			}
+		case "commit":
+			err = q.Commit(background, p, me, reservation, 3, -1)
+		case "commit-600", "commit-601", "commit-5000":
+			var n uint32
+			if _, err := fmt.Sscanf(word, "commit-%d", &n); err != nil {
+				return err
+			}
+			err = q.Commit(background, p, me, reservation, n, -1)
+		case "abort":
+			err = q.Abort(background, p, me, reservation, -1)
+		case "take-dead":
+			lease, err = q.TakeDead(background, p, me, -1)
+		case "redeliver":
+			_, err = q.Redeliver(background, p, me, -1)
+		case "shutdown":
+			err = q.Shutdown(background, p, me, -1)
+		case "counts":
+			_, err = q.Counts(background, p, me, -1)
+		default:
+			var n int
+			if _, err := fmt.Sscanf(word, "put-%d", &n); err != nil {
+				return fmt.Errorf("no such word: %s", word)
+			}
+			err = q.Put(background, p, me, message[:n], 0)
+		}
+		if code := fmt.Sprint(-int(status.Of(err))); code != want {
+			return fmt.Errorf("%s in Go: %v, in C: %s", word, err, want)
+		}
+	}
+	return nil
+}
+
+func TestQueuePrefixReplay(t *testing.T) {
+	probe := program(t, "replay", "-DSHMD_REPLAY")
+	recovered := 0
+	for _, sc := range append(queueScenarios, sideScenarios...) {
+		t.Run(sc.name, func(t *testing.T) {
+			im := newImages(t, sc)
+			before, last, left := runC(t, probe, sc, im.clone())
+			twin := im.clone()
+			if err := runQueueInGo(sc, twin); err != nil {
+				t.Error(err)
+			}
+			compare(t, "C and Go", left, twin)
+			for _, s := range before {
+				if err := im.repeat(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			start := im.clone()
+			outcomes := []string{outcome(start.clone()), outcome(left.clone())}
+			for k := 0; ; k++ {
+				image := im.clone()
+				was := queueLines(image.object).NotEmpty
+				got := outcome(image)
+				atomic := !strings.ContainsAny(sc.words, " ") && sc.name != "put a long one"
+				if atomic && got != outcomes[0] && got != outcomes[1] {
+					t.Errorf("prefix %d of %d: half done:\n%s\nbefore:\n%s\nafter:\n%s", k, len(last), got,
+						outcomes[0], outcomes[1])
+				}
+				if strings.HasPrefix(got, "error") && !strings.HasPrefix(outcomes[0], "error") {
+					t.Errorf("prefix %d of %d: %s", k, len(last), got)
+				}
+				if queueLines(image.object).NotEmpty>>1 == was>>1 {
+					t.Errorf("prefix %d of %d: the eventcount has not moved", k, len(last))
+				}
+				recovered++
+				if k == len(last) {
+					break
+				}
+				if err := im.repeat(last[k]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			compare(t, "the log and C's memory", im, left)
+		})
+	}
+	if recovered < 5*len(queueScenarios)+5*len(sideScenarios) {
+		t.Errorf("only %d images: the log is broken", recovered)
+	}
+	t.Logf("%d images recovered", recovered)
+}
+
+// outcome recovers the image of a dead victim, twice, empties it, fills it, and
+// tells what came out in which order.
+func outcome(im *images) string {
+	q := im.object.Queue().WithSides(newReplaySides())
+	header := &page(im.object).Header
+	header.DaemonEpoch++ // the daemon is dead as well
+	victim := shm.Victim{Owner: actor(victimSeat).Seat, NowNs: 9,
+		Alive:  func(owner uint32) bool { return owner == actor(liveSeat).Seat },
+		Daemon: shm.OwnerWord(shm.SeatDaemon, header.DaemonEpoch)}
+	for range 2 {
+		if _, done := im.object.Recover(victim); !done {
+			return "error: recovery is not done"
+		}
+	}
+	if im.object.Waiting(victimSeat) != 0 || len(q.Held(actor(victimSeat).Seat, 9)) != 0 ||
+		queueLines(im.object).Latch != 0 {
+		return "error: the dead client still waits, holds, or has the latch"
+	}
+	if im.object.State() != shm.StateLive {
+		return im.object.State().String()
+	}
+	text, err := empty(q)
+	if err != nil {
+		return fmt.Sprint("error: ", err)
+	}
+	return text
+}
+
+func empty(q *shm.Queue) (string, error) {
+	me := actor(liveSeat)
+	was, err := q.Counts(background, nil, me, 0)
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("%+v", was)
+	for _, next := range []func() (shm.Lease, error){
+		func() (shm.Lease, error) { return q.Lease(background, nil, me, 0) },
+		func() (shm.Lease, error) { return q.TakeDead(background, nil, me, 0) },
+	} {
+		for {
+			l, err := next()
+			if err == status.WouldBlock || err == status.Ended {
+				break
+			}
+			if err != nil {
+				return "", err
+			}
+			text += fmt.Sprintf(" %.4q delivered %d;", q.Message(l), l.Deliveries)
+			if err := q.Ack(background, nil, me, l, 0); err != nil {
+				return "", err
+			}
+		}
+	}
+	if was.Closed {
+		return text, nil
+	}
+	for range was.Ready + was.Dead + was.Free {
+		if err := q.Put(background, nil, me, []byte("z"), 0); err != nil {
+			return "", err
+		}
+	}
+	if err := q.Put(background, nil, me, nil, 0); err != status.WouldBlock {
+		return "", errors.Join(errors.New("one more than it holds"), err)
+	}
+	return text, nil
+}
+
+// What shmd.h promises of queues, with sanitizers; and, because those make system
+// calls of their own, once more without.
+func TestQueueBehaviour(t *testing.T) {
+	behave(t, program(t, "queues", sanitized(t)...))
+	behave(t, program(t, "queues"))
+}
+
+// Somebody writes random words all over a queue that C clients use; see
+// probe/scribbler.c.
+func TestQueueScribbler(t *testing.T) {
+	seed := fmt.Sprint(time.Now().UnixNano())
+	t.Log("seed ", seed)
+	im := newImages(t, scenario{kind: shm.KindQueue, flags: shm.FlagRaw})
+	path := filepath.Join(t.TempDir(), "object")
+	must(0, os.WriteFile(path, im.object.Bytes(), 0o600))
+	text, err := exec.Command(program(t, "scribbler", sanitized(t)...), path, seed).CombinedOutput()
+	if err != nil || string(text) != "ok\n" {
+		t.Errorf("%v\n%s", err, text)
+	}
+}

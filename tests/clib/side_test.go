@@ -1,0 +1,104 @@
+package clib
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/harness"
+)
+
+// sideNumber is the number of every side segment in the replay of queues; other
+// numbers stand for what the daemon, which is not there, would have to map.
+const sideNumber = 7
+
+// replaySides is what the C program's client has: one side segment is mapped, and
+// nobody can be asked for another.
+type replaySides struct {
+	side  *shm.Side
+	makes bool // somebody made one before the daemon went
+}
+
+func newReplaySides() *replaySides { return &replaySides{side: shm.NewHeapSide(8192)} }
+
+func (s *replaySides) Make(context.Context, shm.Reservation, uint32) (uint32, *shm.Side, error) {
+	if !s.makes {
+		return 0, nil, status.Lost
+	}
+	return sideNumber, s.side, nil
+}
+
+func (s *replaySides) Find(_ context.Context, _, number uint32) (*shm.Side, error) {
+	if number != sideNumber {
+		return nil, status.Lost
+	}
+	return s.side, nil
+}
+
+// sideMessage: as messages, but the first that is ready lies in a side segment.
+func sideMessage(im *images) {
+	messages(im)
+	d := descOf(im.object, 1)
+	d.Length, d.Side = 5000, sideNumber
+}
+
+// sideChanged is sideMessage with other words about where it lies.
+func sideChanged(length, side uint32) func(*images) {
+	return func(im *images) {
+		sideMessage(im)
+		d := descOf(im.object, 1)
+		d.Length, d.Side = length, side
+	}
+}
+
+// sideStaleLatch: whoever comes next has to rebuild, from what is sound or not.
+func sideStaleLatch(length, side uint32) func(*images) {
+	return func(im *images) {
+		olderQueueLatch(im)
+		d := descOf(im.object, 1)
+		d.Length, d.Side = length, side
+	}
+}
+
+var sideScenarios = []scenario{
+	{"put into a side without a daemon", shm.KindQueue, shm.FlagRaw, 0, messages, "", "put-5000=-7 put-601=-7"},
+	{"commit a side", shm.KindQueue, shm.FlagRaw, 0, sleepers, "reserve-side", "commit-5000"},
+	{"commit little of a side", shm.KindQueue, shm.FlagRaw, 0, sleepers, "reserve-side", "commit-601"},
+	{"commit too much", shm.KindQueue, shm.FlagRaw, 0, messages, "reserve", "commit-601=-37 commit-600"},
+	{"commit a side again", shm.KindQueue, shm.FlagRaw, 0, messages, "reserve-side commit-5000 take",
+		"commit-600 abort=-32"},
+	{"commit of a side what fits the slot", shm.KindQueue, shm.FlagRaw, 0, messages, "reserve-side", "commit-600"},
+	{"abort a side", shm.KindQueue, shm.FlagRaw, 0, sleepers, "reserve-side", "abort"},
+	{"put where a side was", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "take", "put-3"},
+	{"lease a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "", "lease"},
+	{"ack a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "lease", "ack"},
+	{"nack a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "lease", "nack"},
+	{"take from a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "", "take take"},
+	{"a dead letter in a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "lease nack lease nack", "take-dead"},
+	{"lease a side that is not mapped", shm.KindQueue, shm.FlagRaw, 0, sideChanged(5000, 8), "",
+		"lease=-7 take=-7 take-dead=-7 take"},
+	{"scribbled: no side", shm.KindQueue, shm.FlagRaw, 0, sideChanged(601, 0), "", noneTaken},
+	{"scribbled: a side for little", shm.KindQueue, shm.FlagRaw, 0, sideChanged(600, sideNumber), "", noneTaken},
+	{"scribbled: longer than all", shm.KindQueue, shm.FlagRaw, 0, sideChanged(5001, sideNumber), "", noneTaken},
+	{"rebuild with a side", shm.KindQueue, shm.FlagRaw, 0, sideStaleLatch(5000, sideNumber), "", "take take"},
+	{"rebuild without the side", shm.KindQueue, shm.FlagRaw, 0, sideStaleLatch(601, 0), "", "put-3=-42 take"},
+	{"rebuild with a side for little", shm.KindQueue, shm.FlagRaw, 0, sideStaleLatch(600, sideNumber), "", "take=-42"},
+}
+
+// What shmd.h promises of messages longer than a slot, with sanitizers.
+func TestSideBehaviour(t *testing.T) {
+	path := program(t, "sides", sanitized(t)...)
+	behave(t, path)
+	daemon := harness.StartDaemon(t)
+	command := exec.Command(path, "lost")
+	command.Env = append(os.Environ(), "SHMD_SOCKET="+daemon.Socket)
+	probe := harness.StartCmd(t, command)
+	probe.Expect("kill")
+	daemon.Kill()
+	probe.Send("")
+	probe.Expect("ok")
+	probe.MustEnd()
+}

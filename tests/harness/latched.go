@@ -1,0 +1,128 @@
+package harness
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/shmd/shmd/shm"
+)
+
+// kindOffset is where the part of page 0 begins that differs by kind.
+const kindOffset = int64(0x100)
+
+// The states of a queue's slot, as include/shmd_abi.h has them.
+const (
+	slotStateShift = 32
+	slotFree       = 0
+	slotReady      = 2
+	slotDead       = 4
+)
+
+// read reads words of the segment at an offset, into a pointer or a slice.
+func (s *Segment) read(offset int64, into any) error {
+	return binary.Read(io.NewSectionReader(s.file, offset, int64(binary.Size(into))), binary.LittleEndian, into)
+}
+
+// alignLine is where the next cache line begins.
+func alignLine(offset int64) int64 { return (offset + 63) &^ 63 }
+
+// afterSeats is where what follows the seat cells begins.
+func afterSeats(h *shm.Header) int64 {
+	return alignLine(int64(h.SeatsOffsetBytes) + 4*(int64(h.SeatsMax)+1))
+}
+
+// semaphoreAtRest checks what a semaphore has of its own. The waiters bits may
+// stay: a stray one costs a call and nothing else.
+func (s *Segment) semaphoreAtRest(h *shm.Header, check func(ok bool, format string, args ...any)) error {
+	var lines shm.SemaphoreLines
+	if err := s.read(kindOffset, &lines); err != nil {
+		return err
+	}
+	check(lines.Latch == 0, "its latch is %#x: seat %d holds it", lines.Latch, shm.SeatOf(lines.Latch))
+	if h.Flags&uint32(shm.FlagUndo) == 0 {
+		check(uint64(lines.Word>>1) <= h.Length, "%d permits, at most %d", lines.Word>>1, h.Length)
+		check(lines.Available == 0 && lines.Total == 0, "a plain one has %d permits available of %d",
+			lines.Available, lines.Total)
+	} else {
+		held := make([]shm.HeldCell, h.SeatsMax+1)
+		if err := s.read(afterSeats(h), held); err != nil {
+			return err
+		}
+		for seat, c := range held {
+			check(c.Permits == 0, "nobody in seat %d holds %d permits", seat, c.Permits)
+		}
+		check(lines.Word == 0, "with undo its word is %#x", lines.Word)
+		check(uint64(lines.Total) <= h.Length, "%d permits, at most %d", lines.Total, h.Length)
+		check(lines.Available == lines.Total, "nobody holds a permit, and %d of %d are available",
+			lines.Available, lines.Total)
+	}
+	checkReserved(check, lines.Reserved0[:], lines.Reserved1[:], lines.Reserved2[:], lines.Reserved3[:])
+	return nil
+}
+
+// queueAtRest checks what a queue has of its own: no slot is leased or being
+// written, and all that is derived is what the slots' words say.
+func (s *Segment) queueAtRest(h *shm.Header, check func(ok bool, format string, args ...any)) error {
+	var lines shm.QueueLines
+	if err := s.read(kindOffset, &lines); err != nil {
+		return err
+	}
+	size := int64(h.Length)
+	ring, stack, descs := make([]uint32, size), make([]uint32, size), make([]shm.QueueDesc, size)
+	ringAt := afterSeats(h)
+	for _, part := range []struct {
+		at   int64
+		into any
+	}{{ringAt, ring}, {ringAt + 4*size, stack}, {alignLine(ringAt + 8*size), descs}} {
+		if err := s.read(part.at, part.into); err != nil {
+			return err
+		}
+	}
+	checkReserved(check, lines.Reserved0[:], lines.Reserved1[:], lines.Reserved2[:], lines.Reserved3[:])
+	check(lines.Latch == 0, "its latch is %#x: seat %d holds it", lines.Latch, shm.SeatOf(lines.Latch))
+	check(lines.LeasedCount == 0 && lines.WritingCount == 0, "nobody has %d leases and %d slots, it says",
+		lines.LeasedCount, lines.WritingCount)
+
+	var ready, free []uint32
+	dead, highest := uint32(0), uint64(0)
+	for i, d := range descs {
+		switch state := d.State >> slotStateShift & 0xf; state {
+		case slotFree:
+			free = append(free, uint32(i))
+		case slotReady:
+			ready = append(ready, uint32(i))
+		case slotDead:
+			dead++
+		default:
+			check(false, "slot %d is in state %d, of seat %d", i, state, shm.SeatOf(uint32(d.State)))
+		}
+		check(uint64(d.Length) <= h.Shape[0], "slot %d has a message of %d bytes, at most %d", i, d.Length, h.Shape[0])
+		highest = max(highest, d.Seq, d.Ticket)
+	}
+	slices.SortFunc(ready, func(a, b uint32) int { return int(int64(descs[a].Seq) - int64(descs[b].Seq)) })
+	check(lines.NextSeq > highest, "its next number is %d, and %d was used", lines.NextSeq, highest)
+	check(lines.DeadCount == dead, "%d dead letters, it says %d", dead, lines.DeadCount)
+
+	check(int64(lines.ReadyHead) < size, "its ready head is %d of %d", lines.ReadyHead, size)
+	var listed []uint32
+	for i := range min(int64(lines.ReadyCount), size) {
+		listed = append(listed, ring[(int64(lines.ReadyHead)+i)%size])
+	}
+	check(slices.Equal(listed, ready), "its ready ring is %d, by number it is %d", listed, ready)
+	stacked := slices.Clone(stack[:min(int64(lines.FreeCount), size)])
+	slices.Sort(stacked) // the order is history
+	check(slices.Equal(stacked, free), "its free stack holds %d, free are %d", stacked, free)
+	check(int64(lines.ReadyCount) <= size && int64(lines.FreeCount) <= size, "it counts %d ready and %d free of %d",
+		lines.ReadyCount, lines.FreeCount, size)
+	return nil
+}
+
+// checkReserved wants reserved bytes to be zero.
+func checkReserved(check func(ok bool, format string, args ...any), reserved ...[]byte) {
+	for _, r := range reserved {
+		ok := !slices.ContainsFunc(r, func(b byte) bool { return b != 0 })
+		check(ok, "reserved bytes are %s", fmt.Sprintf("% x", r))
+	}
+}

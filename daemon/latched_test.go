@@ -84,6 +84,10 @@ func TestUndoSemaphore(t *testing.T) {
 		held[0].Holds != wire.HoldsPermits || held[0].Count != 2 || held[0].Name != "s" {
 		t.Errorf("holdings %+v, %v", held, err)
 	}
+	var stat wire.Stat
+	if err := a.call(&stat, wire.MethodStat, "s"); err != nil || stat.Seats[0].Holds != 0 || stat.Seats[1].Holds != 2 {
+		t.Errorf("stat says %+v, %v", stat.Seats, err)
+	}
 	waiting := a.send(wire.MethodAcquire, h, 3)
 	b.conn.Close() // no bye
 	wantCode(t, "who waits for what the dead held", errOrNil(a.answer(waiting).Err), status.OK)
@@ -133,6 +137,10 @@ func TestQueue(t *testing.T) {
 	if err := b.call(&held, wire.MethodHoldings); err != nil || len(held) != 1 || held[0].Holds != wire.HoldsLease ||
 		*held[0].Lease != second.Lease {
 		t.Errorf("holdings %+v, %v", held, err)
+	}
+	var stat wire.Stat
+	if err := a.call(&stat, wire.MethodStat, "q"); err != nil || stat.Seats[0].Holds != 0 || stat.Seats[1].Holds != 1 {
+		t.Errorf("stat says %+v, %v", stat.Seats, err)
 	}
 	wantCode(t, "bye", b.call(nil, wire.MethodBye), status.OK)
 	again := lease(a, h, 2)

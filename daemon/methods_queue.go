@@ -61,6 +61,8 @@ func (c *call) put() error {
 	}
 	actor, parker := c.actor(h), c.session.server.parker
 	return c.tryThenWait(h, len(message), timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
+		ctx, end := o.sides.using(ctx)
+		defer end()
 		err := q.Put(ctx, parker, actor, message, timeout)
 		if timeout == 0 && err != nil {
 			message = slices.Clone(message) // a waiting call outlives the bytes of its request
@@ -93,6 +95,8 @@ func (c *call) take() error {
 	}
 	o, actor, parker := h.seat.object, c.actor(h), c.session.server.parker
 	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
+		ctx, end := o.sides.using(ctx)
+		defer end()
 		message, err := o.taken(ctx, q, parker, actor, timeout)
 		if err != nil {
 			return nil, on(o, err)
@@ -161,6 +165,8 @@ func (c *call) leased(h *handle, timeout time.Duration,
 	var lease shm.Lease
 	return c.tryThenWait(h, 0, timeout,
 		func(ctx context.Context, timeout time.Duration) (_ appender, err error) {
+			ctx, end := o.sides.using(ctx)
+			defer end()
 			if lease, err = get(ctx, parker, actor, timeout); err != nil {
 				return nil, on(o, err)
 			}

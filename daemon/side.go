@@ -33,6 +33,44 @@ type side struct {
 	size   uint64    // immutable; bytes
 	file   *os.File  // immutable; open until it is dropped
 	memory *shm.Side // protected by sideTable.mu; nil until the daemon itself looks
+	users  int       // protected by sideTable.mu; calls of the daemon that may look at memory
+	gone   bool      // protected by sideTable.mu; dropped
+}
+
+// sideUse is what one call of a socket client looks at.
+type sideUse struct {
+	table *sideTable // immutable
+	sides []*side    // protected by table.mu
+}
+
+// sideUseKey finds the sideUse in the context of a call.
+type sideUseKey struct{}
+
+// using begins a use of the queue, which keeps what Make and Find return with this
+// context mapped until it is ended. t may be nil.
+func (t *sideTable) using(ctx context.Context) (_ context.Context, end func()) {
+	if t == nil {
+		return ctx, func() {}
+	}
+	use := &sideUse{table: t}
+	return context.WithValue(ctx, sideUseKey{}, use), use.end
+}
+
+func (u *sideUse) end() {
+	u.table.mu.Lock()
+	defer u.table.mu.Unlock()
+	for _, s := range u.sides {
+		s.users--
+		s.unmapLocked()
+	}
+}
+
+// unmapLocked unmaps what was dropped, after its last user.
+func (s *side) unmapLocked() {
+	if s.gone && s.users == 0 && s.memory != nil {
+		_ = s.memory.Unmap() // nothing can be done about it, and nothing refers to it
+		s.memory = nil
+	}
 }
 
 func newSideTable(o *object, r *registry, options shm.SegmentOptions) *sideTable {
@@ -84,12 +122,15 @@ func (t *sideTable) reclaim() (any bool) {
 	return any
 }
 
-// drop forgets a side segment. A mapping of the daemon's goes with its last user.
+// drop forgets a side segment. A mapping of the daemon's goes with its last user: not
+// with a collection of garbage, for its memory is no longer charged to anybody.
 func (t *sideTable) drop(s *side) {
 	delete(t.slots, s.slot)
 	delete(t.numbers, s.number)
 	s.file.Close()
 	t.registry.discharge(t.object.uid, s.size)
+	s.gone = true
+	s.unmapLocked()
 }
 
 // numbered returns the side segment that memory names.
@@ -110,35 +151,41 @@ func noSide(number uint32) error {
 	return status.New(status.Corrupt, "", "the queue has no side segment %d (any more)", number)
 }
 
-// mappedLocked maps a side segment for the daemon itself.
-func (t *sideTable) mappedLocked(s *side) (_ *shm.Side, err error) {
+// mappedLocked maps a side segment for the daemon itself, until the use of ctx ends.
+func (t *sideTable) mappedLocked(ctx context.Context, s *side) (_ *shm.Side, err error) {
 	if s.memory == nil {
-		s.memory, err = shm.MapSide(s.file, s.size)
+		if s.memory, err = shm.MapSide(s.file, s.size); err != nil {
+			return nil, err
+		}
 	}
-	return s.memory, err
+	s.users++ // for ever without a use, and the collector unmaps
+	if use, ok := ctx.Value(sideUseKey{}).(*sideUse); ok {
+		use.sides = append(use.sides, s)
+	}
+	return s.memory, nil
 }
 
 // Make implements shm.Sides.
-func (t *sideTable) Make(_ context.Context, r shm.Reservation, size uint32) (uint32, *shm.Side, error) {
+func (t *sideTable) Make(ctx context.Context, r shm.Reservation, size uint32) (uint32, *shm.Side, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, err := t.provideLocked(r.Slot, size)
 	if err != nil {
 		return 0, nil, err
 	}
-	memory, err := t.mappedLocked(s)
+	memory, err := t.mappedLocked(ctx, s)
 	return s.number, memory, err
 }
 
 // Find implements shm.Sides.
-func (t *sideTable) Find(_ context.Context, _, number uint32) (*shm.Side, error) {
+func (t *sideTable) Find(ctx context.Context, _, number uint32) (*shm.Side, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, err := t.numberedLocked(number)
 	if err != nil {
 		return nil, err
 	}
-	return t.mappedLocked(s)
+	return t.mappedLocked(ctx, s)
 }
 
 // close drops all. Nobody uses the object any more.
@@ -146,9 +193,6 @@ func (t *sideTable) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.slots {
-		if s.memory != nil {
-			_ = s.memory.Unmap() // nothing can be done about it, and nothing refers to it
-		}
 		t.drop(s)
 	}
 }

@@ -78,6 +78,7 @@ func (r *registry) list(prefix, after string) wire.ListResult {
 
 // look tells what the registry knows of an object, seats included.
 func (r *registry) look(o *object) wire.Stat {
+	holds := o.holders()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	result := wire.Stat{Info: o.info(), State: o.state(), Linked: o.linked, Handles: o.handles}
@@ -87,10 +88,24 @@ func (r *registry) look(o *object) wire.Stat {
 		result.Seats = append(result.Seats, wire.Seat{
 			Seat: uint32(s.number), PID: s.client.peer.pid, UID: s.client.peer.uid, Client: s.client.id,
 			Waiting: sleeping > 0 || s.waiting.Load() > 0, Mapped: s.mapped.Load(), Zombie: s.client.isZombie(),
+			Holds: holds(s.word),
 		})
 	}
 	slices.SortFunc(result.Seats, func(a, b wire.Seat) int { return cmp.Compare(a.Seat, b.Seat) })
 	return result
+}
+
+// holders returns a function that tells how many permits, or leases and reserved
+// slots, the client of an owner word holds.
+func (o *object) holders() func(owner uint32) uint32 {
+	switch {
+	case o.semaphore != nil:
+		return func(owner uint32) uint32 { return o.semaphore.Permits(owner).Held }
+	case o.queue != nil:
+		slots := o.queue.Holders() // once, and without the registry's lock: a queue may be long
+		return func(owner uint32) uint32 { return slots[owner] }
+	}
+	return func(uint32) uint32 { return 0 }
 }
 
 // held says who holds the lock of an object, of those who may: a word in shared

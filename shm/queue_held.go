@@ -37,3 +37,15 @@ func (q *Queue) Reserved(owner uint32, r Reservation) bool {
 // Free reports whether a slot holds nothing: whoever reserves it next has not begun.
 // It takes no latch, like Held.
 func (q *Queue) Free(slot uint32) bool { return slot < q.size && q.word(slot).state() == slotFree }
+
+// Holders counts the slots that each client holds, leased and reserved, by owner
+// word. It takes no latch: a look at one slot after the other.
+func (q *Queue) Holders() map[uint32]uint32 {
+	holders := make(map[uint32]uint32)
+	for slot := range q.size {
+		if w := q.word(slot); w.state() == slotLeased || w.state() == slotWriting {
+			holders[w.owner()]++
+		}
+	}
+	return holders
+}

@@ -76,8 +76,17 @@ func (q *Queue) sortReady(n uint32) {
 	}
 }
 
-// initQueue makes the derived state of a segment that nobody else sees.
-func (s *Segment) initQueue() { s.Queue().rebuild() }
+// initQueue makes the derived state of a new segment, which nobody else sees: what
+// rebuild would make of its zeros, but without a look at them. The kernel gives
+// memory to pages that are only read, too.
+func (s *Segment) initQueue() {
+	q := s.Queue()
+	for i := range q.size {
+		store32(&q.free[i], q.size-1-i)
+	}
+	store64(&q.lines.NextSeq, 1)
+	store32(&q.lines.FreeCount, q.size)
+}
 
 // giveBack ends what an owner holds in the queue, with the latch held: what it was
 // writing is gone, and what it had leased comes back, or is dead after enough

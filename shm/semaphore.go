@@ -220,7 +220,8 @@ func (m *Semaphore) post(n uint32) error {
 			return status.Removed
 		}
 		if value := x / semaphoreStep; n > maximum || value > maximum-n {
-			return status.New(status.Overflow, "", "%d permits more than %d; the maximum is %d", n, value, maximum)
+			return status.New(status.Overflow, "", "%d more permits than the %d there are; the maximum is %d",
+				n, value, maximum)
 		}
 		if cas32(word, x, (x+n*semaphoreStep)&^semaphoreWaiters) { // release; pairs with try and acquire
 			if x&semaphoreWaiters != 0 {

@@ -152,7 +152,8 @@ func (u *permitPool) post(ctx context.Context, p *Parker, a Actor, n uint32, dea
 	}
 	if maximum := u.seg.geometry.Maximum; n > maximum || b.total > maximum-n {
 		return orElse(u.latch.Unlatch(a.Latcher),
-			status.New(status.Overflow, "", "%d permits more than %d; the maximum is %d", n, b.total, maximum))
+			status.New(status.Overflow, "", "%d more permits than the %d there are; the maximum is %d",
+				n, b.total, maximum))
 	}
 	store32(&u.lines.Total, b.total+n) // the commit
 	return u.give(a, b, n)

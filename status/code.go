@@ -152,7 +152,7 @@ var table = []info{
 	{ShapeMismatch, "SHAPE_MISMATCH", "object has another shape", nil},
 	{OptionMismatch, "OPTION_MISMATCH", "object has other options", nil},
 	{Permission, "PERMISSION", "permission denied", []error{fs.ErrPermission}},
-	{NotOwner, "NOT_OWNER", "lock is not held by the caller", nil},
+	{NotOwner, "NOT_OWNER", "not held by the caller", nil},
 	{Deadlock, "DEADLOCK", "lock is already held by the caller", nil},
 	{SeatsFull, "SEATS_FULL", "object has no free seat", nil},
 	{Quota, "QUOTA", "quota exhausted", nil},

@@ -159,6 +159,7 @@ type Seat struct {
 	Waiting bool   `msgpack:"waiting"`
 	Mapped  bool   `msgpack:"mapped"`
 	Zombie  bool   `msgpack:"zombie"`
+	Holds   uint32 `msgpack:"holds"`
 }
 
 // Held says who holds a lock, and how deep.

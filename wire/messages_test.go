@@ -54,7 +54,7 @@ func TestMessagesHaveTheKeysOfTheProtocol(t *testing.T) {
 		{Attachment{}, attachmentKeys},
 		{Attachment{LockHandle: new(uint64(0)), LockOwner: new(uint32(0))}, attachmentKeys + " lock_handle lock_owner"},
 		{Stat{}, infoKeys + " state linked handles version dirty seats held inconsistent waiters deaths last_death"},
-		{Seat{}, "seat pid uid client waiting mapped zombie"},
+		{Seat{}, "seat pid uid client waiting mapped zombie holds"},
 		{Held{}, "seat pid uid depth"},
 		{Notice{}, "seat pid uid died_ns deaths"},
 		{Status{}, "server epoch pid uptime_ns objects bytes clients zombies waiting budget_bytes deaths recoveries " +

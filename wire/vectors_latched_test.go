@@ -55,7 +55,7 @@ func (r *recorder) permits() {
 		fails(status.Invalid, "n is 5; it must be 1 to the maximum, 4").On("jobs/slots"), slots, 5)
 	r.call("post", MethodPost, "two new permits", nil, slots, 2)
 	r.call("post of too many", MethodPost, "nothing changed",
-		fails(status.Overflow, "1 permits more than 4; the maximum is 4").On("jobs/slots"), slots, 1)
+		fails(status.Overflow, "1 more permits than the 4 there are; the maximum is 4").On("jobs/slots"), slots, 1)
 	r.call("permits", MethodPermits, "", Permits{Available: 3, Total: 4, Held: 1, Maximum: 4}, slots)
 	r.call("permits of a mutex", MethodPermits, "",
 		fails(status.KindMismatch, "it is a mutex, no semaphore").On("jobs/lock"), 4)

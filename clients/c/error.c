@@ -38,7 +38,7 @@ static const struct status table[] = {
 	{SHMD_E_SHAPE_MISMATCH, "SHAPE_MISMATCH", "object has another shape"},
 	{SHMD_E_OPTION_MISMATCH, "OPTION_MISMATCH", "object has other options"},
 	{SHMD_E_PERMISSION, "PERMISSION", "permission denied"},
-	{SHMD_E_NOT_OWNER, "NOT_OWNER", "lock is not held by the caller"},
+	{SHMD_E_NOT_OWNER, "NOT_OWNER", "not held by the caller"},
 	{SHMD_E_DEADLOCK, "DEADLOCK", "lock is already held by the caller"},
 	{SHMD_E_SEATS_FULL, "SEATS_FULL", "object has no free seat"},
 	{SHMD_E_QUOTA, "QUOTA", "quota exhausted"},

@@ -193,7 +193,6 @@ struct shmdi_latch {
 	const uint32_t *state;
 	uint32_t *waiting; /* our seat's cell */
 	uint32_t me;       /* owner bits */
-	uint32_t spins;    /* as that of a lock */
 };
 
 /* Takes a latch that was not free. SHMDI_STOLEN, 0, or an error: REMOVED,

@@ -137,9 +137,12 @@ int shmd_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *r
 	int result = shmdi_queue_fits(queue, size_bytes);
 	if (result == 0 && size_bytes > room_bytes)
 		result = shmdi_fail(SHMD_E_TOO_LARGE, "the message has %zu bytes; %zu were reserved", size_bytes, room_bytes);
-	/* The contents of a slot that is not ours (any more) say nothing. */
+	/* The contents of a slot that is not ours (any more) say nothing, and a side may
+	 * be gone with the reservation. */
 	uint64_t word = shmdi_slot_load(queue, reservation->slot);
-	if (result == 0 && shmdi_slot_is(word, SHMD_SLOT_WRITING, queue->latch.me))
+	bool ours = shmdi_slot_is(word, SHMD_SLOT_WRITING, queue->latch.me) &&
+	            shmdi_load64(&queue->descs[reservation->slot].ticket, SHMDI_RELAXED) == reservation->ticket;
+	if (result == 0 && ours)
 		result = shmdi_queue_accepts(queue, buffer, size_bytes);
 	if (result < 0)
 		return result;

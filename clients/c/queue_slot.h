@@ -70,6 +70,14 @@ SHMDI_INLINE uint32_t shmdi_queue_wrap(const struct shmd_queue *queue, uint32_t 
 	return place >= queue->size ? place - queue->size : place;
 }
 
+/* Writes an entry of a list only if that changes it: what is there already need not
+ * come from, nor go back to, the processor that reads it. */
+SHMDI_INLINE void shmdi_list_store(uint32_t *entry, uint32_t slot)
+{
+	if (shmdi_load32(entry, SHMDI_RELAXED) != slot)
+		shmdi_store32(entry, slot, SHMDI_RELAXED);
+}
+
 /* The free slot that is used next. */
 SHMDI_INLINE int shmdi_free_top(const struct shmd_queue *queue, uint32_t *ret_slot)
 {
@@ -101,7 +109,7 @@ SHMDI_INLINE void shmdi_free_push(struct shmd_queue *queue, uint32_t slot)
 {
 	uint32_t count = shmdi_load32(&queue->lines->free_count, SHMDI_RELAXED);
 	if (count < queue->size) { /* a scribbler may have been here since */
-		shmdi_store32(&queue->free[count], slot, SHMDI_RELAXED);
+		shmdi_list_store(&queue->free[count], slot);
 		shmdi_store32(&queue->lines->free_count, count + 1, SHMDI_RELAXED);
 	}
 }
@@ -147,7 +155,7 @@ SHMDI_INLINE void shmdi_ready_push(struct shmd_queue *queue, uint32_t slot)
 	uint32_t count = shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED);
 	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
 	if (count < queue->size && head < queue->size) {
-		shmdi_store32(&queue->ready[shmdi_queue_wrap(queue, head + count)], slot, SHMDI_RELAXED);
+		shmdi_list_store(&queue->ready[shmdi_queue_wrap(queue, head + count)], slot);
 		shmdi_store32(&queue->lines->ready_count, count + 1, SHMDI_RELAXED);
 	}
 }

@@ -4,6 +4,8 @@
  */
 #include "queue_wait.h"
 
+#define PAUSES_MAX 16u /* between two looks at the count that is waited for */
+
 static int64_t deadline(struct shmdi_queue_wait *wait)
 {
 	if (wait->deadline_ns == 0)
@@ -42,9 +44,10 @@ static void spin(struct shmdi_queue_wait *wait)
 	if (limit > 2 * usual + 10)
 		limit = 2 * usual + 10;
 	uint32_t turns = 0;
-	while (turns < limit && shmdi_load32(wait->level, SHMDI_RELAXED) == 0) {
-		shmdi_pause();
-		turns++;
+	for (uint32_t pauses = 1; turns < limit && shmdi_load32(wait->level, SHMDI_RELAXED) == 0; turns += pauses) {
+		for (uint32_t i = 0; i < pauses; i++)
+			shmdi_pause();
+		pauses = pauses < PAUSES_MAX ? 2 * pauses : pauses;
 	}
 	/* In vain: spin less next time. */
 	usual = turns < limit ? usual + turns / 8 - usual / 8 : usual - usual / 8;

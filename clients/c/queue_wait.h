@@ -109,10 +109,31 @@ SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *sig
 	return result;
 }
 
+#define SHMDI_IDLE_LOOKS 32u
+
+/* A look without the latch, for who only tries: true = there is nothing, and nobody is
+ * at the queue who is about to change that. Who tries again and again so keeps the
+ * latch, and its line, from nobody. The count comes first: whoever was about to change
+ * it still has the latch afterwards, or is done, and it was true. */
+SHMDI_INLINE bool shmdi_queue_is_idle(const struct shmdi_queue_wait *wait)
+{
+	const struct shmd_queue *queue = wait->queue;
+	for (uint32_t looks = 0; looks < SHMDI_IDLE_LOOKS; looks++) {
+		uint32_t level = shmdi_load32(wait->level, SHMDI_ACQUIRE);
+		if (SHMDI_LIKELY(shmdi_load32(&queue->lines->latch, SHMDI_ACQUIRE) == 0))
+			return level == 0 && shmdi_load32(&queue->lines->closed, SHMDI_RELAXED) == 0 &&
+			       shmdi_load32(queue->latch.state, SHMDI_RELAXED) == SHMD_STATE_LIVE;
+		shmdi_pause();
+	}
+	return false;
+}
+
 /* Enters and finds a free slot: SHMDI_FOUND with the latch held, 0 = slept, look
  * again, or an error. */
 SHMDI_INLINE int shmdi_queue_find_slot(struct shmdi_queue_wait *wait, uint32_t *ret_slot)
 {
+	if (wait->timeout_ns == 0 && shmdi_queue_is_idle(wait))
+		return SHMD_E_WOULD_BLOCK;
 	int result = shmdi_queue_enter(wait);
 	if (!SHMDI_LIKELY(result == 0))
 		return result;
@@ -127,6 +148,8 @@ SHMDI_INLINE int shmdi_queue_find_slot(struct shmdi_queue_wait *wait, uint32_t *
 /* The same for the message that comes next, with its slot's word. */
 SHMDI_INLINE int shmdi_queue_find_message(struct shmdi_queue_wait *wait, uint32_t *ret_slot, uint64_t *ret_word)
 {
+	if (wait->timeout_ns == 0 && shmdi_queue_is_idle(wait))
+		return SHMD_E_WOULD_BLOCK;
 	int result = shmdi_queue_enter(wait);
 	if (!SHMDI_LIKELY(result == 0))
 		return result;

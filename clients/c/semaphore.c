@@ -158,7 +158,7 @@ static int refuse(const struct shmd_semaphore *semaphore, uint32_t n, uint32_t o
 		return shmdi_fail(SHMD_E_INVALID, "0 permits; it must be at least 1");
 	if (old == SHMD_SEMAPHORE_REMOVED)
 		return SHMD_E_REMOVED;
-	return shmdi_fail(SHMD_E_OVERFLOW, "%u permits more than %u; the maximum is %u", n, old / STEP,
+	return shmdi_fail(SHMD_E_OVERFLOW, "%u more permits than the %u there are; the maximum is %u", n, old / STEP,
 	                  semaphore->maximum);
 }
 

@@ -153,8 +153,8 @@ int shmdi_pool_post(struct shmd_semaphore *semaphore, uint32_t n)
 	if (!SHMDI_LIKELY(result == 0))
 		return result;
 	if (n > semaphore->maximum || balance.total > semaphore->maximum - n)
-		return leave(semaphore, shmdi_fail(SHMD_E_OVERFLOW, "%u permits more than %u; the maximum is %u", n,
-		                                   balance.total, semaphore->maximum));
+		return leave(semaphore, shmdi_fail(SHMD_E_OVERFLOW, "%u more permits than the %u there are; the maximum is %u",
+		                                   n, balance.total, semaphore->maximum));
 	shmdi_store32(&semaphore->lines->total, balance.total + n, SHMDI_RELAXED); /* the commit */
 	return give(semaphore, &balance, n);
 }

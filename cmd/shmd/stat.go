@@ -143,5 +143,8 @@ func seatText(seat *wire.Seat) string {
 			words = append(words, w.word)
 		}
 	}
+	if seat.Holds > 0 {
+		words = append(words, fmt.Sprintf("holds %d", seat.Holds))
+	}
 	return orDash(strings.Join(words, ","))
 }

@@ -134,6 +134,7 @@ var scenes = []scene{
 	{"queue-recovered", shm.KindQueue, 0, nil, shm.FlagRaw, steps(queueStates, die(2)), slots},
 	{"queue-waiters", shm.KindQueue, 0, nil, 0, queueWaiters, slots},
 	{"queue-shut-down", shm.KindQueue, 0, nil, 0, steps(queueWaiters, shutDown), slots},
+	{"queue-sides", shm.KindQueue, 0, nil, shm.FlagRaw, queueSides, longSlots},
 	{"queue-removed", shm.KindQueue, 0, nil, shm.FlagRaw, steps(queueStates, destroy), slots},
 }
 

@@ -43,6 +43,32 @@ func queueStates(t *testing.T, s *shm.Segment) {
 	check(t, err)
 }
 
+// longSlots is slots with messages of up to 5000 bytes.
+func longSlots(sc scene) (shm.Geometry, error) {
+	return shm.NewQueueGeometry(4, 64, 5000, 2, sc.flags, shm.SeatsDefault)
+}
+
+// oneSide is side segment 7, for whichever slot.
+type oneSide struct{ side *shm.Side }
+
+func (o oneSide) Make(context.Context, shm.Reservation, uint32) (uint32, *shm.Side, error) {
+	return 7, o.side, nil
+}
+func (o oneSide) Find(context.Context, uint32, uint32) (*shm.Side, error) { return o.side, nil }
+
+// queueSides leaves a message in a side segment, one that fits its slot, and one in
+// the slot where a side segment was in use before.
+func queueSides(t *testing.T, s *shm.Segment) {
+	q := s.Queue().WithSides(oneSide{shm.NewHeapSide(8192)})
+	put := func(size int) { check(t, q.Put(background, nil, actor(1), make([]byte, size), 0)) }
+	put(65)
+	_, err := q.Take(background, nil, actor(2), nil, 0)
+	check(t, err)
+	put(64)
+	put(5000)
+	put(0)
+}
+
 // queueWaiters leaves both waiters bits, set in vain.
 func queueWaiters(t *testing.T, s *shm.Segment) {
 	q, p := s.Queue(), shm.NewParker(shm.ParkerOptions{})

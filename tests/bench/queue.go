@@ -14,10 +14,10 @@ const (
 	// messageBytes is MESSAGE_BYTES of c/messenger.c.
 	messageBytes  = 64
 	queueSize     = 1024
-	queueMessages = 2_000_000
+	queueMessages = 500_000
 	queueGoal     = 4 // million messages/s
 	tripGoal      = 4 // of the line's
-	trips         = 300_000
+	trips         = 100_000
 )
 
 // route is two queues, a line of an array, and two processes, each on a processor of
@@ -105,7 +105,10 @@ func queues(ctx context.Context, b *bench) error {
 		if err := r.stream(b, "C: put, take", "take", true); err != nil {
 			return err
 		}
-		return r.stream(b, "C: put, lease, ack", "lease", true)
+		if err := r.stream(b, "C: put, lease, ack", "lease", true); err != nil {
+			return err
+		}
+		return r.distance(b)
 	})
 	if err != nil {
 		return err
@@ -131,6 +134,21 @@ func (r *route) stream(b *bench, name, how string, goal bool) error {
 	}
 	w.Note = "64 bytes, one by one, two processes on two processors"
 	b.report.add(w)
+	return nil
+}
+
+// distance tells how far the processors are from each other at the moment.
+func (r *route) distance(b *bench) error {
+	var took []float64
+	for range b.rounds() {
+		ns, err := r.took("ping-line", "pong-line", b.scaled(trips))
+		if err != nil {
+			return err
+		}
+		took = append(took, ns)
+	}
+	b.report.add(row{Name: "a word there and back", Unit: "ns", Ours: spreadOf(took),
+		Note: "for information: what these two processors make of one cache line"})
 	return nil
 }
 

@@ -1,14 +1,17 @@
 package clib
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"testing"
 
+	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/tests/harness"
+	"github.com/shmd/shmd/wire"
 )
 
 // sideNumber is the number of every side segment in the replay of queues; other
@@ -101,4 +104,57 @@ func TestSideBehaviour(t *testing.T) {
 	probe.Send("")
 	probe.Expect("ok")
 	probe.MustEnd()
+}
+
+// Long messages from Go through C back to Go, and likewise over the socket alone.
+func TestSideExchange(t *testing.T) {
+	const messageMax = 3 << 20
+	ctx, cancel := context.WithTimeout(background, harness.Patience)
+	defer cancel()
+	daemon := harness.StartDaemon(t)
+	c := daemon.Dial(t)
+	options := shmd.QueueOptions{MaxSize: 2, SlotSize: 64, MessageMax: messageMax, Raw: true}
+	in := must(shmd.CreateQueue(ctx, c, "c/in", options))
+	out := must(shmd.CreateQueue(ctx, c, "c/out", options))
+	remote := daemon.Dial(t)
+	handle := func(name string) uint64 {
+		var opened wire.Attachment
+		if err := remote.Call(ctx, wire.MethodOpen, &opened, name); err != nil {
+			t.Fatal(err)
+		}
+		return opened.Handle
+	}
+	remoteIn, remoteOut := handle("c/in"), handle("c/out")
+	command := exec.Command(program(t, "sides", sanitized(t)...), "echo")
+	command.Env = append(os.Environ(), "SHMD_SOCKET="+daemon.Socket)
+	probe := harness.StartCmd(t, command)
+	probe.Expect("ready")
+	for i, size := range []int{0, 64, 65, 4097, 1 << 20, messageMax, 5000} {
+		message := bytes.Repeat([]byte{byte(i), 1, 2, 3, 5, 7, 11}, size/7+1)[:size]
+		if err := in.Put(ctx, message); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := out.Take(ctx); err != nil || !bytes.Equal(got, message) {
+			t.Errorf("%d bytes came back as %d, %v", size, len(got), err)
+		}
+		if size > 900<<10 {
+			message = message[:900<<10] // what a message of the protocol holds
+		}
+		if err := remote.Call(ctx, wire.MethodPut, nil, remoteIn, message); err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		if err := remote.Call(ctx, wire.MethodTake, &got, remoteOut); err != nil || !bytes.Equal(got, message) {
+			t.Errorf("%d bytes came back over the socket as %d, %v", len(message), len(got), err)
+		}
+	}
+	if err := in.Shutdown(); err != nil {
+		t.Error(err)
+	}
+	probe.MustEnd()
+	for _, q := range []*shmd.Queue{in, out} {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

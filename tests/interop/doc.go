@@ -34,8 +34,9 @@
 //	release SLOT N, post SLOT N                 ok
 //	permits SLOT                                ok AVAILABLE TOTAL HELD
 //
-// Of queues (create SLOT queue NAME - FLAGS MAXSIZE SLOT_SIZE DELIVERIES_MAX), with
-// messages in hex, "-" for no bytes; the values are by way of the language's own:
+// Of queues (create SLOT queue NAME - FLAGS MAXSIZE SLOT_SIZE DELIVERIES_MAX
+// MESSAGE_MAX, of which the last may be left out), with messages in hex, "-" for no
+// bytes; the values are by way of the language's own msgpack:
 //
 //	put SLOT MESSAGE TIMEOUT_NS                 ok
 //	putvalue SLOT MESSAGE TIMEOUT_NS            ok
@@ -47,7 +48,7 @@
 //	redeliver SLOT                              ok COUNT
 //	shutdown SLOT                               ok
 //	counts SLOT                                 ok READY LEASED WRITING FREE DEAD true|false
-//	reserve SLOT TIMEOUT_NS                     ok
+//	reserve SLOT SIZE TIMEOUT_NS                ok
 //	commit SLOT MESSAGE, abort SLOT             ok
 //
 // Reservations are of drivers that map.

@@ -145,7 +145,7 @@ def split(code, values):
 
 
 # The options that the values of create are.
-LATCHED = {"semaphore": ("initial", "maximum"), "queue": ("maxsize", "slot_size", "deliveries_max")}
+LATCHED = {"semaphore": ("initial", "maximum"), "queue": ("maxsize", "slot_size", "deliveries_max", "message_max")}
 
 
 class Driver:

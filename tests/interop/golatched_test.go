@@ -44,7 +44,7 @@ func numbers(words []string) ([]uint32, error) {
 		}
 		all = append(all, uint32(n))
 	}
-	return append(all, 0, 0, 0), nil
+	return append(all, 0, 0, 0, 0), nil
 }
 
 func (d *goDriver) createLatched(ctx context.Context, slot, kind, name, flags string, words []string) error {
@@ -59,7 +59,7 @@ func (d *goDriver) createLatched(ctx context.Context, slot, kind, name, flags st
 		return d.keepLatched(slot, s, &goLatched{semaphore: s}, err)
 	}
 	q, err := shmd.CreateQueue(ctx, d.client, name, shmd.QueueOptions{
-		MaxSize: n[0], SlotSize: n[1], DeliveriesMax: n[2], Raw: flags == "raw",
+		MaxSize: n[0], SlotSize: n[1], DeliveriesMax: n[2], MessageMax: n[3], Raw: flags == "raw",
 	})
 	return d.keepLatched(slot, q, &goLatched{queue: q, leases: make(map[string]*shmd.Lease)}, err)
 }
@@ -158,7 +158,10 @@ func (l *goLatched) wait(ctx context.Context, verb, text string, try bool) (answ
 		}
 		return l.keepLease(l.queue.Lease(ctx))
 	}
-	l.reservation, err = l.queue.Reserve(ctx)
+	size, err := strconv.Atoi(text)
+	if err == nil {
+		l.reservation, err = l.queue.ReserveSize(ctx, size)
+	}
 	return nil, err
 }
 

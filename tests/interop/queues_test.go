@@ -19,6 +19,7 @@ func TestQueuesAcross(t *testing.T) {
 		t.Run("msgpack", p.messages)
 		t.Run("native", p.native)
 		t.Run("raw", p.bytes)
+		t.Run("long", func(t *testing.T) { p.long(t, d) })
 		t.Run("waiting", p.waiting)
 		t.Run("shutdown", p.shutdown)
 		t.Run("leases", p.leases)
@@ -140,6 +141,46 @@ func (p *pair) bytes(t *testing.T) {
 		way[0].fails(t, "TOO_LARGE", "put", way[0].slot, strings.Repeat("00", 1201), try)
 	}
 	p.over(t, "counts")
+}
+
+// Messages longer than a slot go every way that short ones go, and survive whoever
+// has them mapped.
+func (p *pair) long(t *testing.T, daemon *harness.Daemon) {
+	const most = 20000
+	text := func(size int) string { return hexText(bytes.Repeat([]byte{0xa5, byte(size)}, size/2+1)[:size]) }
+	p.latched(t, "queue", "raw", "2", "64", "0", strconv.Itoa(most))
+	for _, size := range []int{64, 65, 4096, 4097, most, 1} {
+		for _, way := range p.sides() {
+			here, there := way[0], way[1]
+			here.ok(t, "put", here.slot, text(size), try)
+			here.ok(t, "put", here.slot, text(size-1), forever)
+			there.want(t, "ok "+text(size), "take", there.slot, try)
+			number := there.leased(t, text(size-1), 1, try)
+			there.ok(t, "nack", there.slot, number)
+			there.ok(t, "ack", there.slot, there.leased(t, text(size-1), 2, try))
+			if here.maps {
+				here.ok(t, "reserve", here.slot, strconv.Itoa(size), forever)
+				here.ok(t, "commit", here.slot, text(size))
+				there.want(t, "ok "+text(size), "take", there.slot, forever)
+			}
+		}
+	}
+	for _, way := range p.sides() {
+		way[0].fails(t, "TOO_LARGE", "put", way[0].slot, text(most+1), try)
+	}
+	victim := side{start(t, p.creator.language, daemon.Socket), "v"}
+	victim.want(t, "ok - 0", "open", "v", "queue", p.object, "rw")
+	p.opener.ok(t, "put", "y", text(5000), try)
+	victim.leased(t, text(5000), 1, try)
+	if victim.maps {
+		victim.ok(t, "reserve", "v", strconv.Itoa(most), forever)
+	}
+	victim.Kill()
+	p.opener.want(t, "ok "+text(5000), "take", "y", forever)
+	p.creator.ok(t, "put", "x", text(most), forever)
+	p.creator.ok(t, "put", "x", text(most), forever)
+	p.opener.want(t, "ok "+text(most), "take", "y", try)
+	p.over(t, "take", try)
 }
 
 // Whoever waits at an empty or a full queue is woken by the other.
@@ -274,7 +315,7 @@ func (p *pair) reservations(t *testing.T) {
 			continue
 		}
 		p.latched(t, "queue", "-", "2", "64", "0")
-		maker.ok(t, "reserve", maker.slot, try)
+		maker.ok(t, "reserve", maker.slot, "64", try)
 		other.ok(t, "put", other.slot, "01", try)
 		other.fails(t, "WOULD_BLOCK", "put", other.slot, "03", try)
 		other.want(t, "ok 1 0 1 0 0 false", "counts", other.slot)
@@ -282,7 +323,7 @@ func (p *pair) reservations(t *testing.T) {
 		maker.ok(t, "commit", maker.slot, "a4726f6f6d")
 		other.want(t, "ok 01", "take", other.slot, try)
 		other.want(t, "ok a4726f6f6d", "take", other.slot, try)
-		maker.ok(t, "reserve", maker.slot, try)
+		maker.ok(t, "reserve", maker.slot, "64", try)
 		maker.fails(t, "BAD_TYPE", "commit", maker.slot, "c1")
 		maker.ok(t, "abort", maker.slot)
 		maker.fails(t, "NOT_OWNER", "commit", maker.slot, "01")
@@ -303,7 +344,7 @@ func (p *pair) leasesOfTheDead(t *testing.T, daemon *harness.Daemon) {
 	victim.leased(t, "01", 1, try)
 	victim.leased(t, "02", 1, try)
 	if victim.maps {
-		victim.ok(t, "reserve", "v", try)
+		victim.ok(t, "reserve", "v", "64", try)
 	}
 	opener := side{p.opener, "y"}
 	opener.asleep(t, p.watcher, p.object, "take", "y", forever)

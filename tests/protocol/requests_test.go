@@ -44,6 +44,7 @@ const (
 	hQueue // one message of 16 bytes
 	hRaw   // one of 8
 	hQueueRead
+	hLong // one message of 100 bytes in a slot of 8
 )
 
 // prepare opens what the tables use.
@@ -67,6 +68,7 @@ func prepare(t *testing.T, socket string) *peer {
 		hRaw: {wire.MethodCreate, "t/raw", "queue",
 			m{"content": "raw", "maxsize": 1, "slot_size": 8, "deliveries_max": 2}},
 		hQueueRead: {wire.MethodOpen, "t/queue", m{"access": "r"}},
+		hLong:      {wire.MethodCreate, "t/long", "queue", m{"maxsize": 1, "slot_size": 8, "message_max": 100}},
 	} {
 		if params == nil {
 			continue
@@ -275,7 +277,7 @@ func TestWrongParameters(t *testing.T) {
 		least := map[string]int{wire.MethodHello: 4, wire.MethodCreate: 3, wire.MethodOpenOrCreate: 3,
 			wire.MethodChmod: 2, wire.MethodSet: 3, wire.MethodAdd: 3, wire.MethodExchange: 3,
 			wire.MethodCompareExchange: 4, wire.MethodWrite: 3, wire.MethodWaitChange: 2,
-			wire.MethodPut: 2, wire.MethodAck: 2, wire.MethodNack: 2}[method]
+			wire.MethodPut: 2, wire.MethodAck: 2, wire.MethodNack: 2, wire.MethodSide: 4, wire.MethodMapSide: 2}[method]
 		wrong := make(list, max(least, 1))
 		wrong[0] = m{}
 		p.refuses(status.BadParams, method+": |want|got", method, wrong...)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sides.c - what shmd.h promises of messages longer than a slot, against a daemon.
- * With an argument, what it promises when the daemon is gone, for which the caller
- * kills it when the probe says "kill". Waits are bounded by the caller's watchdog.
+ * "lost": what it promises when the daemon is gone, for which the caller kills it
+ * when the probe says "kill". "echo": passes messages on from queue c/in to c/out,
+ * until that is shut down. Waits are bounded by the caller's watchdog.
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -185,6 +186,20 @@ static void reservations(struct shmd_client *client)
 	EXPECT(shmd_queue_commit(queue, &slot, 999), SHMD_E_BAD_TYPE);
 	EXPECT(shmd_queue_commit(queue, &slot, 1000), 0);
 	shmd_queue_close(queue);
+
+	/* A late commit: the slot is reserved again, and its old memory is unmapped. */
+	queue = create(client, NULL, 1, false);
+	EXPECT(shmd_queue_reserve_size(queue, 1000, 0, &slot), 0);
+	memcpy(slot.buffer, made, 1000);
+	EXPECT(shmd_queue_commit(queue, &slot, 1000), 0);
+	size_t size_bytes;
+	EXPECT(shmd_queue_take(queue, taken, sizeof taken, 0, &size_bytes), 0);
+	struct shmd_reservation next;
+	EXPECT(shmd_queue_reserve_size(queue, MESSAGE_MAX, 0, &next), 0);
+	CHECK(next.slot == slot.slot && next.side != slot.side);
+	EXPECT(shmd_queue_commit(queue, &slot, 1000), SHMD_E_NOT_OWNER);
+	EXPECT(shmd_queue_abort(queue, &next), 0);
+	shmd_queue_close(queue);
 }
 
 /* Slots keep their memory: a stream maps nothing new, and what a slot has outgrown
@@ -356,13 +371,35 @@ static void lost(struct shmd_client *client)
 	shmd_queue_close(queue);
 }
 
+static void echo(struct shmd_client *client)
+{
+	struct shmd_queue *in;
+	struct shmd_queue *out;
+	struct shmd_lease lease;
+	EXPECT(shmd_queue_open(client, "c/in", NULL, &in), 0);
+	EXPECT(shmd_queue_open(client, "c/out", NULL, &out), 0);
+	puts("ready");
+	int result;
+	while ((result = shmd_queue_lease(in, SHMD_FOREVER, &lease)) == 0) {
+		struct shmd_reservation slot;
+		EXPECT(shmd_queue_reserve_size(out, lease.size_bytes, SHMD_FOREVER, &slot), 0);
+		memcpy(slot.buffer, lease.message, lease.size_bytes);
+		EXPECT(shmd_queue_commit(out, &slot, lease.size_bytes), 0);
+		EXPECT(shmd_queue_ack(in, &lease), 0);
+	}
+	EXPECT(result, SHMD_E_ENDED);
+	shmd_queue_close(in);
+	shmd_queue_close(out);
+}
+
 int main(int count, char **arguments)
 {
-	(void)arguments;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	struct shmd_client *client = connected();
-	if (count > 1) {
+	if (count > 1 && strcmp(arguments[1], "lost") == 0) {
 		lost(client);
+	} else if (count > 1) {
+		echo(client);
 	} else {
 		basics(client);
 		reservations(client);

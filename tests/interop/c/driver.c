@@ -432,7 +432,7 @@ static void obey(const struct command *c)
 
 int main(int count, char **arguments)
 {
-	char line[4096];
+	static char line[1 << 16];
 	struct shmd_connect_options options = {.size = sizeof options};
 	if (count != 2) {
 		fprintf(stderr, "usage: %s SOCKET\n", arguments[0]);

@@ -8,8 +8,8 @@
 #include <msgpack.h>
 
 enum {
-	LEASES = 256,      /* at once, of one queue */
-	MESSAGE_MAX = 2048 /* bytes, as a line is bounded */
+	LEASES = 256,       /* at once, of one queue */
+	MESSAGE_MAX = 32000 /* bytes, as a line is bounded */
 };
 
 /* An open semaphore or queue; the other is null. */
@@ -48,9 +48,9 @@ static void print_message(const void *message, size_t size)
 static int create_latched(struct latched *l, const char *kind, const char *name, const char *flags, char **words,
                           int count)
 {
-	uint32_t n[3] = {0};
+	uint32_t n[4] = {0};
 	struct shmd_create_options options = {.size = sizeof options};
-	for (int i = 0; i < count && i < 3; i++)
+	for (int i = 0; i < count && i < 4; i++)
 		n[i] = (uint32_t)strtoul(words[i], NULL, 10);
 	if (strcmp(kind, "semaphore") == 0) {
 		options.initial = n[0];
@@ -61,6 +61,7 @@ static int create_latched(struct latched *l, const char *kind, const char *name,
 	options.maxsize = n[0];
 	options.slot_size = n[1];
 	options.deliveries_max = n[2];
+	options.message_max = n[3];
 	options.raw = strcmp(flags, "raw") == 0;
 	return shmd_queue_create(client, name, &options, &l->queue);
 }
@@ -191,7 +192,8 @@ static bool obey_queue(struct latched *l, const char *verb, char **words)
 			printf("ok %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32 " %s\n", n.ready, n.leased, n.writing,
 			       n.free, n.dead, n.closed ? "true" : "false");
 	} else if (strcmp(verb, "reserve") == 0) {
-		answer(shmd_queue_reserve(l->queue, strtoll(words[0], NULL, 10), &l->reservation));
+		answer(shmd_queue_reserve_size(l->queue, strtoul(words[0], NULL, 10), strtoll(words[1], NULL, 10),
+		                               &l->reservation));
 	} else if (strcmp(verb, "commit") == 0) {
 		unsigned char message[MESSAGE_MAX];
 		size_t size = parse_message(words[0], message);

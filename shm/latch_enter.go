@@ -10,10 +10,16 @@ import (
 // latchPollMax bounds the pauses of a daemon that wants a latch.
 const latchPollMax = 2 * time.Millisecond
 
+// latchPatience is how long the daemon polls for a latch whose holder lives: one
+// that is stopped must not hold up what else the daemon does for the same client,
+// the end of its session above all. Variable for tests.
+var latchPatience = 5 * time.Second
+
 // enter takes the latch for the actor: stolen = rebuild the derived state first.
 // A client sleeps until the deadline (absolute CLOCK_MONOTONIC in ns, 0 = none).
-// The daemon polls, for seat 4095 never announces itself in a latch; with try it
-// gives up after a moment: status.WouldBlock then says nothing about the object.
+// The daemon polls, for seat 4095 never announces itself in a latch, and gives up
+// after latchPatience: status.Busy. With try it gives up after a moment:
+// status.WouldBlock then says nothing about the object.
 func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, try bool) (stolen bool, err error) {
 	if !a.daemon() {
 		return l.Latch(ctx, p, a.Latcher, deadline)
@@ -23,6 +29,7 @@ func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, t
 		return stolen, nil
 	}
 	l.spin.whileHeld(l.word)
+	patience := monotonicNs() + int64(latchPatience)
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, latchPollMax) {
 		stolen, err = l.TryLatch(a.Latcher)
 		if err == nil || try {
@@ -33,6 +40,10 @@ func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, t
 		}
 		if deadline != 0 && monotonicNs() >= deadline {
 			return false, status.TimedOut
+		}
+		if monotonicNs() >= patience {
+			return false, status.New(status.Busy, "", "a client has been in the middle of an operation for %v: "+
+				"is it stopped?", latchPatience)
 		}
 		t := time.NewTimer(pause)
 		select {

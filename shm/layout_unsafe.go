@@ -1,6 +1,9 @@
 package shm
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // The shared bytes, a mirror of include/shmd_abi.h, which carries the contract
 // of each field: who writes, who reads, atomicity, what zero means. tests/abi
@@ -83,6 +86,10 @@ type LockLine struct {
 	DeadRealtimeNs uint64
 	Reserved       [16]uint8
 }
+
+// once reports whether the lock is held once and outside brackets: one load of
+// depth and write_depth, which lie side by side.
+func (l *LockLine) once() bool { return atomic.LoadUint64((*uint64)(unsafe.Pointer(&l.Depth))) == 0 }
 
 // SequenceLine is struct shmd_sequence.
 type SequenceLine struct {

@@ -232,6 +232,22 @@ func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64)
 	}
 }
 
+// ReleaseFree releases a lock that nobody waits for, held once, outside brackets
+// and without a notice. It is the front of Unlock, small enough to be inlined; false
+// = nothing has changed, and Unlock decides.
+func (l *Lock) ReleaseFree(o Owner) bool {
+	line := l.line
+	if atomic.LoadUint64(&line.Token) != o.Token || !line.once() {
+		return false
+	}
+	store64(&line.Token, 0) // as in Unlock
+	if cas32(&line.Word, o.Word, 0) {
+		return true
+	}
+	store64(&line.Token, o.Token) // we have it still: somebody waits
+	return false
+}
+
 // Unlock releases one level. Errors, with nothing changed: status.NotOwner,
 // Removed, and Invalid inside a write bracket.
 func (l *Lock) Unlock(o Owner) error {

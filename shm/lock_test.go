@@ -266,3 +266,44 @@ func TestRemoveEndsEveryWait(t *testing.T) {
 		t.Errorf("later lock: %v", err)
 	}
 }
+
+// ReleaseFree releases what is free in every respect, and else changes nothing, so
+// that Unlock can decide.
+func TestReleaseFree(t *testing.T) {
+	a, b := owner(1, 0), owner(2, 0)
+	held := func(t *testing.T, kind Kind, flags Flags) *Lock {
+		t.Helper()
+		l := newSegment(t, kind, 0, 0, flags).Lock()
+		if _, err := l.TryLock(a); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	l := held(t, KindMutex, 0)
+	if l.ReleaseFree(b) || !l.Holds(a) {
+		t.Error("released by another")
+	}
+	if !l.ReleaseFree(a) || l.line.Word != 0 || l.line.Token != 0 {
+		t.Errorf("released: word %#x, token %#x", l.line.Word, l.line.Token)
+	}
+	if l.ReleaseFree(a) {
+		t.Error("released twice")
+	}
+	for what, prepare := range map[string]func(*Lock){
+		"waiters":       func(l *Lock) { l.line.Word |= ownerWaiters },
+		"a notice":      func(l *Lock) { l.line.Word |= ownerInconsistent },
+		"held twice":    func(l *Lock) { l.line.Depth = 1 },
+		"in a bracket":  func(l *Lock) { l.line.WriteDepth = 1 },
+		"it is removed": func(l *Lock) { l.line.Word = ownerRemoved },
+	} {
+		l := held(t, KindMutex, FlagRecursive)
+		prepare(l)
+		before := *l.line
+		if l.ReleaseFree(a) || *l.line != before {
+			t.Errorf("%s: the line was %+v and is %+v", what, before, *l.line)
+		}
+	}
+	if held(t, KindMutex, FlagUnlockAny).ReleaseFree(a) {
+		t.Error("unlock_any: nobody's token is there to be compared")
+	}
+}

@@ -69,6 +69,12 @@ func must(err error) {
 	}
 }
 
+func releaseFree(s *Segment, o Owner, want bool) {
+	if s.Lock().ReleaseFree(o) != want {
+		panic("ReleaseFree")
+	}
+}
+
 func scenarios() []scenario {
 	a := owner(victimSeat, 0)
 	lock := func(s *Segment) { _, err := s.Lock().TryLock(a); must(err) }
@@ -77,6 +83,10 @@ func scenarios() []scenario {
 	list := []scenario{
 		{"lock", KindMutex, 0, nil, lock},
 		{"unlock", KindMutex, 0, lock, func(s *Segment) { must(s.Lock().Unlock(a)) }},
+		{"release of a free lock", KindMutex, 0, lock, func(s *Segment) { releaseFree(s, a, true) }},
+		{"release of a lock that others want", KindMutex, 0,
+			func(s *Segment) { lock(s); setBits(&s.page.Lock.Word, ownerWaiters) },
+			func(s *Segment) { releaseFree(s, a, false); must(s.Lock().Unlock(a)) }},
 		{"unlock with waiters", KindMutex, 0, func(s *Segment) { lock(s); setBits(&s.page.Lock.Word, ownerWaiters) },
 			func(s *Segment) { must(s.Lock().Unlock(a)) }},
 		{"relock", KindMutex, FlagRecursive, lock, lock},

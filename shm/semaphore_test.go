@@ -448,3 +448,32 @@ func TestSemaphoreRemoved(t *testing.T) {
 		}
 	})
 }
+
+// The daemon gives up on a latch whose holder lives and does nothing: what it does
+// for one client must not depend on another that is stopped.
+func TestDaemonGivesUpOnALatch(t *testing.T) {
+	before := latchPatience
+	defer func() { latchPatience = before }()
+	latchPatience = time.Millisecond
+	m := newSemaphore(t, 1, 1, FlagUndo)
+	if _, err := m.undo.latch.TryLatch(client(2)); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"acquire": m.AcquireWait(background, nil, forClient(1), 1, -1),
+		"post":    m.Post(background, nil, forClient(1), 1, -1),
+	} {
+		if status.Of(err) != status.Busy {
+			t.Errorf("%s: %v, want Busy", what, err)
+		}
+	}
+	if err := m.undo.latch.Unlatch(client(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.AcquireWait(background, nil, forClient(1), 1, -1); err != nil {
+		t.Errorf("after the latch is free: %v", err)
+	}
+	if err := m.inOrder(); err != nil {
+		t.Error(err)
+	}
+}

@@ -70,27 +70,35 @@ func (w *Owner) lock(ctx context.Context, timeout time.Duration) (*Notice, error
 	return n, nil
 }
 
-// keep ends every acquisition. With an error the lock is not held.
+// keep ends every acquisition. With an error the lock is not held. It is small
+// enough to be inlined.
 func (w *Owner) keep() error {
-	o := w.object
-	if o.closed.Load() {
-		return w.giveBack(status.Closed)
+	if w.object.careful.Load() {
+		return w.keepUnlessGone()
 	}
-	if o.foreign != nil && o.segment.State() == shm.StateRemoved {
-		return w.giveBack(status.Removed)
-	}
-	o.acquired()
+	w.object.acquired()
 	return nil
 }
 
-// giveBack ends the acquisition of the lock of a handle that was closed meanwhile
-// (the daemon may have swept our seat already), or of an object that was destroyed
+// keepUnlessGone gives back the lock of a handle that was closed meanwhile (the
+// daemon may have swept our seat already), and of an object that was destroyed
 // while its foreign lock lives on.
-func (w *Owner) giveBack(reason error) error {
-	if err := w.object.guard.Unlock(w.owner); err != nil && !errors.Is(err, status.NotOwner) {
+func (w *Owner) keepUnlessGone() error {
+	o := w.object
+	var gone error
+	switch {
+	case o.closed.Load():
+		gone = status.Closed
+	case o.segment.State() == shm.StateRemoved:
+		gone = status.Removed
+	default:
+		o.acquired()
+		return nil
+	}
+	if err := o.guard.Unlock(w.owner); err != nil && !errors.Is(err, status.NotOwner) {
 		return err
 	}
-	return reason
+	return gone
 }
 
 func (w *Owner) lockSlow(ctx context.Context) (n *Notice, err error) {
@@ -128,6 +136,9 @@ func (w *Owner) Unlock() error {
 	err := o.lockable()
 	if err == nil {
 		o.releasing()
+		if o.guard.ReleaseFree(w.owner) {
+			return nil
+		}
 		err = o.guard.Unlock(w.owner)
 	}
 	if err != nil {

@@ -51,6 +51,7 @@ type object struct {
 	ctx     context.Context // ended by Close
 	end     context.CancelFunc
 	closed  atomic.Bool
+	careful atomic.Bool  // closed, or with a foreign lock: whoever has locked must look again
 	pinned  *atomic.Bool // immutable; true = a view was handed out: never unmap
 	once    sync.Once
 	foreign *shm.Segment // immutable; the foreign mutex's segment, nil = none
@@ -68,6 +69,7 @@ func (c *Client) attach(ctx context.Context, op, name, method string, params ...
 		return nil, named(op, name, err)
 	}
 	o.refusal = o.refusalOf()
+	o.careful.Store(o.foreign != nil)
 	o.ctx, o.end = context.WithCancel(context.Background())
 	// The mapping goes when nobody can use it any more, not when somebody
 	// closes: another goroutine may be inside an operation.
@@ -222,6 +224,7 @@ func (o *object) Close() error {
 	var err error
 	o.once.Do(func() {
 		o.closed.Store(true)
+		o.careful.Store(true)
 		o.end()
 		err = o.client.Call(context.Background(), wire.MethodClose, nil, o.info.Handle)
 		switch status.Of(err) {

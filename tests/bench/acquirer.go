@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"runtime"
 
 	shmd "github.com/shmd/shmd/clients/go"
 )
@@ -11,19 +10,12 @@ import (
 // acquirer is the twin of c/acquirer.c: a process that acquires a permit when it is
 // told to. Its commands are those, without sem_t, and "tid", the thread that they
 // run on.
-func acquirer(args []string) error {
-	if len(args) != 2 {
-		return errors.New("want SOCKET NAME")
-	}
-	runtime.LockOSThread() // so that its system calls can be counted
-	ctx := context.Background()
-	c, err := shmd.Dial(ctx, shmd.Options{Socket: args[0], Software: "shmd-bench"})
+func acquirer(args []string) error { return asTwin(args, "SOCKET NAME", acquireWhenTold) }
+
+func acquireWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
+	semaphore, err := shmd.OpenSemaphore(ctx, c, names[0])
 	if err != nil {
 		return err
-	}
-	semaphore, err := shmd.OpenSemaphore(ctx, c, args[1])
-	if err != nil {
-		return errors.Join(err, c.Close())
 	}
 	err = serve(func(command string, n int) (string, error) {
 		switch command {
@@ -34,7 +26,7 @@ func acquirer(args []string) error {
 		}
 		return turns(command, n, func(n int) error { return acquireAndRelease(ctx, semaphore, n) })
 	})
-	return errors.Join(err, semaphore.Close(), c.Close())
+	return errors.Join(err, semaphore.Close())
 }
 
 func acquireAndRelease(ctx context.Context, s *shmd.Semaphore, turns int) error {

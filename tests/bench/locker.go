@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"time"
 
@@ -15,19 +14,12 @@ import (
 
 // locker is the twin of c/locker.c: a process that locks when it is told to.
 // Its commands are those, without pthread, and "tid", the thread that they run on.
-func locker(args []string) error {
-	if len(args) != 2 {
-		return errors.New("want SOCKET NAME")
-	}
-	runtime.LockOSThread() // so that its system calls can be counted
-	ctx := context.Background()
-	c, err := shmd.Dial(ctx, shmd.Options{Socket: args[0], Software: "shmd-bench"})
+func locker(args []string) error { return asTwin(args, "SOCKET NAME", lockWhenTold) }
+
+func lockWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
+	mutex, err := shmd.OpenMutex(ctx, c, names[0])
 	if err != nil {
 		return err
-	}
-	mutex, err := shmd.OpenMutex(ctx, c, args[1])
-	if err != nil {
-		return errors.Join(err, c.Close())
 	}
 	err = serve(func(command string, n int) (string, error) {
 		switch command {
@@ -38,7 +30,7 @@ func locker(args []string) error {
 		}
 		return turns(command, n, func(n int) error { return lockAndUnlock(ctx, mutex, n) })
 	})
-	return errors.Join(err, mutex.Close(), c.Close())
+	return errors.Join(err, mutex.Close())
 }
 
 // turns answers the commands of all who make turns, like lock and unlock; run makes

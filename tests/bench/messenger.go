@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -14,23 +13,16 @@ import (
 
 // messenger is the twin of c/messenger.c as far as put and take: one end of two
 // queues, on one processor.
-func messenger(args []string) error {
-	if len(args) < 3 {
-		return errors.New("want SOCKET OUT IN")
-	}
-	runtime.LockOSThread() // to stay on its processor
-	ctx := context.Background()
-	c, err := shmd.Dial(ctx, shmd.Options{Socket: args[0], Software: "shmd-bench"})
+func messenger(args []string) error { return asTwin(args, "SOCKET OUT IN", sendWhenTold) }
+
+func sendWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
+	out, err := shmd.OpenQueue(ctx, c, names[0])
 	if err != nil {
 		return err
 	}
-	out, err := shmd.OpenQueue(ctx, c, args[1])
+	in, err := shmd.OpenQueue(ctx, c, names[1])
 	if err != nil {
-		return errors.Join(err, c.Close())
-	}
-	in, err := shmd.OpenQueue(ctx, c, args[2])
-	if err != nil {
-		return errors.Join(err, c.Close())
+		return err
 	}
 	err = serve(func(command string, n int) (string, error) {
 		switch command {
@@ -45,7 +37,7 @@ func messenger(args []string) error {
 		}
 		return "", errors.New("no such command")
 	})
-	return errors.Join(err, out.Close(), in.Close(), c.Close())
+	return errors.Join(err, out.Close(), in.Close())
 }
 
 // between runs work and answers when it began and when it ended.

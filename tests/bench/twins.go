@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
+	"strings"
 
+	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -87,4 +90,20 @@ func (s *service) untilWaiting(ctx context.Context, name string) error {
 			return nil
 		}
 	}
+}
+
+// asTwin is the frame of a Go twin: one thread, so that its system calls can be
+// counted and its processor be chosen, and a client of its own. usage names the
+// arguments, the socket first; run gets the others.
+func asTwin(args []string, usage string, run func(ctx context.Context, c *shmd.Client, names []string) error) error {
+	if len(args) < len(strings.Fields(usage)) {
+		return errors.New("want " + usage)
+	}
+	runtime.LockOSThread()
+	ctx := context.Background()
+	c, err := shmd.Dial(ctx, shmd.Options{Socket: args[0], Software: "shmd-bench"})
+	if err != nil {
+		return err
+	}
+	return errors.Join(run(ctx, c, args[1:]), c.Close())
 }

@@ -237,54 +237,25 @@ func runQueueInGo(sc scenario, im *images) error {
 }
 
 func TestQueuePrefixReplay(t *testing.T) {
-	probe := program(t, "replay", "-DSHMD_REPLAY")
-	recovered := 0
-	for _, sc := range append(queueScenarios, sideScenarios...) {
-		t.Run(sc.name, func(t *testing.T) {
-			im := newImages(t, sc)
-			before, last, left := runC(t, probe, sc, im.clone())
-			twin := im.clone()
-			if err := runQueueInGo(sc, twin); err != nil {
-				t.Error(err)
-			}
-			compare(t, "C and Go", left, twin)
-			for _, s := range before {
-				if err := im.repeat(s); err != nil {
-					t.Fatal(err)
-				}
-			}
-			start := im.clone()
-			outcomes := []string{outcome(start.clone()), outcome(left.clone())}
-			for k := 0; ; k++ {
+	replay(t, append(queueScenarios, sideScenarios...), 5, runQueueInGo,
+		func(t *testing.T, sc scenario, start, left *images) checkPrefix {
+			before, after := outcome(start.clone()), outcome(left.clone())
+			atomic := !strings.ContainsAny(sc.words, " ") && sc.name != "put a long one"
+			return func(prefix string, im *images) {
 				image := im.clone()
 				was := queueLines(image.object).NotEmpty
 				got := outcome(image)
-				atomic := !strings.ContainsAny(sc.words, " ") && sc.name != "put a long one"
-				if atomic && got != outcomes[0] && got != outcomes[1] {
-					t.Errorf("prefix %d of %d: half done:\n%s\nbefore:\n%s\nafter:\n%s", k, len(last), got,
-						outcomes[0], outcomes[1])
+				if atomic && got != before && got != after {
+					t.Errorf("%s: half done:\n%s\nbefore:\n%s\nafter:\n%s", prefix, got, before, after)
 				}
-				if strings.HasPrefix(got, "error") && !strings.HasPrefix(outcomes[0], "error") {
-					t.Errorf("prefix %d of %d: %s", k, len(last), got)
+				if strings.HasPrefix(got, "error") && !strings.HasPrefix(before, "error") {
+					t.Errorf("%s: %s", prefix, got)
 				}
 				if queueLines(image.object).NotEmpty>>1 == was>>1 {
-					t.Errorf("prefix %d of %d: the eventcount has not moved", k, len(last))
-				}
-				recovered++
-				if k == len(last) {
-					break
-				}
-				if err := im.repeat(last[k]); err != nil {
-					t.Fatal(err)
+					t.Errorf("%s: the eventcount has not moved", prefix)
 				}
 			}
-			compare(t, "the log and C's memory", im, left)
 		})
-	}
-	if recovered < 5*len(queueScenarios)+5*len(sideScenarios) {
-		t.Errorf("only %d images: the log is broken", recovered)
-	}
-	t.Logf("%d images recovered", recovered)
 }
 
 // outcome recovers the image of a dead victim, twice, empties it, fills it, and

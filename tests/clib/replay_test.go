@@ -351,14 +351,40 @@ func msgpackFlags(t *testing.T) []string {
 }
 
 func TestStorePrefixReplay(t *testing.T) {
+	replay(t, scenarios, 2, runGo, func(t *testing.T, _ scenario, start, _ *images) checkPrefix {
+		return func(prefix string, im *images) {
+			if im.lock().Status().Removed {
+				if err := im.clone().recover(); err != nil {
+					t.Errorf("%s, destroyed: %v", prefix, err)
+				}
+			} else if err := checkRecovered(start, im.clone()); err != nil {
+				t.Errorf("%s: %v", prefix, err)
+			}
+			if err := checkMutexGone(im.clone()); err != nil {
+				t.Errorf("%s: %v", prefix, err)
+			}
+		}
+	})
+}
+
+// checkPrefix recovers a clone of what a prefix of the stores leaves, and checks it.
+type checkPrefix func(prefix string, im *images)
+
+// replay runs each scenario in C and in Go, wants the same bytes from both, and hands
+// what every prefix of the last operation's stores leaves to the scenario's check;
+// begin makes it, from what was before the operation and what C left. There must be
+// at least so many images for a scenario on average, or the log is broken.
+func replay(t *testing.T, list []scenario, least int, inGo func(scenario, *images) error,
+	begin func(t *testing.T, sc scenario, start, left *images) checkPrefix) {
+	t.Helper()
 	probe := program(t, "replay", "-DSHMD_REPLAY")
 	recovered := 0
-	for _, sc := range scenarios {
+	for _, sc := range list {
 		t.Run(sc.name, func(t *testing.T) {
 			im := newImages(t, sc)
 			before, last, left := runC(t, probe, sc, im.clone())
 			twin := im.clone()
-			if err := runGo(sc, twin); err != nil {
+			if err := inGo(sc, twin); err != nil {
 				t.Error(err)
 			}
 			compare(t, "C and Go", left, twin)
@@ -367,19 +393,9 @@ func TestStorePrefixReplay(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			start := im.clone()
+			check := begin(t, sc, im.clone(), left)
 			for k := 0; ; k++ {
-				prefix := fmt.Sprintf("prefix %d of %d", k, len(last))
-				if im.lock().Status().Removed {
-					if err := im.clone().recover(); err != nil {
-						t.Errorf("%s, destroyed: %v", prefix, err)
-					}
-				} else if err := checkRecovered(start, im.clone()); err != nil {
-					t.Errorf("%s: %v", prefix, err)
-				}
-				if err := checkMutexGone(im.clone()); err != nil {
-					t.Errorf("%s: %v", prefix, err)
-				}
+				check(fmt.Sprintf("prefix %d of %d", k, len(last)), im)
 				recovered++
 				if k == len(last) {
 					break
@@ -391,7 +407,7 @@ func TestStorePrefixReplay(t *testing.T) {
 			compare(t, "the log and C's memory", im, left)
 		})
 	}
-	if recovered < 2*len(scenarios) {
+	if recovered < least*len(list) {
 		t.Errorf("only %d images: the log is broken", recovered)
 	}
 	t.Logf("%d images recovered", recovered)

@@ -127,42 +127,14 @@ func runSemaphoreInGo(sc scenario, im *images) error {
 }
 
 func TestSemaphorePrefixReplay(t *testing.T) {
-	probe := program(t, "replay", "-DSHMD_REPLAY")
-	recovered := 0
-	for _, sc := range semaphoreScenarios {
-		t.Run(sc.name, func(t *testing.T) {
-			im := newImages(t, sc)
-			before, last, left := runC(t, probe, sc, im.clone())
-			twin := im.clone()
-			if err := runSemaphoreInGo(sc, twin); err != nil {
-				t.Error(err)
-			}
-			compare(t, "C and Go", left, twin)
-			for _, s := range before {
-				if err := im.repeat(s); err != nil {
-					t.Fatal(err)
-				}
-			}
-			start := im.clone()
-			for k := 0; ; k++ {
+	replay(t, semaphoreScenarios, 3, runSemaphoreInGo,
+		func(t *testing.T, _ scenario, start, left *images) checkPrefix {
+			return func(prefix string, im *images) {
 				if err := checkSemaphore(start, im.clone(), left); err != nil {
-					t.Errorf("prefix %d of %d: %v", k, len(last), err)
-				}
-				recovered++
-				if k == len(last) {
-					break
-				}
-				if err := im.repeat(last[k]); err != nil {
-					t.Fatal(err)
+					t.Errorf("%s: %v", prefix, err)
 				}
 			}
-			compare(t, "the log and C's memory", im, left)
 		})
-	}
-	if recovered < 3*len(semaphoreScenarios) {
-		t.Errorf("only %d images: the log is broken", recovered)
-	}
-	t.Logf("%d images recovered", recovered)
 }
 
 // checkSemaphore recovers the image im, which began as start and would have become

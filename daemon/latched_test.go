@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/binary"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -215,4 +216,30 @@ func TestQueueBadInput(t *testing.T) {
 	}
 	wantCode(t, "a negative initial", c.call(nil, wire.MethodCreate, "bad", wire.KindSemaphore,
 		map[string]any{"initial": -1}), status.BadParams)
+}
+
+// A try that cannot look, because another client has the latch, is set aside until it
+// can; the connection goes on meanwhile, and the answer is about the queue.
+func TestTryBesideALatchHolder(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	a, b := greeted(t, s, 1), greeted(t, s, 2)
+	h := a.open("q", wire.KindQueue, map[string]any{})
+	b.open("q", wire.KindQueue, map[string]any{})
+	wantCode(t, "put", a.call(nil, wire.MethodPut, h, "message"), status.OK)
+	o, err := s.registry.pin(ref{name: "q"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.registry.unpin(o)
+	s.registry.mu.Lock()
+	holder := o.seats.taken[2].word
+	s.registry.mu.Unlock()
+	latch := o.segment.Bytes()[0x100:]
+	binary.LittleEndian.PutUint32(latch, holder)
+	take := a.send(wire.MethodTake, h, 0)
+	wantCode(t, "ping meanwhile", a.call(nil, wire.MethodPing), status.OK)
+	binary.LittleEndian.PutUint32(latch, 0)
+	if r := a.answer(take); r.Err != nil || string(r.Result) != "\xa7message" {
+		t.Errorf("the try: %q, %v", r.Result, r.Err)
+	}
 }

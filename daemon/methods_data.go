@@ -276,19 +276,44 @@ func (c *call) span(o *object) (start, count uint64, err error) {
 	return uint64(from), uint64(n), nil
 }
 
+// latchPatience is how long a try goes on while another client is in the middle of
+// an operation: then it is stopped.
+const latchPatience = 5 * time.Second
+
 // tryThenWait runs work at once if it needs no waiting, and sets the call aside
-// if it does. work is called with timeout 0 first.
+// if it does. work is called with timeout 0 first; Busy from it means that it could
+// not even look, because another client is in the middle of an operation.
 func (c *call) tryThenWait(h *handle, bytes int, timeout time.Duration,
 	work func(ctx context.Context, timeout time.Duration) (appender, error), undo func()) error {
 	result, err := work(context.Background(), 0)
-	if status.Of(err) == status.WouldBlock && err != nil && timeout != 0 {
-		return c.wait(h, bytes, func(ctx context.Context) (appender, error) { return work(ctx, timeout) }, undo)
-	}
-	if err != nil {
+	switch code := status.Of(err); {
+	case err == nil:
+		c.out, err = result(wire.AppendResultHeader(c.out, c.id))
 		return err
+	case timeout != 0 && (code == status.WouldBlock || code == status.Busy):
+		return c.wait(h, bytes, func(ctx context.Context) (appender, error) { return work(ctx, timeout) }, undo)
+	case code == status.Busy:
+		return c.wait(h, bytes, func(ctx context.Context) (appender, error) { return tryPatiently(ctx, work) }, undo)
 	}
-	c.out, err = result(wire.AppendResultHeader(c.out, c.id))
 	return err
+}
+
+// tryPatiently tries until it could look.
+func tryPatiently(ctx context.Context,
+	work func(ctx context.Context, timeout time.Duration) (appender, error)) (appender, error) {
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for end := time.Now().Add(latchPatience); ; {
+		result, err := work(ctx, 0)
+		if status.Of(err) != status.Busy || time.Now().After(end) {
+			return result, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, status.Cancelled
+		case <-pause.C:
+		}
+	}
 }
 
 // write replaces elements in one bracket.

@@ -18,8 +18,8 @@ var latchPatience = 5 * time.Second
 // enter takes the latch for the actor: stolen = rebuild the derived state first.
 // A client sleeps until the deadline (absolute CLOCK_MONOTONIC in ns, 0 = none).
 // The daemon polls, for seat 4095 never announces itself in a latch, and gives up
-// after latchPatience: status.Busy. With try it gives up after a moment:
-// status.WouldBlock then says nothing about the object.
+// after latchPatience: status.Busy, which says nothing about the object. With try
+// it gives up after a moment.
 func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, try bool) (stolen bool, err error) {
 	if !a.daemon() {
 		return l.Latch(ctx, p, a.Latcher, deadline)
@@ -32,8 +32,11 @@ func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, t
 	patience := monotonicNs() + int64(latchPatience)
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, latchPollMax) {
 		stolen, err = l.TryLatch(a.Latcher)
-		if err == nil || try {
-			return stolen, err
+		if err == nil {
+			return stolen, nil
+		}
+		if try {
+			return false, status.New(status.Busy, "", "another client is in the middle of an operation")
 		}
 		if l.seg.State() == StateRemoved { // its holder may be dead and never recovered
 			return false, status.Removed

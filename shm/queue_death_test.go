@@ -127,7 +127,7 @@ func TestQueueDaemonActs(t *testing.T) {
 	q := newQueue(t, 4, 600, 0)
 	long := strings.Repeat("x", 600)
 	q.lines.Latch = client(1)
-	if err := q.Put(background, nil, forClient(2), nil, 0); err != status.WouldBlock {
+	if err := q.Put(background, nil, forClient(2), nil, 0); status.Of(err) != status.Busy {
 		t.Errorf("a try while a client has the latch: %v", err)
 	}
 	if err := q.Put(background, nil, forClient(2), nil, time.Millisecond); err != status.TimedOut {

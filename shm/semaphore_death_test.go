@@ -114,7 +114,7 @@ func TestSemaphoreDaemonAtTheLatch(t *testing.T) {
 		"release": m.Release(background, nil, a, 1, 0),
 		"post":    m.Post(background, nil, a, 1, 0),
 	} {
-		if err != status.WouldBlock {
+		if status.Of(err) != status.Busy {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -54,7 +54,9 @@ type object struct {
 	careful atomic.Bool  // closed, or with a foreign lock: whoever has locked must look again
 	pinned  *atomic.Bool // immutable; true = a view was handed out: never unmap
 	once    sync.Once
-	foreign *shm.Segment // immutable; the foreign mutex's segment, nil = none
+	waitsMu sync.Mutex     // orders Close and the beginning of waits
+	waits   sync.WaitGroup // those under way; none begins once closed
+	foreign *shm.Segment   // immutable; the foreign mutex's segment, nil = none
 }
 
 // attach turns the answer of create or open into a mapped object.
@@ -223,9 +225,13 @@ func (o *object) Info() Info { return o.info.Info }
 func (o *object) Close() error {
 	var err error
 	o.once.Do(func() {
+		o.waitsMu.Lock()
 		o.closed.Store(true)
 		o.careful.Store(true)
+		o.waitsMu.Unlock()
 		o.end()
+		// Before the daemon gives the seat back: what a wait still got goes with it.
+		o.waits.Wait()
 		err = o.client.Call(context.Background(), wire.MethodClose, nil, o.info.Handle)
 		switch status.Of(err) {
 		case status.Lost, status.Closed, status.Removed:
@@ -258,6 +264,14 @@ func (o *object) tryThenWait(ctx context.Context, act func(ctx context.Context, 
 
 // slowly runs a wait, which Close ends too.
 func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) error) error {
+	o.waitsMu.Lock()
+	if o.closed.Load() {
+		o.waitsMu.Unlock()
+		return status.Closed
+	}
+	o.waits.Add(1)
+	o.waitsMu.Unlock()
+	defer o.waits.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(o.ctx, cancel)()

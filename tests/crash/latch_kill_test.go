@@ -204,7 +204,6 @@ func TestStoppedInLatch(t *testing.T) {
 		s.awaitStatus("the death", func(st *wire.Status) bool { return st.Deaths == 1 })
 		timely := s.poster(flavourSocket)
 		timely.do("put jobs c 1000000", "error TIMED_OUT")
-		timely.do("put jobs c 0", "error WOULD_BLOCK")
 		bystander := s.start(flavourGo, nil)
 		bystander.do("open array data", "ok")
 		for range 100 {

@@ -118,6 +118,9 @@ SHMD_API const char *shmd_version(void);
 #define SHMD_E_LOST (-7)            /* the daemon is gone; mapped objects go on working */
 #define SHMD_E_NOT_RECOVERABLE (-8) /* strict: unlocked inconsistent after a death */
 #define SHMD_E_ENDED (-9)           /* the queue was shut down: nothing goes in, nothing is left */
+#define SHMD_E_BROKEN (-10)         /* the barrier is broken: by a timeout, an abort, a failed action */
+#define SHMD_E_PEER_DIED (-11)      /* a party of the barrier died: it is broken */
+#define SHMD_E_OUTCOME_UNKNOWN (-12) /* it may have taken effect or not */
 
 /* Failures. */
 #define SHMD_E_INVALID (-20)

@@ -58,13 +58,13 @@ func (l *Lock) Status() LockStatus {
 	st := LockStatus{
 		Held: !isFree(w) && !isRemoved(w), Inconsistent: isInconsistent(w), Waiters: hasWaiters(w),
 		Removed: isRemoved(w), Poisoned: atomic.LoadUint32(&l.line.Poisoned) != 0,
-		Deaths: atomic.LoadUint32(&l.line.Deaths),
+		Deaths: atomic.LoadUint32(&l.line.Death.Count),
 	}
 	if st.Held {
 		st.Owner, st.Seat, st.Depth = ownerOf(w), SeatOf(w), atomic.LoadUint32(&l.line.Depth)
 	}
-	if atomic.LoadUint64(&l.line.DeadRealtimeNs) != 0 {
-		st.LastDeath = l.notice()
+	if l.line.Death.any() {
+		st.LastDeath = l.line.Death.notice()
 	}
 	return st
 }
@@ -138,7 +138,7 @@ func (l *Lock) relock(o Owner, old uint32) (again bool, err error) {
 
 func (l *Lock) noticeIf(old uint32) *Notice {
 	if isInconsistent(old) {
-		return l.notice()
+		return l.line.Death.notice()
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func (l *Lock) taken(o Owner, old uint32) (*Notice, error) {
 		}
 		return nil, status.NotRecoverable
 	}
-	return l.notice(), nil
+	return l.line.Death.notice(), nil
 }
 
 // LockWait takes the lock, waiting up to timeout: negative = for ever, 0 = not

@@ -107,11 +107,7 @@ func (s *Segment) release(owner uint32, v Victim) bool {
 	if !s.geometry.Flags.Has(FlagLockForeign) {
 		store32(&lock.WriteDepth, 0)
 	}
-	store32(&lock.DeadOwner, owner)
-	store32(&lock.DeadPid, v.PID)
-	store32(&lock.DeadUid, v.UID)
-	store64(&lock.DeadRealtimeNs, uint64(v.NowNs))
-	store32(&lock.Deaths, atomic.LoadUint32(&lock.Deaths)+1)
+	lock.Death.record(&v)
 	for range recoverTries {
 		old := atomic.LoadUint32(&lock.Word)
 		if ownerOf(old) != owner {

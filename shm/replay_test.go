@@ -190,8 +190,8 @@ func checkRecovered(start, image, s *Segment) error {
 	if isFree(lock.Word) && (lock.Token != 0 || lock.Depth != 0 || lock.WriteDepth != 0) {
 		return fmt.Errorf("private words of the dead are left: token %#x depth %d", lock.Token, lock.Depth)
 	}
-	if held && (!isInconsistent(lock.Word) || lock.DeadPid != 7) {
-		return fmt.Errorf("no notice: word %#x, pid %d", lock.Word, lock.DeadPid)
+	if held && (!isInconsistent(lock.Word) || lock.Death.Pid != 7) {
+		return fmt.Errorf("no notice: word %#x, pid %d", lock.Word, lock.Death.Pid)
 	}
 	if s.geometry.Kind.HasData() {
 		q := s.page.Sequence.Word

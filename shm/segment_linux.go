@@ -160,7 +160,7 @@ func (s *Segment) semaphoreLines() *SemaphoreLines {
 
 // heldCells are what each seat of an undo semaphore holds.
 func (s *Segment) heldCells() []HeldCell {
-	first := (*HeldCell)(unsafe.Pointer(&s.mem[s.geometry.HeldOffset]))
+	first := (*HeldCell)(unsafe.Pointer(&s.mem[s.geometry.CellsOffset]))
 	return unsafe.Slice(first, s.geometry.SeatsMax+1)
 }
 

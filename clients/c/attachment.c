@@ -64,7 +64,7 @@ uint64_t shmdi_front_size(uint32_t seats_max)
 	return round_up(cells_end(seats_max), SHMD_PAGE_SIZE);
 }
 
-uint64_t shmdi_held_offset(uint32_t seats_max)
+uint64_t shmdi_cells_offset(uint32_t seats_max)
 {
 	return round_up(cells_end(seats_max), SHMD_DATA_ALIGN);
 }
@@ -95,7 +95,7 @@ static bool layout_is_ours(const struct shmdi_attachment *is)
 		data_bytes = round_up(is->data_size_bytes, SHMD_PAGE_SIZE);
 	if ((is->flags & SHMD_FLAG_UNDO) != 0) {
 		uint64_t held_bytes = ((uint64_t)is->seats_max + 1) * sizeof(struct shmd_held_cell);
-		front_bytes = round_up(shmdi_held_offset(is->seats_max) + held_bytes, SHMD_PAGE_SIZE);
+		front_bytes = round_up(shmdi_cells_offset(is->seats_max) + held_bytes, SHMD_PAGE_SIZE);
 	}
 	if (is->kind == SHMD_KIND_ARRAY && is->data_offset_bytes != front_bytes)
 		return false;

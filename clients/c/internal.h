@@ -180,6 +180,7 @@ int shmdi_lock_held(const struct shmdi_lock *lock);
 /* Clears the inconsistent bit; needs the lock (unlock_any: that it is held). */
 int shmdi_lock_mark_consistent(struct shmdi_lock *lock);
 int shmdi_lock_notice(const struct shmdi_lock *lock, struct shmd_notice *ret_notice);
+void shmdi_notice_read(const struct shmd_death *death, struct shmd_notice *ret_notice);
 /* How many turns a spin loop may take on this machine: 0 with one CPU. */
 uint32_t shmdi_spin_max(void);
 /* Waits a moment for an owner word to become free, for about as long as that has
@@ -364,8 +365,8 @@ int shmdi_attachment_read(const msgpack_object *map, struct shmdi_attachment *re
 bool shmdi_flags_read(const msgpack_object *list, uint32_t *ret_flags);
 /* The size of everything before the data: page 0 with the seat cells, whole pages. */
 uint64_t shmdi_front_size(uint32_t seats_max);
-/* Where the held cells of a semaphore with undo begin. */
-uint64_t shmdi_held_offset(uint32_t seats_max);
+/* Where the cells by seat of a semaphore with undo, a barrier or an rwlock begin. */
+uint64_t shmdi_cells_offset(uint32_t seats_max);
 
 /* Where the parts of a queue begin, in bytes. */
 struct shmdi_queue_layout {

@@ -257,14 +257,17 @@ int shmdi_lock_notice(const struct shmdi_lock *lock, struct shmd_notice *ret_not
 	int result = touchable(lock);
 	if (result < 0)
 		return result;
-	const struct shmd_lock *shared = lock->shared;
-	struct shmd_notice notice = {
-		.deaths = shmdi_load32(&shared->deaths, SHMDI_ACQUIRE),
-		.seat = shmdi_load32(&shared->dead_owner, SHMDI_RELAXED) & SHMD_OWNER_SEAT_MASK,
-		.pid = shmdi_load32(&shared->dead_pid, SHMDI_RELAXED),
-		.uid = shmdi_load32(&shared->dead_uid, SHMDI_RELAXED),
-		.died_realtime_ns = shmdi_load64(&shared->dead_realtime_ns, SHMDI_RELAXED),
-	};
-	*ret_notice = notice;
+	shmdi_notice_read(&lock->shared->death, ret_notice);
 	return 0;
+}
+
+void shmdi_notice_read(const struct shmd_death *death, struct shmd_notice *ret_notice)
+{
+	*ret_notice = (struct shmd_notice){
+		.deaths = shmdi_load32(&death->count, SHMDI_ACQUIRE),
+		.seat = shmdi_load32(&death->owner, SHMDI_RELAXED) & SHMD_OWNER_SEAT_MASK,
+		.pid = shmdi_load32(&death->pid, SHMDI_RELAXED),
+		.uid = shmdi_load32(&death->uid, SHMDI_RELAXED),
+		.died_realtime_ns = shmdi_load64(&death->realtime_ns, SHMDI_RELAXED),
+	};
 }

@@ -32,7 +32,7 @@ void shmdi_semaphore_bind(struct shmd_semaphore *semaphore)
 	semaphore->lines = lines;
 	if (!undo)
 		return;
-	struct shmd_held_cell *cells = (struct shmd_held_cell *)(void *)(base + shmdi_held_offset(is->seats_max));
+	struct shmd_held_cell *cells = (struct shmd_held_cell *)(void *)(base + shmdi_cells_offset(is->seats_max));
 	semaphore->held = &cells->permits;
 	semaphore->pool = is->read_only ? NULL : &cells[is->owner & SHMD_OWNER_SEAT_MASK].permits;
 	semaphore->latch = (struct shmdi_latch){

@@ -76,15 +76,15 @@ static void print_header(void)
 static void print_fields(void)
 {
 	FIELD(lock.word);
-	FIELD(lock.deaths);
+	FIELD(lock.poisoned);
 	FIELD(lock.token);
 	FIELD(lock.depth);
 	FIELD(lock.write_depth);
-	FIELD(lock.poisoned);
-	FIELD(lock.dead_owner);
-	FIELD(lock.dead_pid);
-	FIELD(lock.dead_uid);
-	FIELD(lock.dead_realtime_ns);
+	FIELD(lock.death.count);
+	FIELD(lock.death.owner);
+	FIELD(lock.death.pid);
+	FIELD(lock.death.uid);
+	FIELD(lock.death.realtime_ns);
 	RESERVED(lock.reserved);
 	FIELD(sequence.word);
 	FIELD(sequence.writer);

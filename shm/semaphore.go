@@ -238,7 +238,9 @@ func (m *Semaphore) recover(v Victim) (held, done bool) {
 	if m.undo != nil {
 		return m.undo.recover(v)
 	}
-	futexWakeN(&m.lines.Word, 1)
+	if wakesAnyway {
+		futexWakeN(&m.lines.Word, 1)
+	}
 	return false, true
 }
 

@@ -20,7 +20,7 @@ LIBDIR  ?= $(PREFIX)/lib
 INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
-# Seconds for each fuzz target, and for the long crash run.
+# Seconds for each fuzz target, and for the random part of the crash run.
 SECONDS ?= 30
 # Arguments for `make demo` and `make bench`.
 ARGS    ?=
@@ -155,7 +155,8 @@ model: build/setup/model ## Check the protocol models, and that their broken var
 	$(GO) test -v -tags models -count=1 -timeout 3h ./tests/models
 
 .PHONY: crash
-crash: build $(VENV_READY) ## Kill clients at random for SECONDS=N, and verify
+crash: build $(VENV_READY) ## Kill clients at every instruction, and at random for SECONDS=N
+	SHMD_CRASH_STRIDE=1 $(GO) test -v -count=1 -timeout 0 ./tests/step
 	SHMD_CRASH_SECONDS=$(SECONDS) $(GO) test -v -count=1 -timeout 0 ./tests/crash
 
 # Fuzz targets are found by name, so that a new one needs no entry here.

@@ -101,8 +101,8 @@ func (p *Parker) waitShared(ctx context.Context, word *uint32, expected uint32, 
 		<-e.result
 		return cancelled
 	case <-timer:
-		// The board may have consumed a wake for this entry meanwhile, so this
-		// is a wake-up with a duty; the caller finds its deadline passed.
+		// The board may have consumed a wake for this entry meanwhile: then this is a
+		// wake-up with a duty, and the caller finds its deadline passed.
 		b.remove(e)
 		return <-e.result
 	}
@@ -194,6 +194,7 @@ func (b *board) poke() {
 // run is the board's thread. An entry whose word still holds its value goes on
 // sleeping although it may have been woken: every protocol here changes the
 // word before it wakes, and an equal value means that somebody announced since.
+// For the same reason one that is removed then owes nothing: it has expired.
 func (b *board) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -203,11 +204,14 @@ func (b *board) run() {
 		b.mu.Lock()
 		kept := b.entries[:0]
 		for _, e := range b.entries {
-			if e.removed || atomic.LoadUint32(e.word) != e.expected {
+			switch {
+			case atomic.LoadUint32(e.word) != e.expected:
 				e.result <- woken
-				continue
+			case e.removed:
+				e.result <- expired
+			default:
+				kept = append(kept, e)
 			}
-			kept = append(kept, e)
 		}
 		clear(b.entries[len(kept):])
 		b.entries = kept

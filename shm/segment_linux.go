@@ -153,14 +153,14 @@ func (s *Segment) seatCell(seat uint16) *SeatCell {
 	return (*SeatCell)(unsafe.Pointer(&s.mem[s.geometry.SeatsOffset+uint64(seat)*4]))
 }
 
-// semaphoreLines is the part of page 0 that a semaphore has of its own.
-func (s *Segment) semaphoreLines() *SemaphoreLines {
-	return (*SemaphoreLines)(unsafe.Pointer(&s.mem[kindOffset]))
+// kindLines is the part of page 0 that a kind has of its own, which fills it.
+func kindLines[T SemaphoreLines | EventLines | ConditionLines | BarrierLines | RWLockLines](s *Segment) *T {
+	return (*T)(unsafe.Pointer(&s.mem[kindOffset]))
 }
 
-// heldCells are what each seat of an undo semaphore holds.
-func (s *Segment) heldCells() []HeldCell {
-	first := (*HeldCell)(unsafe.Pointer(&s.mem[s.geometry.CellsOffset]))
+// kindCells are the cells that a kind has of its own, by seat.
+func kindCells[T HeldCell | BarrierCell | ReaderCell](s *Segment) []T {
+	first := (*T)(unsafe.Pointer(&s.mem[s.geometry.CellsOffset]))
 	return unsafe.Slice(first, s.geometry.SeatsMax+1)
 }
 

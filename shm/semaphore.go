@@ -39,7 +39,7 @@ type Semaphore struct {
 // Semaphore returns a view of the semaphore. Goroutines of one process should
 // share one view; several are correct too.
 func (s *Segment) Semaphore() *Semaphore {
-	m := &Semaphore{seg: s, lines: s.semaphoreLines()}
+	m := &Semaphore{seg: s, lines: kindLines[SemaphoreLines](s)}
 	if s.geometry.Flags.Has(FlagUndo) {
 		m.undo = newPermitPool(s, m.lines)
 	}
@@ -48,7 +48,7 @@ func (s *Segment) Semaphore() *Semaphore {
 
 // initSemaphore puts the initial permits into a segment that nobody else sees.
 func (s *Segment) initSemaphore() {
-	lines, initial := s.semaphoreLines(), s.geometry.Initial
+	lines, initial := kindLines[SemaphoreLines](s), s.geometry.Initial
 	if s.geometry.Flags.Has(FlagUndo) {
 		lines.Total, lines.Available = initial, initial
 		return
@@ -136,12 +136,10 @@ func (m *Semaphore) Post(ctx context.Context, p *Parker, a Actor, n uint32, time
 
 // check is what every change asks first.
 func (m *Semaphore) check(a Actor, n uint32) error {
-	switch seat := uint32(SeatOf(a.Seat)); {
-	case m.seg.readOnly:
-		return status.Permission
-	case seat == 0 || seat > m.seg.geometry.SeatsMax:
-		return status.New(status.Invalid, "", "seat %d of an object with %d seats", seat, m.seg.geometry.SeatsMax)
-	case n == 0:
+	if err := m.seg.mayAct(a.Seat); err != nil {
+		return err
+	}
+	if n == 0 {
 		return status.New(status.Invalid, "", "0 permits; it must be at least 1")
 	}
 	return nil

@@ -129,7 +129,7 @@ func (p *Parker) waitAny(ctx context.Context, sleeps []sleep, deadlineNs int64) 
 		left--
 	case <-ctx.Done():
 		w = cancelled
-	case <-timer: // woken, as in waitShared
+	case <-timer: // woken, for a wake may have been consumed; the caller finds its deadline passed
 	}
 	for i, e := range entries {
 		boards[i].remove(e)

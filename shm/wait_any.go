@@ -144,18 +144,19 @@ func (w ofPermit) arm(ctx context.Context, p *Parker, deadline int64, announce b
 	if w.semaphore.undo != nil {
 		return w.semaphore.undo.arm(ctx, p, w.actor, deadline, announce)
 	}
-	return armPermits(&w.semaphore.lines.Word, announce)
+	s, ready := w.semaphore.plain.arm(announce)
+	return s, ready, nil
 }
 
-// armPermits arms the word of a plain semaphore.
-func armPermits(word *uint32, announce bool) (sleep, bool, error) {
+// arm is Waitable's for one permit.
+func (w *permitWord) arm(announce bool) (s sleep, ready bool) {
 	for {
-		x := load32(word)
+		x := load32(w.word)
 		if x >= semaphoreStep { // removed, too
-			return sleep{}, true, nil
+			return sleep{}, true
 		}
-		if !announce || x == semaphoreWaiters || cas32(word, x, semaphoreWaiters) {
-			return sleep{word, semaphoreWaiters}, false, nil
+		if !announce || x == semaphoreWaiters || cas32(w.word, x, semaphoreWaiters) {
+			return sleep{w.word, semaphoreWaiters}, false
 		}
 	}
 }
@@ -165,7 +166,7 @@ func (w ofPermit) pass() {
 		w.semaphore.undo.one.wake(1)
 		return
 	}
-	futexWakeN(&w.semaphore.lines.Word, 1)
+	w.semaphore.plain.recover() // as for one that died
 }
 
 // arm looks for one permit under the latch.
@@ -190,6 +191,76 @@ func (u *permitPool) arm(ctx context.Context, p *Parker, a Actor, deadline int64
 
 // sleeper announces and returns what to sleep on, as announce does.
 func (e eventcount) sleeper() sleep { return sleep{futexWord32(e.word), uint32(e.announce())} }
+
+// ofEvent waits until an event is set, or with manual reset was pulsed.
+type ofEvent struct {
+	seatCounter
+	event *Event
+	first uint32 // the word when the wait began; manual reset only
+}
+
+// Waitable is the event being set, or, with manual reset, having been set since.
+func (e *Event) Waitable(a Actor) Waitable {
+	return ofEvent{seatCounter{e.seg, a.Seat}, e, load32(e.word)}
+}
+
+func (w ofEvent) arm(_ context.Context, _ *Parker, _ int64, announce bool) (sleep, bool, error) {
+	if err := w.seg.admits(w.seat); err != nil {
+		return sleep{}, false, err
+	}
+	if w.event.auto != nil {
+		s, ready := w.event.auto.arm(announce)
+		return s, ready, nil
+	}
+	word := w.event.word
+	for {
+		x := load32(word)
+		if eventOver(x, w.first) { // removed, too
+			return sleep{}, true, nil
+		}
+		if !announce || x&eventWaiters != 0 || cas32(word, x, x|eventWaiters) {
+			return sleep{word, x | eventWaiters}, false, nil
+		}
+	}
+}
+
+// pass: with manual reset whoever clears the bit wakes all, so nothing is owed.
+func (w ofEvent) pass() {
+	if w.event.auto != nil {
+		w.event.auto.recover()
+	}
+}
+
+// ofReading waits until a reader would be let in.
+type ofReading struct {
+	seatCounter
+	lock *RWLock
+}
+
+// WaitableRead is the rwlock letting readers in. Unlike a reader that waits, it does
+// not hold back writers. There is no such thing for writers.
+func (l *RWLock) WaitableRead(owner uint32) Waitable {
+	return ofReading{seatCounter{l.seg, owner}, l}
+}
+
+func (w ofReading) arm(_ context.Context, _ *Parker, _ int64, announce bool) (sleep, bool, error) {
+	if err := w.seg.admits(w.seat); err != nil {
+		return sleep{}, false, err
+	}
+	word := w.lock.word
+	for {
+		x := load32(word)
+		if rwlockGone(x) || !keepsOut(x) {
+			return sleep{}, true, nil
+		}
+		if !announce || x&rwlockWaiters != 0 || cas32(word, x, x|rwlockWaiters) {
+			return sleep{word, x | rwlockWaiters}, false, nil
+		}
+	}
+}
+
+// pass: whoever clears the bit wakes all, so nothing is owed.
+func (w ofReading) pass() {}
 
 // ofQueue waits for a message or for a slot.
 type ofQueue struct {

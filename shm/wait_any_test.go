@@ -29,6 +29,12 @@ func awaitables(t *testing.T) []awaitable {
 	put(t, full, 1, "last")
 	value := newSegment(t, KindValue, ctypes.CodeInt, 0, 0)
 	array := value.Array(value.Lock())
+	manual, auto := newEvent(t, false, 0), newEvent(t, false, FlagAutoReset)
+	rw := newRWLock(t)
+	writer := MakeRWOwner(client(1), 1)
+	if _, err := rw.WriteLock(background, nil, writer, 0); err != nil {
+		t.Fatal(err)
+	}
 	post := func(m *Semaphore) func() error {
 		return func() error { return m.Post(background, nil, actor(1), 1, -1) }
 	}
@@ -39,6 +45,9 @@ func awaitables(t *testing.T) []awaitable {
 		{"take", empty.seg, empty.WaitableTake(actor(2)),
 			func() error { return empty.Put(background, nil, actor(1), []byte("first"), 0) }},
 		{"put", full.seg, full.WaitablePut(actor(2)), func() error { return takeOne(full) }},
+		{"event", manual.seg, manual.Waitable(actor(2)), func() error { return manual.Set(actor(1)) }},
+		{"auto", auto.seg, auto.Waitable(actor(2)), func() error { return auto.Set(actor(1)) }},
+		{"read", rw.seg, rw.WaitableRead(client(2)), func() error { return rw.WriteUnlock(writer) }},
 		{"change", value, array.WaitableChange(client(2), array.Version()), func() error { return array.Store(0, 7) }},
 	}
 }

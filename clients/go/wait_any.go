@@ -10,8 +10,9 @@ import (
 
 // Waitable is what WaitAny and a Pollable wait for: until a try on an object may
 // succeed, or would say why it never will. Nothing is taken. Objects make them:
-// Mutex.Waitable, Semaphore.Waitable, Queue.WaitableTake and WaitablePut,
-// WaitableChange of values and arrays. The zero Waitable is refused.
+// Waitable of mutexes, semaphores and events, WaitableTake and WaitablePut of queues,
+// WaitableRead of rwlocks, WaitableChange of values and arrays. The zero Waitable is
+// refused.
 type Waitable struct {
 	object *object
 	item   func() shm.Waitable // for one wait

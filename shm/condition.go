@@ -22,6 +22,7 @@ type Condition struct {
 	seg   *Segment
 	ec    eventcount
 	mutex *Lock // immutable; of another segment
+	spin  spinner
 }
 
 // Condition returns a view of the condition, bound to a view of its mutex. Alarm and
@@ -81,39 +82,57 @@ func (c *Condition) Wait(ctx, relock context.Context, p *Parker, a Actor, o Owne
 	if err != nil {
 		return nil, err
 	}
-	w := changed
-	if c.mutex.poisoned() {
-		c.Alarm() // by us, perhaps: nobody can ever notify the others
-	} else {
-		w = c.seg.sleep(ctx, p, a.Seat, futexWord32(c.ec.word), uint32(announced), deadline)
-	}
-	return c.resume(ctx, relock, p, o, depth, w)
-}
-
-// resume takes the mutex again after a sleep, and sees to the wake that a cancelled wait
-// may have eaten.
-func (c *Condition) resume(ctx, relock context.Context, p *Parker, o Owner, depth uint32,
-	w wakeup) (*Notice, error) {
+	word := uint32(announced)
+	w := c.sleep(ctx, p, a, word, deadline)
+	duty := w != expired && c.moved(word) // a wake may have been eaten
 	n, err := c.mutex.Resume(relock, p, o, depth)
-	if err != nil {
-		if w != expired {
-			c.Alarm() // somebody else shall look at the predicate
-		}
-		if err == status.TimedOut || err == status.Cancelled { // which mean that it is held
-			err = status.New(status.Closed, "", "the wait is over, and the mutex was not taken again: %v", err)
-		}
-		return nil, err
-	}
 	switch {
+	case err != nil:
+		if duty || err == status.NotRecoverable {
+			c.Alarm() // nobody notifies the others for us
+		}
+		return nil, notResumed(err)
 	case c.seg.State() == StateRemoved:
 		return n, status.Removed
 	case w == expired:
 		return n, status.TimedOut
 	case w == cancelled:
-		c.notify(1)
+		if duty {
+			c.notify(1)
+		}
 		return n, endOf(ctx)
 	}
 	return n, nil
+}
+
+// sleep sleeps until the word has moved on from the value that its caller announced
+// itself with, or it must leave. No wake is lost by spinning: whoever finds the word moved
+// needs none, and a notify counts those who slept only.
+func (c *Condition) sleep(ctx context.Context, p *Parker, a Actor, word uint32, deadline int64) wakeup {
+	if c.mutex.poisoned() {
+		return changed // nobody can ever notify
+	}
+	futex := futexWord32(c.ec.word)
+	c.spin.forActor(a, futex, func(x uint32) bool { return x != word })
+	for !c.moved(word) {
+		if w := c.seg.sleep(ctx, p, a.Seat, futex, word, deadline); w == expired || w == cancelled {
+			return w
+		}
+	}
+	return woken
+}
+
+// moved reports whether anybody has been woken since a waiter announced itself. One that
+// finds the word as it left it is announced still, whatever has woken it.
+func (c *Condition) moved(word uint32) bool { return uint32(c.ec.load()) != word }
+
+// notResumed makes an error of what kept a wait from taking its mutex again: the codes of
+// a wait that has ended mean that it did.
+func notResumed(err error) error {
+	if err == status.TimedOut || err == status.Cancelled {
+		return status.New(status.Closed, "", "the wait is over, and the mutex was not taken again: %v", err)
+	}
+	return err
 }
 
 // Notify wakes n of those who wait, or all there are; math.MaxInt32 = all. It needs n >= 1

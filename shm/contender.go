@@ -65,6 +65,14 @@ func (s *spinner) whileHeld(word *uint32) {
 	s.until(word, func(old uint32) bool { return isFree(old) || isRemoved(old) })
 }
 
+// forActor is until, but for the daemon: those for whom it waits are no nearer to a
+// wake-up by its spinning.
+func (s *spinner) forActor(a Actor, word *uint32, good func(uint32) bool) {
+	if !a.daemon() {
+		s.until(word, good)
+	}
+}
+
 // until polls a word briefly in the hope that it becomes good; it adapts to how
 // often that has helped.
 func (s *spinner) until(word *uint32, good func(uint32) bool) {

@@ -82,6 +82,7 @@ func (e *Event) Wait(ctx context.Context, p *Parker, a Actor, timeout time.Durat
 			return status.WouldBlock
 		}
 		deadline = deadlineWithin(ctx, timeout)
+		e.spin.forActor(a, e.word, func(x uint32) bool { return eventOver(x, first) })
 	}
 	for turn := 0; ; turn++ {
 		x := atomic.LoadUint32(e.word)

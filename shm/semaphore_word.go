@@ -56,6 +56,7 @@ func (w *permitWord) acquire(ctx context.Context, p *Parker, a Actor, timeout ti
 	deadline := int64(0)
 	if timeout != 0 {
 		deadline = deadlineWithin(ctx, timeout)
+		w.spin.forActor(a, w.word, func(x uint32) bool { return x >= semaphoreStep }) // the tombstone is too
 	}
 	word := w.word
 	duty := uint32(0) // semaphoreWaiters = a wake may have been consumed

@@ -43,10 +43,7 @@ func (c *contender) wait(ctx context.Context, p *Parker, old uint32) error {
 		old |= ownerWaiters
 	}
 	c.keep = ownerWaiters // others may sleep behind us
-	c.seg.announce(c.self, 1)
-	w := p.wait(ctx, c.word, old, c.deadline)
-	c.seg.announce(c.self, ^uint32(0))
-	switch w {
+	switch c.seg.sleep(ctx, p, c.self, c.word, old, c.deadline) {
 	case woken:
 		c.duty = true
 	case expired:

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/status"
 )
 
 // Futex operations, always process-shared: a private futex on a shared word
@@ -55,10 +57,14 @@ func futexWait(p *uint32, expected uint32, deadlineNs int64, bit uint32) wakeup 
 	return changed
 }
 
-// futexWakeN wakes at most n sleepers. A RawSyscall: it never blocks, and the
-// scheduler need not hear of it.
-func futexWakeN(p *uint32, n int) {
-	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWake, uintptr(n), 0, 0, 0)
+// futexWakeN wakes at most n sleepers and returns how many it woke. A RawSyscall: it
+// never blocks, and the scheduler need not hear of it.
+func futexWakeN(p *uint32, n int) (slept int) {
+	r, _, errno := unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWake, uintptr(n), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(r)
 }
 
 // futexWakeBit wakes the sleepers that wait with one of the given bits.
@@ -114,6 +120,17 @@ func deadlineWithin(ctx context.Context, timeout time.Duration) int64 {
 		}
 	}
 	return deadline
+}
+
+// endedBy says why a wait must end: status.TimedOut, Cancelled, or nil if it need not.
+func endedBy(ctx context.Context, deadlineNs int64) error {
+	if ctx.Err() != nil {
+		return endOf(ctx)
+	}
+	if deadlineNs != 0 && monotonicNs() >= deadlineNs {
+		return status.TimedOut
+	}
+	return nil
 }
 
 // futexWord32 is the low half of a 64-bit word, where its futex lies.

@@ -153,7 +153,7 @@ func (l *Lock) taken(o Owner, old uint32) (*Notice, error) {
 	if !isInconsistent(old) {
 		return nil, nil
 	}
-	if l.strict && atomic.LoadUint32(&l.line.Poisoned) != 0 {
+	if l.poisoned() {
 		if err := l.Unlock(o); err != nil && !errors.Is(err, status.Removed) {
 			return nil, err
 		}

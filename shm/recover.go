@@ -39,6 +39,10 @@ const recoverTries = 1000
 //	dead writer              sequence even, advanced and dirty, in one store,
 //	                         before the lock is released
 //	anywhere else            nothing to undo
+//	event                    the word is right after every prefix; all are woken, or
+//	                         with auto reset one, who passes it on
+//	condition                the word moves on without the mutex, and all are woken:
+//	                         whoever was notified and died is nobody's wake-up
 //	semaphore with undo      what it held is 0, in one store; the derived state is
 //	                         built again under the latch, whoever dead had that
 //	queue                    what it was writing is free, what it had leased is
@@ -53,6 +57,10 @@ func (s *Segment) Recover(v Victim) (held, done bool) {
 		held, done = s.Semaphore().recover(v)
 	case KindQueue:
 		held, done = s.Queue().recover(v)
+	case KindEvent:
+		held, done = s.Event().recover()
+	case KindCondition:
+		held, done = s.Condition(nil).recover(v)
 	default:
 		held, done = s.recoverLock(v)
 	}
@@ -147,6 +155,10 @@ func (s *Segment) Remove() bool {
 		return s.Semaphore().remove()
 	case KindQueue:
 		return s.Queue().remove()
+	case KindEvent:
+		return s.Event().remove()
+	case KindCondition:
+		return s.Condition(nil).remove()
 	}
 	return s.removeLock()
 }

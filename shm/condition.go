@@ -27,7 +27,7 @@ type Condition struct {
 // Condition returns a view of the condition, bound to a view of its mutex. Alarm and
 // Waiters do without a mutex, which may be nil then.
 func (s *Segment) Condition(mutex *Lock) *Condition {
-	return &Condition{seg: s, ec: eventcount{&s.conditionLines().Word}, mutex: mutex}
+	return &Condition{seg: s, ec: eventcount{&kindLines[ConditionLines](s).Word}, mutex: mutex}
 }
 
 // check is what Wait and Notify ask first.

@@ -41,7 +41,7 @@ type Event struct {
 
 // Event returns a view of the event. Several views are correct too.
 func (s *Segment) Event() *Event {
-	e := &Event{seg: s, word: &s.eventLines().Word}
+	e := &Event{seg: s, word: &kindLines[EventLines](s).Word}
 	if s.geometry.Flags.Has(FlagAutoReset) {
 		e.auto = &permitWord{seg: s, word: e.word, maximum: 1}
 	}
@@ -53,7 +53,7 @@ func (s *Segment) initEvent() {
 	if s.geometry.Initial == 0 {
 		return
 	}
-	word := &s.eventLines().Word
+	word := &kindLines[EventLines](s).Word
 	*word = eventSet
 	if s.geometry.Flags.Has(FlagAutoReset) {
 		*word = semaphoreStep

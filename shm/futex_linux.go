@@ -103,19 +103,21 @@ func monotonicNs() int64 {
 	return ts.Nano()
 }
 
-// deadlineAfter is the absolute deadline of a relative timeout; 0 = none.
+// deadlineAfter is the absolute deadline of a relative timeout; 0 = none, which one
+// beyond the end of the clock is too.
 func deadlineAfter(timeout time.Duration) int64 {
 	if timeout < 0 {
 		return 0
 	}
-	return monotonicNs() + int64(timeout)
+	return max(0, monotonicNs()+int64(timeout))
 }
 
 // deadlineWithin is the earlier one of a relative timeout's end and of ctx's.
 func deadlineWithin(ctx context.Context, timeout time.Duration) int64 {
 	deadline := deadlineAfter(timeout)
 	if d, ok := ctx.Deadline(); ok {
-		if until := deadlineAfter(max(0, time.Until(d))); deadline == 0 || until < deadline {
+		until := deadlineAfter(max(0, time.Until(d)))
+		if until != 0 && (deadline == 0 || until < deadline) {
 			deadline = until
 		}
 	}

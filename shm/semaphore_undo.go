@@ -21,7 +21,7 @@ type permitPool struct {
 }
 
 func newPermitPool(s *Segment, lines *SemaphoreLines) *permitPool {
-	return &permitPool{seg: s, lines: lines, held: s.heldCells(), latch: s.Latch(&lines.Latch),
+	return &permitPool{seg: s, lines: lines, held: kindCells[HeldCell](s), latch: s.Latch(&lines.Latch),
 		one: eventcount{&lines.One}, many: eventcount{&lines.Many}}
 }
 

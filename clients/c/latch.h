@@ -52,6 +52,12 @@ SHMDI_INLINE uint64_t shmdi_event_announce(uint64_t *event)
 	return shmdi_or64(event, SHMD_EVENTCOUNT_WAITERS, SHMDI_ACQ_REL) | SHMD_EVENTCOUNT_WAITERS;
 }
 
+/* The same, as a sleep to be: the futex is the low half, little endian. */
+SHMDI_INLINE struct shmdi_sleep shmdi_event_sleeper(uint64_t *event)
+{
+	return (struct shmdi_sleep){(uint32_t *)(void *)event, (uint32_t)shmdi_event_announce(event)};
+}
+
 /* Announces what is committed; true = wake when the latch is free. */
 SHMDI_INLINE bool shmdi_event_signal(uint64_t *event)
 {

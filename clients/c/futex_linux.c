@@ -48,9 +48,10 @@ int shmdi_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
 	return result;
 }
 
-void shmdi_futex_wake(uint32_t *word, int count)
+int shmdi_futex_wake(uint32_t *word, int count)
 {
 	int saved = errno;
-	(void)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+	long woken = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
 	errno = saved;
+	return woken < 0 ? 0 : (int)woken;
 }

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "internal.h"
+#include "waitable.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -80,9 +81,10 @@ int shmdi_futex_wait_any(const struct shmdi_sleep *sleeps, size_t count, int64_t
 	return result;
 }
 
-void shmdi_futex_wake(uint32_t *word, int count)
+int shmdi_futex_wake(uint32_t *word, int count)
 {
 	int saved = errno;
-	(void)syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+	long woken = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
 	errno = saved;
+	return woken < 0 ? 0 : (int)woken;
 }

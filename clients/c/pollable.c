@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include "atomic.h"
 #include "internal.h"
+#include "waitable.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -203,6 +204,7 @@ int shmd_pollable_open(const struct shmd_waitable *item, struct shmd_pollable **
 		result = shmdi_fail(SHMD_E_NO_SPACE, "a pollable: %s", fd < 0 ? strerror(errno) : "no memory");
 	} else {
 		*pollable = (struct shmd_pollable){.watcher = watcher, .item = *item, .fd = fd, .armed = true};
+		shmdi_waitable_begin(&pollable->item);
 		result = insert(watcher, pollable);
 	}
 	if (result < 0) {

@@ -6,6 +6,7 @@
  * again, or passes the wake on.
  */
 #include "queue_wait.h"
+#include "waitable.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -23,6 +24,7 @@ static struct shmdi_object *object_of(const struct shmd_waitable *item)
 	case SHMD_UNTIL_PERMIT: return &((struct shmd_semaphore *)item->object)->object;
 	case SHMD_UNTIL_MESSAGE:
 	case SHMD_UNTIL_SLOT: return &((struct shmd_queue *)item->object)->object;
+	case SHMD_UNTIL_SET: return &((struct shmd_event *)item->object)->object;
 	case SHMD_UNTIL_VALUE_CHANGES: return &((struct shmd_value *)item->object)->object;
 	case SHMD_UNTIL_ARRAY_CHANGES: return &((struct shmd_array *)item->object)->object;
 	}
@@ -78,6 +80,22 @@ static int arm_permits(uint32_t *word, bool announce, struct shmdi_sleep *ret_sl
 	}
 }
 
+/* The word of an event with manual reset; first is what it was when the wait began. */
+static int arm_event(uint32_t *word, uint32_t first, bool announce, struct shmdi_sleep *ret_sleep)
+{
+	for (;;) {
+		uint32_t old = shmdi_load32(word, SHMDI_ACQUIRE);
+		/* Destroyed, it is set too. */
+		if ((old & SHMD_EVENT_SET) != 0 || ((old ^ first) & SHMD_EVENT_GENERATION_MASK) != 0)
+			return SHMDI_READY;
+		uint32_t announced = old | SHMD_EVENT_WAITERS;
+		if (announce && old != announced && !shmdi_cas32(word, old, announced, SHMDI_RELAXED))
+			continue;
+		*ret_sleep = (struct shmdi_sleep){word, announced};
+		return 0;
+	}
+}
+
 static struct shmdi_queue_wait wait_of(const struct shmd_waitable *item)
 {
 	struct shmd_queue *queue = item->object;
@@ -97,7 +115,7 @@ static int arm_queue(const struct shmd_waitable *item, bool announce, int64_t de
 	if (shmdi_load32(wait.level, SHMDI_RELAXED) != 0 || shmdi_load32(&queue->lines->closed, SHMDI_RELAXED) != 0)
 		return shmdi_queue_leave(&wait, SHMDI_READY);
 	if (announce)
-		*ret_sleep = shmdi_event_sleeper(wait.event);
+		*ret_sleep = shmdi_eventcount_sleeper(wait.event);
 	result = shmdi_queue_leave(&wait, 0);
 	/* After the announcement: destroying stores the state, then moves the word. */
 	if (result == 0 && shmdi_load32(queue->latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
@@ -149,6 +167,12 @@ int shmdi_waitable_arm(const struct shmd_waitable *item, bool announce, int64_t 
 			return shmdi_pool_arm(semaphore, announce, deadline_ns, ret_sleep);
 		return arm_permits(semaphore->word, announce, ret_sleep);
 	}
+	case SHMD_UNTIL_SET: {
+		struct shmd_event *event = item->object;
+		if (event->auto_reset)
+			return arm_permits(event->word, announce, ret_sleep);
+		return arm_event(event->word, (uint32_t)item->version, announce, ret_sleep);
+	}
 	case SHMD_UNTIL_MESSAGE:
 	case SHMD_UNTIL_SLOT: return arm_queue(item, announce, deadline_ns, ret_sleep);
 	case SHMD_UNTIL_VALUE_CHANGES:
@@ -164,13 +188,19 @@ void shmdi_waitable_pass(const struct shmd_waitable *item)
 	case SHMD_UNTIL_PERMIT: {
 		struct shmd_semaphore *semaphore = item->object;
 		if (semaphore->pool != NULL)
-			shmdi_event_wake(&semaphore->lines->one, 1);
+			shmdi_eventcount_wake(&semaphore->lines->one, 1);
 		else
 			shmdi_futex_wake(semaphore->word, 1);
 		break;
 	}
+	case SHMD_UNTIL_SET: {
+		struct shmd_event *event = item->object;
+		if (event->auto_reset)
+			shmdi_futex_wake(event->word, 1);
+		break; /* with manual reset whoever clears the bit wakes all */
+	}
 	case SHMD_UNTIL_MESSAGE:
-	case SHMD_UNTIL_SLOT: shmdi_event_wake(wait_of(item).event, 1); break;
+	case SHMD_UNTIL_SLOT: shmdi_eventcount_wake(wait_of(item).event, 1); break;
 	case SHMD_UNTIL_VALUE_CHANGES:
 	case SHMD_UNTIL_ARRAY_CHANGES: break; /* whoever clears the bit wakes all */
 	}
@@ -181,8 +211,15 @@ void shmdi_waitable_count(const struct shmd_waitable *item, uint32_t delta)
 	shmdi_add32(object_of(item)->waiting, delta, SHMDI_RELAXED);
 }
 
+void shmdi_waitable_begin(struct shmd_waitable *item)
+{
+	if (item->until == SHMD_UNTIL_SET)
+		item->version = shmdi_load32(((struct shmd_event *)item->object)->word, SHMDI_ACQUIRE);
+}
+
 void shmdi_waitable_renew(struct shmd_waitable *item)
 {
+	shmdi_waitable_begin(item);
 	if (item->until == SHMD_UNTIL_VALUE_CHANGES || item->until == SHMD_UNTIL_ARRAY_CHANGES)
 		item->version = shmdi_change_version(object_of(item));
 }
@@ -229,14 +266,17 @@ static int sleep_on(const struct shmd_waitable *items, const struct shmdi_sleep 
 	return result;
 }
 
-int shmd_wait_any(const struct shmd_waitable *items, size_t count, int64_t timeout_ns, size_t *ret_index)
+int shmd_wait_any(const struct shmd_waitable *given, size_t count, int64_t timeout_ns, size_t *ret_index)
 {
-	if (items == NULL || ret_index == NULL || count == 0 || count > SHMD_WAIT_ANY_MAX || timeout_ns < SHMD_FOREVER)
+	if (given == NULL || ret_index == NULL || count == 0 || count > SHMD_WAIT_ANY_MAX || timeout_ns < SHMD_FOREVER)
 		return SHMD_E_INVALID;
+	struct shmd_waitable items[SHMD_WAIT_ANY_MAX];
 	for (size_t i = 0; i < count; i++) {
-		int result = shmdi_waitable_check(&items[i]);
+		int result = shmdi_waitable_check(&given[i]);
 		if (result < 0)
 			return result;
+		items[i] = given[i];
+		shmdi_waitable_begin(&items[i]);
 	}
 	struct shmdi_sleep sleeps[SHMD_WAIT_ANY_MAX];
 	/* Even who only looks waits for a latch, which nobody living keeps. */

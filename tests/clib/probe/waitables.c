@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OBJECTS 6
+#define OBJECTS 8
 #define ROUNDS 300
 
 static struct shmd_mutex *mutex;
@@ -23,6 +23,8 @@ static struct shmd_semaphore *undo;
 static struct shmd_queue *empty;
 static struct shmd_queue *full;
 static struct shmd_value *value;
+static struct shmd_event *manual;
+static struct shmd_event *automatic;
 static struct shmd_waitable items[OBJECTS];
 
 /* One of each kind, none of which can be had. */
@@ -41,12 +43,16 @@ static void make(struct shmd_client *client)
 	EXPECT(shmd_queue_create(client, NULL, &tiny, &full), 0);
 	EXPECT(shmd_queue_put(full, "x", 1, 0), 0);
 	EXPECT(shmd_value_create(client, NULL, 'i', NULL, &value), 0);
+	struct shmd_create_options reset = {.size = sizeof reset, .auto_reset = true};
+	EXPECT(shmd_event_create(client, NULL, NULL, &manual), 0);
+	EXPECT(shmd_event_create(client, NULL, &reset, &automatic), 0);
 	uint64_t version;
 	EXPECT(shmd_value_version(value, &version), 0);
 	struct shmd_waitable all[OBJECTS] = {
 		{SHMD_UNTIL_MUTEX_FREE, mutex, 0}, {SHMD_UNTIL_PERMIT, plain, 0},
 		{SHMD_UNTIL_PERMIT, undo, 0},      {SHMD_UNTIL_MESSAGE, empty, 0},
-		{SHMD_UNTIL_SLOT, full, 0},        {SHMD_UNTIL_VALUE_CHANGES, value, version},
+		{SHMD_UNTIL_SLOT, full, 0},        {SHMD_UNTIL_SET, manual, 0},
+		{SHMD_UNTIL_SET, automatic, 0},    {SHMD_UNTIL_VALUE_CHANGES, value, version},
 	};
 	memcpy(items, all, sizeof items);
 }
@@ -54,7 +60,8 @@ static void make(struct shmd_client *client)
 static uint32_t waiting_at(size_t index)
 {
 	const uint32_t *cells[OBJECTS] = {mutex->object.waiting, plain->object.waiting, undo->object.waiting,
-	                                  empty->object.waiting, full->object.waiting,  value->object.waiting};
+	                                  empty->object.waiting, full->object.waiting,  manual->object.waiting,
+	                                  automatic->object.waiting, value->object.waiting};
 	return __atomic_load_n(cells[index], __ATOMIC_ACQUIRE);
 }
 
@@ -84,6 +91,8 @@ static void change(size_t index, bool ready)
 		EXPECT(ready ? shmd_queue_take(full, message, sizeof message, 0, &message_bytes)
 		             : shmd_queue_put(full, "x", 1, 0), 0);
 		break;
+	case 5: EXPECT(ready ? shmd_event_set(manual) : shmd_event_reset(manual), 0); break;
+	case 6: EXPECT(ready ? shmd_event_set(automatic) : shmd_event_wait(automatic, 0), 0); break;
 	default:
 		EXPECT(shmd_value_store(value, &number), 0);
 		EXPECT(shmd_value_version(value, &items[index].version), 0);
@@ -208,7 +217,7 @@ static void pollables(void)
 			CHECK(readable(all[i], -1));
 			EXPECT(shmd_pollable_rearm(all[i]), 0);
 			/* What is still there is seen without a pause; a change has been seen. */
-			if (i < 5)
+			if (i < OBJECTS - 1)
 				CHECK(readable(all[i], 0));
 			change(i, false);
 			EXPECT(shmd_pollable_rearm(all[i]), 0);
@@ -300,6 +309,8 @@ int main(void)
 	shmd_queue_close(empty);
 	shmd_queue_close(full);
 	shmd_value_close(value);
+	shmd_event_close(manual);
+	shmd_event_close(automatic);
 	shmd_close(client);
 	printf("ok\n");
 	return 0;

@@ -51,8 +51,9 @@ func (t *pendingTotals) release(bytes int) {
 
 // pendingCall is a call that waits.
 type pendingCall struct {
-	handle uint64 // immutable; 0 = none
-	cancel context.CancelCauseFunc
+	handle uint64                  // immutable; 0 = none
+	cancel context.CancelCauseFunc // for its client; ends the wait
+	end    context.CancelCauseFunc // for its handle and connection; ends all of it
 }
 
 // pendingSet holds the waiting calls of one connection.
@@ -105,7 +106,7 @@ func (p *pendingSet) cancelHandle(handle uint64) {
 	defer p.mu.Unlock()
 	for _, call := range p.calls {
 		if call.handle == handle {
-			call.cancel(errHandleClosed)
+			call.end(errHandleClosed)
 		}
 	}
 }
@@ -118,7 +119,7 @@ func (p *pendingSet) end(why error) {
 		p.ended = why
 	}
 	for _, call := range p.calls {
-		call.cancel(p.ended)
+		call.end(p.ended)
 	}
 }
 
@@ -130,17 +131,25 @@ type appender func(b []byte) ([]byte, error)
 // buffers it keeps. undo, if not nil, takes back what a work that succeeded got,
 // when nobody is left to be told. After an error work was not and will not be run.
 func (c *call) wait(h *handle, bytes int, work func(ctx context.Context) (appender, error), undo func()) error {
+	return c.waitBound(h, bytes, func(ctx, _ context.Context) (appender, error) { return work(ctx) }, undo)
+}
+
+// waitBound is wait for a work that has more to do once it is cancelled: life ends
+// with the handle and the connection only, and ctx with it.
+func (c *call) waitBound(h *handle, bytes int, work func(ctx, life context.Context) (appender, error),
+	undo func()) error {
 	srv, session := c.session.server, c.session
 	if err := srv.pending.take(bytes); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	p := &pendingCall{cancel: cancel}
+	life, end := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(life)
+	p := &pendingCall{cancel: cancel, end: end}
 	if h != nil {
 		p.handle = h.number
 	}
 	if err := session.pending.add(c.id, p); err != nil {
-		cancel(nil)
+		end(nil)
 		srv.pending.release(bytes)
 		return err
 	}
@@ -153,8 +162,8 @@ func (c *call) wait(h *handle, bytes int, work func(ctx context.Context) (append
 	later.out = nil
 	go func() {
 		defer session.pending.wg.Done()
-		defer cancel(nil)
-		later.finish(ctx, work, undo)
+		defer end(nil)
+		later.finish(ctx, func() (appender, error) { return work(ctx, life) }, undo)
 		srv.pending.release(bytes)
 		if h != nil {
 			h.seat.waiting.Add(-1)
@@ -167,10 +176,10 @@ func (c *call) wait(h *handle, bytes int, work func(ctx context.Context) (append
 }
 
 // finish runs a waiting call to its end and answers it.
-func (c *call) finish(ctx context.Context, work func(ctx context.Context) (appender, error), undo func()) {
+func (c *call) finish(ctx context.Context, work func() (appender, error), undo func()) {
 	granted := false
 	err := c.guarded(func() error {
-		result, err := work(ctx)
+		result, err := work()
 		if err != nil {
 			return err
 		}

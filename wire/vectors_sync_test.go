@@ -64,8 +64,8 @@ func (r *recorder) events() {
 		KindEvent, CreateOptions{AutoReset: new(true), Set: new(true)})
 	r.call("wait resets", MethodWait, "", nil, next)
 	r.call("wait for the next", MethodWait, "", fails(status.WouldBlock, "").On("jobs/next"), next, 0)
-	r.call("pulse with auto reset", MethodPulse, "",
-		fails(status.Unsupported, "an event with auto reset has no pulse: set it").On("jobs/next"), next)
+	r.call("pulse with auto reset", MethodPulse, "", fails(status.Unsupported,
+		"pulse of an event with auto reset: set it, or create it without").On("jobs/next"), next)
 }
 
 // isNo is the error of a handle on an object of another kind.
@@ -114,7 +114,8 @@ func (r *recorder) barrier() {
 	r.call("complete of what failed", MethodComplete, "it breaks the barrier", nil, meet, false)
 	state = Barrier{Parties: 1, Broken: true, Reasons: []string{ReasonAction}, Generation: 2}
 	r.call("barrier that is broken", MethodBarrier, "", state, meet)
-	r.call("arrive at a broken barrier", MethodArrive, "", fails(status.Broken, "").On("jobs/meet"), meet)
+	r.call("arrive at a broken barrier", MethodArrive, "",
+		fails(status.Broken, "by action; reset it").On("jobs/meet"), meet)
 	r.call("reset of a barrier", MethodReset, "no death was cleared", nil, meet)
 	r.call("abort", MethodAbort, "", nil, meet)
 	state = Barrier{Parties: 1, Broken: true, Reasons: []string{ReasonAbort}, Generation: 3}
@@ -136,9 +137,9 @@ func (r *recorder) rwlock() {
 	r.call("read_lock again", MethodReadLock, "the same token", nil, table, -1, 1)
 	r.call("lock by a reader", MethodLock, "", fails(status.Deadlock, "").On("jobs/table"), table, -1, 1)
 	r.call("lock beside a reader", MethodLock, "token 2", would, table, 0, 2)
-	r.call("holdings of a reader", MethodHoldings, "a permit, and two reads", List[Holding]{
-		{ID: 4, Name: "jobs/slots", Kind: KindSemaphore, Holds: HoldsPermits, Count: 3},
-		{ID: 12, Name: "jobs/table", Kind: KindRWLock, Holds: HoldsRead, Count: 1}})
+	r.call("holdings of a reader", MethodHoldings, "permits, and two reads", List[Holding]{
+		{ID: 4, Name: "jobs/slots", Kind: KindSemaphore, Holds: HoldsPermits, Count: 4},
+		{ID: 12, Name: "jobs/table", Kind: KindRWLock, Holds: HoldsRead, Count: 2}})
 	r.call("read_unlock", MethodReadUnlock, "", nil, table, 1)
 	r.call("read_unlock again", MethodReadUnlock, "", nil, table, 1)
 	r.call("read_unlock of what is not held", MethodReadUnlock, "", fails(status.NotOwner, "").On("jobs/table"),

@@ -13,7 +13,9 @@ func (b *Barrier) recover(v Victim) (held, done bool) {
 	}
 	cell := &b.cells[seat].Word
 	held, done = b.breakFor(cell, v)
-	b.wakeAll() // a wake may have died with the client
+	if held || wakesAnyway {
+		b.wakeAll() // a wake may have died with the client
+	}
 	if done {
 		store64(cell, 0)
 	}

@@ -180,7 +180,7 @@ func (c *Condition) Waiters() bool { return c.ec.load()&eventcountWaiters != 0 }
 // recover wakes all: the victim may have been woken, or may have notified without
 // waking, and died.
 func (c *Condition) recover(v Victim) (held, done bool) {
-	if !v.Orderly || v.HeldForeign {
+	if wakesAnyway && (!v.Orderly || v.HeldForeign) {
 		c.Alarm()
 	}
 	return false, true

@@ -201,9 +201,11 @@ func (e *Event) Waiters() bool {
 
 // recover repeats the wake-ups that may have died with a client.
 func (e *Event) recover() (held, done bool) {
-	if e.auto != nil {
-		e.auto.recover()
-	} else {
+	switch {
+	case !wakesAnyway:
+	case e.auto != nil:
+		e.auto.pass()
+	default:
 		futexWakeN(e.word, futexAll)
 	}
 	return false, true

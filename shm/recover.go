@@ -25,7 +25,7 @@ type Victim struct {
 
 // lives reports whether an owner word is a living client's; the victim's is not.
 func (v *Victim) lives(owner uint32) bool {
-	return owner != v.Owner&ownerMask && v.Alive != nil && v.Alive(owner)
+	return owner != v.Owner&ownerMask && (!stealsFromAnyDead || v.Alive != nil && v.Alive(owner))
 }
 
 // recoverTries bounds every loop of recovery: a live client may flip a word for
@@ -61,6 +61,9 @@ const recoverTries = 1000
 //	                         may have died with the client; and the version moves
 //	                         on, unless the end was orderly
 func (s *Segment) Recover(v Victim) (held, done bool) {
+	if !s.itsTurn(v) {
+		return false, false
+	}
 	switch s.geometry.Kind {
 	case KindSemaphore:
 		held, done = s.Semaphore().recover(v)
@@ -80,6 +83,7 @@ func (s *Segment) Recover(v Victim) (held, done bool) {
 	if c := s.seatCell(SeatOf(v.Owner)); done && c != nil && SeatOf(v.Owner) != SeatDaemon {
 		store32(&c.Waiting, 0)
 	}
+	s.endTurn(v, done)
 	return held, done
 }
 
@@ -88,7 +92,7 @@ func (s *Segment) recoverLock(v Victim) (held, done bool) {
 	owner := v.Owner & ownerMask
 	lock := &s.page.Lock
 	held = s.HeldBy(owner)
-	changed := held || !v.Orderly
+	changed := held || !v.Orderly && wakesAnyway
 	if s.geometry.Kind.HasData() {
 		foreign := s.geometry.Flags.Has(FlagLockForeign)
 		writing := foreign && (v.HeldForeign || atomic.LoadUint32(&s.page.Sequence.Writer) == owner)
@@ -108,7 +112,7 @@ func (s *Segment) recoverLock(v Victim) (held, done bool) {
 		// The victim may have changed an element and died before its own bump.
 		s.changes().alarm()
 	}
-	return held, wakeGently(&lock.Word)
+	return held, !held && !wakesAnyway || wakeGently(&lock.Word)
 }
 
 // markDirty makes the sequence even, advances it and marks it dirty, in one

@@ -146,7 +146,9 @@ func (m *Semaphore) recover(v Victim) (held, done bool) {
 	if m.undo != nil {
 		return m.undo.recover(v)
 	}
-	m.plain.recover()
+	if wakesAnyway {
+		m.plain.pass()
+	}
 	return false, true
 }
 

@@ -166,7 +166,7 @@ func (w ofPermit) pass() {
 		w.semaphore.undo.one.wake(1)
 		return
 	}
-	w.semaphore.plain.recover() // as for one that died
+	w.semaphore.plain.pass()
 }
 
 // arm looks for one permit under the latch.
@@ -227,7 +227,7 @@ func (w ofEvent) arm(_ context.Context, _ *Parker, _ int64, announce bool) (slee
 // pass: with manual reset whoever clears the bit wakes all, so nothing is owed.
 func (w ofEvent) pass() {
 	if w.event.auto != nil {
-		w.event.auto.recover()
+		w.event.auto.pass()
 	}
 }
 

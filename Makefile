@@ -20,8 +20,10 @@ LIBDIR  ?= $(PREFIX)/lib
 INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
-# Seconds for each fuzz target, and for the long crash run.
+# Seconds for each fuzz target, and for the long random runs.
 SECONDS ?= 30
+# The seed of `make linear`; empty = a new one, which it prints.
+SEED    ?=
 # Arguments for `make demo` and `make bench`.
 ARGS    ?=
 # Only a watchdog for a test that hangs in spite of its own; never tuned.
@@ -157,6 +159,10 @@ model: build/setup/model ## Check the protocol models, and that their broken var
 .PHONY: crash
 crash: build $(VENV_READY) ## Kill clients at random for SECONDS=N, and verify
 	SHMD_CRASH_SECONDS=$(SECONDS) $(GO) test -v -count=1 -timeout 0 ./tests/crash
+
+.PHONY: linear
+linear: build ## Check recorded histories of killed clients for SECONDS=N (SEED=S repeats a run)
+	SHMD_LINEAR_SECONDS=$(SECONDS) SHMD_LINEAR_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 ./tests/linear
 
 # Fuzz targets are found by name, so that a new one needs no entry here.
 .PHONY: fuzz

@@ -118,10 +118,7 @@ func (e *Event) Set(a Actor) error {
 		return err
 	}
 	if e.auto != nil {
-		if _, err := e.auto.post(1); err != status.Overflow {
-			return err
-		}
-		return nil
+		return e.auto.fill()
 	}
 	return e.release(eventSet)
 }
@@ -138,17 +135,20 @@ func (e *Event) Pulse(a Actor) error {
 	return e.release(0)
 }
 
-// release moves the word to the next generation, set or not, and wakes all.
+// release moves the word to the next generation, set or not, and wakes all. To set
+// what is set is a read-modify-write all the same: after a load alone, what was
+// written before this set and a reset with a look at it could miss each other.
 func (e *Event) release(set uint32) error {
 	for {
 		x := atomic.LoadUint32(e.word)
+		next := x&eventGenerationMask + eventGenerationUnit | set
 		switch {
 		case x == eventRemoved:
 			return status.Removed
 		case x&set != 0:
-			return nil // and nobody waits
+			next = x // and nobody waits
 		}
-		if cas32(e.word, x, x&eventGenerationMask+eventGenerationUnit|set) { // pairs with the look of Wait
+		if cas32(e.word, x, next) { // pairs with the look of Wait, and with Reset
 			if x&eventWaiters != 0 {
 				futexWakeN(e.word, futexAll)
 			}

@@ -39,7 +39,7 @@ func (c *call) waitCondition() error {
 		return on(o, err)
 	}
 	var notice *shm.Notice
-	return c.waitBound(h, 0, func(ctx, life context.Context) (appender, error) {
+	return c.waitBound([]*handle{h}, 0, func(ctx, life context.Context) (appender, error) {
 		notice, err = condition.Wait(ctx, life, parker, actor, owner, timeout)
 		code := status.Of(err)
 		switch {

@@ -28,7 +28,7 @@ type Condition struct {
 // Condition returns a view of the condition, bound to a view of its mutex. Alarm and
 // Waiters do without a mutex, which may be nil then.
 func (s *Segment) Condition(mutex *Lock) *Condition {
-	return &Condition{seg: s, ec: eventcount{&s.conditionLines().Word}, mutex: mutex}
+	return &Condition{seg: s, ec: eventcount{&kindLines[ConditionLines](s).Word}, mutex: mutex}
 }
 
 // check is what Wait and Notify ask first.
@@ -185,7 +185,7 @@ func (c *Condition) Waiters() bool { return c.ec.load()&eventcountWaiters != 0 }
 // recover wakes all: the victim may have been woken, or may have notified without
 // waking, and died.
 func (c *Condition) recover(v Victim) (held, done bool) {
-	if !v.Orderly || v.HeldForeign {
+	if wakesAnyway && (!v.Orderly || v.HeldForeign) {
 		c.Alarm()
 	}
 	return false, true

@@ -41,7 +41,7 @@ type Event struct {
 
 // Event returns a view of the event. Several views are correct too.
 func (s *Segment) Event() *Event {
-	e := &Event{seg: s, word: &s.eventLines().Word}
+	e := &Event{seg: s, word: &kindLines[EventLines](s).Word}
 	if s.geometry.Flags.Has(FlagAutoReset) {
 		e.auto = &permitWord{seg: s, word: e.word, maximum: 1}
 	}
@@ -53,7 +53,7 @@ func (s *Segment) initEvent() {
 	if s.geometry.Initial == 0 {
 		return
 	}
-	word := &s.eventLines().Word
+	word := &kindLines[EventLines](s).Word
 	*word = eventSet
 	if s.geometry.Flags.Has(FlagAutoReset) {
 		*word = semaphoreStep
@@ -118,10 +118,7 @@ func (e *Event) Set(a Actor) error {
 		return err
 	}
 	if e.auto != nil {
-		if _, err := e.auto.post(1); err != status.Overflow {
-			return err
-		}
-		return nil
+		return e.auto.fill()
 	}
 	return e.release(eventSet)
 }
@@ -138,17 +135,20 @@ func (e *Event) Pulse(a Actor) error {
 	return e.release(0)
 }
 
-// release moves the word to the next generation, set or not, and wakes all.
+// release moves the word to the next generation, set or not, and wakes all. To set
+// what is set is a read-modify-write all the same: after a load alone, what was
+// written before this set and a reset with a look at it could miss each other.
 func (e *Event) release(set uint32) error {
 	for {
 		x := atomic.LoadUint32(e.word)
+		next := x&eventGenerationMask + eventGenerationUnit | set
 		switch {
 		case x == eventRemoved:
 			return status.Removed
 		case x&set != 0:
-			return nil // and nobody waits
+			next = x // and nobody waits
 		}
-		if cas32(e.word, x, x&eventGenerationMask+eventGenerationUnit|set) { // pairs with the look of Wait
+		if cas32(e.word, x, next) { // pairs with the look of Wait, and with Reset
 			if x&eventWaiters != 0 {
 				futexWakeN(e.word, futexAll)
 			}
@@ -201,9 +201,11 @@ func (e *Event) Waiters() bool {
 
 // recover repeats the wake-ups that may have died with a client.
 func (e *Event) recover() (held, done bool) {
-	if e.auto != nil {
-		e.auto.recover()
-	} else {
+	switch {
+	case !wakesAnyway:
+	case e.auto != nil:
+		e.auto.pass()
+	default:
 		futexWakeN(e.word, futexAll)
 	}
 	return false, true

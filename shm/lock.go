@@ -185,12 +185,8 @@ func (l *Lock) enter(ctx context.Context, deadline int64) error {
 		return nil
 	default:
 	}
-	var timer <-chan time.Time
-	if deadline != 0 {
-		t := time.NewTimer(time.Duration(deadline - monotonicNs()))
-		defer t.Stop()
-		timer = t.C
-	}
+	timer, stop := timerAt(deadline)
+	defer stop()
 	select {
 	case l.gate <- struct{}{}:
 		return nil

@@ -87,12 +87,8 @@ func (p *Parker) waitDirect(ctx context.Context, word *uint32, expected uint32, 
 func (p *Parker) waitShared(ctx context.Context, word *uint32, expected uint32, deadlineNs int64) wakeup {
 	e := &entry{word: word, expected: expected, result: make(chan wakeup, 1)}
 	b := p.place(e)
-	var timer <-chan time.Time
-	if deadlineNs != 0 {
-		t := time.NewTimer(time.Duration(deadlineNs - monotonicNs()))
-		defer t.Stop()
-		timer = t.C
-	}
+	timer, stop := timerAt(deadlineNs)
+	defer stop()
 	select {
 	case w := <-e.result:
 		return w
@@ -106,6 +102,51 @@ func (p *Parker) waitShared(ctx context.Context, word *uint32, expected uint32, 
 		b.remove(e)
 		return <-e.result
 	}
+}
+
+// waitAny sleeps while every word holds what is expected of it. What wait returns
+// for one word is returned here for all: after woken or cancelled a wake may have
+// been consumed on any of them.
+func (p *Parker) waitAny(ctx context.Context, sleeps []sleep, deadlineNs int64) wakeup {
+	if len(sleeps) == 1 {
+		return p.wait(ctx, sleeps[0].word, sleeps[0].expected, deadlineNs)
+	}
+	if ctx.Err() != nil {
+		return cancelled
+	}
+	result := make(chan wakeup, len(sleeps))
+	entries := make([]*entry, len(sleeps))
+	boards := make([]*board, len(sleeps))
+	for i, s := range sleeps {
+		entries[i] = &entry{word: s.word, expected: s.expected, result: result}
+		boards[i] = p.place(entries[i])
+	}
+	timer, stop := timerAt(deadlineNs)
+	defer stop()
+	w, left := woken, len(entries)
+	select {
+	case w = <-result:
+		left--
+	case <-ctx.Done():
+		w = cancelled
+	case <-timer: // woken, for a wake may have been consumed; the caller finds its deadline passed
+	}
+	for i, e := range entries {
+		boards[i].remove(e)
+	}
+	for range left {
+		<-result
+	}
+	return w
+}
+
+// timerAt fires at an absolute CLOCK_MONOTONIC time in ns, never if that is 0.
+func timerAt(deadlineNs int64) (fires <-chan time.Time, stop func()) {
+	if deadlineNs == 0 {
+		return nil, func() {}
+	}
+	t := time.NewTimer(time.Duration(deadlineNs - monotonicNs()))
+	return t.C, func() { t.Stop() }
 }
 
 // place puts e on a board with room, or on a new one.

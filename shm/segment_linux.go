@@ -173,24 +173,14 @@ func (s *Segment) seatCell(seat uint16) *SeatCell {
 	return (*SeatCell)(unsafe.Pointer(&s.mem[s.geometry.SeatsOffset+uint64(seat)*4]))
 }
 
-// semaphoreLines is the part of page 0 that a semaphore has of its own.
-func (s *Segment) semaphoreLines() *SemaphoreLines {
-	return (*SemaphoreLines)(unsafe.Pointer(&s.mem[kindOffset]))
+// kindLines is the part of page 0 that a kind has of its own, which fills it.
+func kindLines[T SemaphoreLines | EventLines | ConditionLines | BarrierLines | RWLockLines](s *Segment) *T {
+	return (*T)(unsafe.Pointer(&s.mem[kindOffset]))
 }
 
-// eventLines is the part of page 0 that an event has of its own.
-func (s *Segment) eventLines() *EventLines {
-	return (*EventLines)(unsafe.Pointer(&s.mem[kindOffset]))
-}
-
-// conditionLines is the part of page 0 that a condition has of its own.
-func (s *Segment) conditionLines() *ConditionLines {
-	return (*ConditionLines)(unsafe.Pointer(&s.mem[kindOffset]))
-}
-
-// heldCells are what each seat of an undo semaphore holds.
-func (s *Segment) heldCells() []HeldCell {
-	first := (*HeldCell)(unsafe.Pointer(&s.mem[s.geometry.CellsOffset]))
+// kindCells are the cells that a kind has of its own, by seat.
+func kindCells[T HeldCell | BarrierCell | ReaderCell](s *Segment) []T {
+	first := (*T)(unsafe.Pointer(&s.mem[s.geometry.CellsOffset]))
 	return unsafe.Slice(first, s.geometry.SeatsMax+1)
 }
 
@@ -220,4 +210,21 @@ func (s *Segment) sleep(ctx context.Context, p *Parker, owner uint32, word *uint
 	w := p.wait(ctx, word, expected, deadline)
 	s.announce(owner, ^uint32(0))
 	return w
+}
+
+// sleepFree is sleep where every wake is for all, so that nobody owes a duty. nil =
+// look at the word again. An error, status.TimedOut or Cancelled, = leave. Deadline:
+// absolute CLOCK_MONOTONIC in ns, 0 = none.
+func (s *Segment) sleepFree(ctx context.Context, p *Parker, owner uint32, word *uint32, expected uint32,
+	deadline int64) error {
+	if deadline != 0 && monotonicNs() >= deadline {
+		return status.TimedOut
+	}
+	switch s.sleep(ctx, p, owner, word, expected, deadline) {
+	case expired:
+		return status.TimedOut
+	case cancelled:
+		return endOf(ctx)
+	}
+	return nil
 }

@@ -29,7 +29,7 @@ type Semaphore struct {
 // Semaphore returns a view of the semaphore. Goroutines of one process should
 // share one view; several are correct too.
 func (s *Segment) Semaphore() *Semaphore {
-	m := &Semaphore{seg: s, lines: s.semaphoreLines()}
+	m := &Semaphore{seg: s, lines: kindLines[SemaphoreLines](s)}
 	m.plain = permitWord{seg: s, word: &m.lines.Word, maximum: s.geometry.Maximum}
 	if s.geometry.Flags.Has(FlagUndo) {
 		m.undo = newPermitPool(s, m.lines)
@@ -39,7 +39,7 @@ func (s *Segment) Semaphore() *Semaphore {
 
 // initSemaphore puts the initial permits into a segment that nobody else sees.
 func (s *Segment) initSemaphore() {
-	lines, initial := s.semaphoreLines(), s.geometry.Initial
+	lines, initial := kindLines[SemaphoreLines](s), s.geometry.Initial
 	if s.geometry.Flags.Has(FlagUndo) {
 		lines.Total, lines.Available = initial, initial
 		return
@@ -146,7 +146,9 @@ func (m *Semaphore) recover(v Victim) (held, done bool) {
 	if m.undo != nil {
 		return m.undo.recover(v)
 	}
-	m.plain.recover()
+	if wakesAnyway {
+		m.plain.pass()
+	}
 	return false, true
 }
 

@@ -147,9 +147,27 @@ func (w *permitWord) look() (permits uint32, waiters bool) {
 	return x / semaphoreStep, x&semaphoreWaiters != 0
 }
 
-// recover repeats a wake-up that may have died with a client; the word is right
-// after every prefix of what it did.
-func (w *permitWord) recover() { futexWakeN(w.word, 1) }
+// fill makes the one permit that there is at most, if it is not there; a
+// read-modify-write all the same, as in Event.release.
+func (w *permitWord) fill() error {
+	for {
+		x := atomic.LoadUint32(w.word)
+		if x == semaphoreRemoved {
+			return status.Removed
+		}
+		if !cas32(w.word, x, max(x&semaphorePermits, semaphoreStep)) { // release; pairs with try and acquire
+			continue
+		}
+		if x&semaphoreWaiters != 0 {
+			futexWakeN(w.word, 1)
+		}
+		return nil
+	}
+}
+
+// pass repeats a wake-up that may have died with a client, or was consumed by who
+// takes nothing. The word is right after every prefix of what a client does.
+func (w *permitWord) pass() { futexWakeN(w.word, 1) }
 
 // remove follows the store of REMOVED. A value of its own, for the bit alone would
 // come back with the next waiter that has not seen the state yet.

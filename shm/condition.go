@@ -70,10 +70,10 @@ func (c *Condition) Wait(ctx, relock context.Context, p *Parker, a Actor, o Owne
 	if timeout == 0 {
 		return nil, status.WouldBlock
 	}
-	deadline := deadlineWithin(ctx, timeout)
-	if err := endedBy(ctx, deadline); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, endOf(ctx)
 	}
+	deadline := deadlineWithin(ctx, timeout) // even if that is over, others get the mutex meanwhile
 	announced := c.ec.announce()
 	if c.seg.State() == StateRemoved { // after the announcement; pairs with remove
 		return nil, status.Removed

@@ -260,6 +260,27 @@ func TestConditionRestoresTheMutex(t *testing.T) {
 	}
 }
 
+// Who polls with timeouts that are over at once lets others have the mutex all the same.
+func TestConditionPollLetsOthersIn(t *testing.T) {
+	b := newCondition(t, 0, ParkerOptions{})
+	b.lock(t, 1)
+	other := b.view()
+	var done atomic.Bool
+	go func() {
+		other.lock(t, 2)
+		done.Store(true)
+		other.unlock(t, 2)
+	}()
+	await(func() bool {
+		_, err := b.waitFor(background, 1, 1)
+		if err != status.TimedOut {
+			t.Error(err)
+		}
+		return done.Load() || err != status.TimedOut
+	})
+	b.unlock(t, 1)
+}
+
 // A notify wakes as many as it says of those who sleep; then it is free of calls again.
 func TestConditionNotifies(t *testing.T) {
 	for _, n := range []int{1, 2, 4, 5, math.MaxInt} {

@@ -49,7 +49,8 @@
  *     on shared contents unchecked unless you trust everybody who may write.
  *   - A value or array may be destroyed by others at any time: its handles then
  *     answer SHMD_E_REMOVED, the memory stays mapped until they are closed.
- *   - The library never logs, never aborts, never starts a thread.
+ *   - The library never logs and never aborts. It starts a thread for pollables, and
+ *     none else.
  *
  * Conventions
  *   - Functions return 0, or a negative SHMD_E_ code and then nothing was
@@ -885,6 +886,82 @@ SHMD_API char shmd_array_code(const struct shmd_array *array);
 SHMD_API size_t shmd_array_item_size_bytes(const struct shmd_array *array);
 SHMD_API uint64_t shmd_array_id(const struct shmd_array *array);
 SHMD_API bool shmd_array_created(const struct shmd_array *array);
+
+/* ---- Waiting for any of several objects ----------------------------------------
+ *
+ * What is waited for is that a try (timeout_ns = 0) on an object may succeed, or
+ * would say why it never will. Nothing is taken: between the end of the wait and the
+ * try another may be faster, so try, and wait again after WOULD_BLOCK.
+ *
+ *	struct shmd_waitable items[] = {
+ *		{.until = SHMD_UNTIL_MESSAGE, .object = queue},
+ *		{.until = SHMD_UNTIL_PERMIT, .object = stop},
+ *	};
+ *	size_t index;
+ *	while (shmd_wait_any(items, 2, SHMD_FOREVER, &index) == 0 && index == 0)
+ *		if (shmd_queue_take(queue, buffer, sizeof buffer, 0, &size_bytes) == 0)
+ *			work(buffer, size_bytes); */
+
+/* What to wait for, and of which type the object is. */
+enum shmd_until {
+	SHMD_UNTIL_MUTEX_FREE = 1,    /* struct shmd_mutex: lock */
+	SHMD_UNTIL_PERMIT = 2,        /* struct shmd_semaphore: acquire 1 */
+	SHMD_UNTIL_MESSAGE = 3,       /* struct shmd_queue: take, lease */
+	SHMD_UNTIL_SLOT = 4,          /* struct shmd_queue: put, reserve */
+	SHMD_UNTIL_VALUE_CHANGES = 5, /* struct shmd_value: its version is not `version` any more */
+	SHMD_UNTIL_ARRAY_CHANGES = 6, /* struct shmd_array: likewise */
+	SHMD_UNTIL_SET = 7            /* struct shmd_event: set, or with manual reset set since the wait began */
+};
+
+struct shmd_waitable {
+	enum shmd_until until;
+	void *object;     /* an open handle; not closed before the wait ends, or the pollable is closed */
+	uint64_t version; /* of values and arrays; else unused */
+};
+
+#define SHMD_WAIT_ANY_MAX 127
+
+/* Waits up to timeout_ns until a try on one of count items may succeed; ret_index is
+ * the lowest of those. 0 = a look only.
+ * Errors: WOULD_BLOCK, TIMED_OUT, INVALID (no items or more than SHMD_WAIT_ANY_MAX, an
+ * unknown until), PERMISSION (read-only), CORRUPT, FORKED, SYSTEM. That an object was
+ * destroyed is no error here: its try says so. Before Linux 5.16 waiting costs some
+ * looks each 5 ms. */
+SHMD_API int shmd_wait_any(const struct shmd_waitable *items, size_t count, int64_t timeout_ns, size_t *ret_index);
+
+/* A descriptor for poll, epoll and event loops, readable while a try may succeed.
+ *
+ *	struct shmd_pollable *pollable;
+ *	shmd_pollable_open(&item, &pollable);
+ *	for (;;) {
+ *		poll(&(struct pollfd){shmd_pollable_fd(pollable), POLLIN, 0}, 1, -1);
+ *		while (shmd_queue_take(queue, buffer, sizeof buffer, 0, &size_bytes) == 0)
+ *			work(buffer, size_bytes);
+ *		shmd_pollable_rearm(pollable);
+ *	}
+ *
+ * It stays readable, whatever is done to the object, until it is armed again: after
+ * a try that answered WOULD_BLOCK, call rearm, which makes it unreadable until there is
+ * something again, at once if there is. Never read or write the descriptor yourself.
+ * One thread of the library watches up to 126 pollables of a process; it takes no
+ * signals, and ends with the last pollable. In a forked child they are dead: the
+ * descriptor never changes any more, and the functions answer FORKED. */
+struct shmd_pollable;
+
+/* Makes a pollable, armed.
+ * Errors: INVALID, PERMISSION, CORRUPT, FORKED, NO_SPACE (memory, descriptors), OVERFLOW (126
+ * exist), UNSUPPORTED (before Linux 5.16), SYSTEM. */
+SHMD_API int shmd_pollable_open(const struct shmd_waitable *item, struct shmd_pollable **ret_pollable);
+
+/* The descriptor; it belongs to the pollable. Requires one. */
+SHMD_API int shmd_pollable_fd(const struct shmd_pollable *pollable);
+
+/* Arms it again. The version of a value or array that counts from here is the current one.
+ * Errors: INVALID, FORKED. */
+SHMD_API int shmd_pollable_rearm(struct shmd_pollable *pollable);
+
+/* Takes null and returns null. Close it before the handle of its object. */
+SHMD_API struct shmd_pollable *shmd_pollable_close(struct shmd_pollable *pollable);
 
 #ifdef __cplusplus
 }

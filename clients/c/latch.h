@@ -8,6 +8,7 @@
 
 #include "atomic.h"
 #include "internal.h"
+#include "waitable.h"
 
 #define SHMDI_STOLEN 1 /* taken from a daemon that is gone: rebuild the derived state */
 
@@ -50,6 +51,12 @@ SHMDI_INLINE int shmdi_latch_release(struct shmdi_latch *latch)
 SHMDI_INLINE uint64_t shmdi_eventcount_announce(uint64_t *event)
 {
 	return shmdi_or64(event, SHMD_EVENTCOUNT_WAITERS, SHMDI_ACQ_REL) | SHMD_EVENTCOUNT_WAITERS;
+}
+
+/* The same, as a sleep to be: the futex is the low half, little endian. */
+SHMDI_INLINE struct shmdi_sleep shmdi_eventcount_sleeper(uint64_t *event)
+{
+	return (struct shmdi_sleep){(uint32_t *)(void *)event, (uint32_t)shmdi_eventcount_announce(event)};
 }
 
 /* Announces what is committed; true = wake when the latch is free. */

@@ -9,6 +9,7 @@
 #include "atomic.h"
 #include "internal.h"
 #include "latch.h"
+#include "waitable.h"
 
 #include <limits.h>
 
@@ -110,6 +111,24 @@ int shmdi_pool_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t tim
 			return result;
 		duty = duty && n == 1; /* whoever signals many wakes all */
 	}
+}
+
+int shmdi_pool_arm(struct shmd_semaphore *semaphore, bool announce, int64_t deadline_ns, struct shmdi_sleep *ret_sleep)
+{
+	struct shmd_semaphore_lines *lines = semaphore->lines;
+	struct balance balance = {0};
+	int result = enter(semaphore, SHMD_FOREVER, &deadline_ns, &balance);
+	if (result < 0)
+		return result == SHMD_E_REMOVED ? SHMDI_READY : result;
+	if (balance.available > 0)
+		return leave(semaphore, SHMDI_READY);
+	if (announce)
+		*ret_sleep = shmdi_eventcount_sleeper(&lines->one);
+	result = leave(semaphore, 0);
+	/* After the announcement: destroying stores the state, then moves the word. */
+	if (result == 0 && shmdi_load32(semaphore->latch.state, SHMDI_RELAXED) == SHMD_STATE_REMOVED)
+		return SHMDI_READY;
+	return result;
 }
 
 /* Makes n committed permits available, gives the latch back, and wakes. */

@@ -153,7 +153,7 @@ func (l *Lock) taken(o Owner, old uint32) (*Notice, error) {
 	if !isInconsistent(old) {
 		return nil, nil
 	}
-	if l.strict && atomic.LoadUint32(&l.line.Poisoned) != 0 {
+	if l.poisoned() {
 		if err := l.Unlock(o); err != nil && !errors.Is(err, status.Removed) {
 			return nil, err
 		}
@@ -185,12 +185,8 @@ func (l *Lock) enter(ctx context.Context, deadline int64) error {
 		return nil
 	default:
 	}
-	var timer <-chan time.Time
-	if deadline != 0 {
-		t := time.NewTimer(time.Duration(deadline - monotonicNs()))
-		defer t.Stop()
-		timer = t.C
-	}
+	timer, stop := timerAt(deadline)
+	defer stop()
 	select {
 	case l.gate <- struct{}{}:
 		return nil

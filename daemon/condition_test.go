@@ -149,15 +149,17 @@ func TestMutexIsNotTakenForNobody(t *testing.T) {
 	am, ac := a.conditionFor(nil)
 	uuid := byte(2)
 	for _, name := range []string{"close", "bye", "hang up"} {
-		for _, asleep := range []bool{true, false} { // or it waits for the mutex already
+		for _, when := range []string{"asleep", "asleep, the mutex is held", "waits for the mutex"} {
 			b := greeted(t, s, uuid)
 			uuid++
 			bm, bc := b.conditionFor(nil)
 			wantCode(t, "lock", b.call(nil, wire.MethodLock, bm), status.OK)
 			waiting := b.send(wire.MethodWaitCondition, bc)
-			wantCode(t, "lock by another", a.call(nil, wire.MethodLock, am), status.OK)
 			s.awaitWaiters(t, "c", 1)
-			if !asleep {
+			if when != "asleep" {
+				wantCode(t, "lock by another", a.call(nil, wire.MethodLock, am), status.OK)
+			}
+			if when == "waits for the mutex" {
 				wantCode(t, "notify", a.call(nil, wire.MethodNotify, ac), status.OK)
 				s.awaitWaiters(t, "m", 1)
 			}
@@ -179,10 +181,12 @@ func TestMutexIsNotTakenForNobody(t *testing.T) {
 				b.conn.Close()
 			}
 			s.awaitCalls(t, 0)
-			wantCode(t, "unlock", a.call(nil, wire.MethodUnlock, am), status.OK)
+			if when != "asleep" {
+				wantCode(t, "unlock", a.call(nil, wire.MethodUnlock, am), status.OK)
+			}
 			var notice *wire.Notice
-			if err := a.call(&notice, wire.MethodLock, am); err != nil || notice != nil {
-				t.Errorf("%s (asleep: %v): the mutex is locked with %+v, %v", name, asleep, notice, err)
+			if err := a.call(&notice, wire.MethodLock, am, 0); err != nil || notice != nil {
+				t.Errorf("%s, %s: the mutex is locked with %+v, %v", name, when, notice, err)
 			}
 			wantCode(t, "unlock", a.call(nil, wire.MethodUnlock, am), status.OK)
 		}

@@ -45,7 +45,7 @@
 #define SHMD_ABI_VERSION 0u
 #define SHMD_ABI_COMPAT 0u
 /* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
-#define SHMD_ABI_FINGERPRINT 0xf72949c03a3c2bfbull
+#define SHMD_ABI_FINGERPRINT 0x003aef0cbed0f02aull
 
 #define SHMD_PAGE_SIZE 4096u
 #define SHMD_DATA_ALIGN 64u
@@ -199,6 +199,152 @@
 #define SHMD_SLOT_LEASED 3u
 #define SHMD_SLOT_DEAD 4u
 
+/* ---- event (u32), of an event with manual reset; futex ----------------------
+ *   31 .. 2  generation  sets and pulses so far
+ *   1        waiters     somebody may sleep; cleared again by every set and pulse
+ *   0        set         waits end at once; then waiters is clear
+ *
+ *  All bits set = destroyed, for ever; nothing else leads there, since set and
+ *  waiters exclude each other. An event with auto reset has a semaphore word
+ *  instead, of at most one permit.
+ *
+ *  wait      set: done. Else remember the generation; set waiters by compare-and-swap;
+ *            sleep on the compared value; done when set, or of another generation
+ *  set       not set: compare-and-swap to the next generation and set; if waiters
+ *            was set: wake all
+ *  pulse     compare-and-swap to the next generation, not set; likewise
+ *  reset     compare-and-swap to the same generation, not set
+ *  recovery  wakes all; the word is right after every prefix of what the dead did
+ *
+ *  Whoever clears waiters wakes all, so nobody owes a duty. A waiter sleeps beside
+ *  its event if it is stopped, between its look and its sleep, for 2^30 sets.
+ */
+#define SHMD_EVENT_SET 0x1u
+#define SHMD_EVENT_WAITERS 0x2u
+#define SHMD_EVENT_GENERATION_MASK 0xfffffffcu
+#define SHMD_EVENT_GENERATION_UNIT 0x4u
+#define SHMD_EVENT_REMOVED 0xffffffffu
+
+/* ---- barrier (u64); futex on its low 32 bits -----------------------------------
+ *   63 .. 48  generation_high  generations so far, filled and broken ones; the high
+ *                              16 of 34 bits
+ *   47 .. 32  history          how the last 8 ended, 2 bits each, the newest lowest:
+ *                              SHMD_BARRIER_WAS_
+ *   31 .. 14  generation_low   its low 18 bits
+ *   13 .. 2   field            FILL: how many have arrived, fewer than the parties.
+ *                              ACTION: the seat that runs the action. BROKEN: why, the
+ *                              SHMD_BARRIER_BY_ bits
+ *   1 .. 0    phase            SHMD_BARRIER_, 3 is none
+ *
+ *  Every step is one compare-and-swap of the whole word.
+ *
+ *  arrive    BROKEN: nothing is done. ACTION: sleep, it belongs to the next generation.
+ *            FILL: field + 1, then wait; or, as the last of the parties: ACTION with
+ *            field = seat, run the action, then the next generation with OK in the
+ *            history; both at once if there is no action
+ *  wait      of generation g: while that is current, sleep; BROKEN: leave. When it is
+ *            past, the history says how it ended; after more than 8: unknown
+ *  timeout   of a waiter: BROKEN by TIMEOUT, unless g has ended. abort: BROKEN by ABORT.
+ *            An action that fails: BROKEN by ACTION
+ *  reset     from any phase: the next generation, with BAD or DIED in the history
+ *  Each of these wakes all; there is no waiters bit.
+ *  recovery  of a party that died: see struct shmd_barrier_cell. Wakes all.
+ *  removal   the state first, then BROKEN by ABORT, and wakes all; who sleeps has
+ *            looked at the state after the word
+ */
+#define SHMD_BARRIER_PHASE_MASK 0x3ull
+#define SHMD_BARRIER_FIELD_SHIFT 2
+#define SHMD_BARRIER_FIELD_MASK 0x3ffcull
+#define SHMD_BARRIER_GENERATION_LOW_SHIFT 14
+#define SHMD_BARRIER_GENERATION_LOW_MASK 0xffffc000ull
+#define SHMD_BARRIER_HISTORY_SHIFT 32
+#define SHMD_BARRIER_HISTORY_MASK 0x0000ffff00000000ull
+#define SHMD_BARRIER_GENERATION_HIGH_SHIFT 48
+#define SHMD_BARRIER_GENERATION_HIGH_MASK 0xffff000000000000ull
+#define SHMD_BARRIER_FILL 0u
+#define SHMD_BARRIER_ACTION 1u
+#define SHMD_BARRIER_BROKEN 2u
+#define SHMD_BARRIER_BY_TIMEOUT 0x1u
+#define SHMD_BARRIER_BY_ABORT 0x2u
+#define SHMD_BARRIER_BY_DEATH 0x4u
+#define SHMD_BARRIER_BY_ACTION 0x8u
+#define SHMD_BARRIER_WAS_BAD 0u
+#define SHMD_BARRIER_WAS_OK 1u
+#define SHMD_BARRIER_WAS_DEATH 2u
+#define SHMD_BARRIER_HISTORY_LENGTH 8u
+#define SHMD_PARTIES_MAX 4094u
+
+/* ---- party (u64), what one seat is to a barrier --------------------------------
+ *   35 .. 2  generation  to which its death is charged; else 0
+ *   1        charged     the seat's client died as a party
+ *   0        party       it has arrived once, or was declared a party at open
+ *
+ *  0 = an observer. The client and, at open, the daemon set party; only recovery
+ *  does the rest:
+ *    party  -> charged with the current generation: one store
+ *    charged: that generation is current: BROKEN by DEATH, or DEATH among the reasons.
+ *             It is past, by DEATH: done. It is past otherwise: charge the current one
+ *             instead, and again. Then wake all; then 0.
+ *  So one death breaks exactly one generation, whichever of these steps is repeated.
+ *  A client that leaves in an orderly way breaks nothing: 0.
+ */
+#define SHMD_PARTY_PARTY 0x1ull
+#define SHMD_PARTY_CHARGED 0x2ull
+#define SHMD_PARTY_GENERATION_SHIFT 2
+#define SHMD_PARTY_GENERATION_MASK 0x0000000ffffffffcull
+
+/* ---- rwlock (u32); futex ---------------------------------------------------------
+ *   31        waiters       somebody may sleep on the word
+ *   30        inconsistent  a writer died inside; stays until a writer marks the data
+ *                           consistent
+ *   29        held          the writer is inside
+ *   28        preparing     the writer lets the readers that want go first
+ *   27        wanted        readers want to come in; the next writer must prepare
+ *   26 .. 12  generation    of the writer's seat, its low 15 bits; else 0
+ *   11 .. 0   seat          the writer; 0 = none
+ *
+ *  A writer that neither prepares nor is inside waits for the readers that are. All
+ *  owner bits set = destroyed, for ever; no seat is that large. A word keeps new
+ *  readers out if it has a writer that does not prepare.
+ *
+ *  read lock     own cell: active + 1; kept out: want + 1, active - 1, wake the cell; set
+ *                wanted; sleep while kept out; active + 1; still kept out: active - 1, wake
+ *                the cell, and again; inside: want - 1, and wake the cell if there is a
+ *                writer. A thread that reads already: active + 1, whatever the word.
+ *  read unlock   active - 1; if there is a writer, wake the cell
+ *  write lock    free: compare-and-swap to own bits, keeping waiters and inconsistent; with
+ *                wanted, which that clears: preparing. Then wait for each cell to have no
+ *                want; clear preparing. Wait for each cell to have no active; set held.
+ *  write unlock  to 0, keeping inconsistent and wanted; if waiters was set: wake all
+ *  withdraw      of a writer outside: likewise, and set wanted
+ *  recovery      cell of the dead: 0, wake it. Word of the dead: freed as by withdraw,
+ *                and with held also inconsistent. Always wakes all.
+ *  removal       the state first, the word for ever, the bit removed in every cell; wakes all
+ *
+ *  All of this is sequentially consistent: readers store the cell and load the word,
+ *  writers store the word and load the cells. Bound: once a reader has set wanted, at
+ *  most one writer section begins before it is inside.
+ */
+#define SHMD_RWLOCK_WAITERS 0x80000000u
+#define SHMD_RWLOCK_INCONSISTENT 0x40000000u
+#define SHMD_RWLOCK_HELD 0x20000000u
+#define SHMD_RWLOCK_PREPARING 0x10000000u
+#define SHMD_RWLOCK_WANTED 0x08000000u
+#define SHMD_RWLOCK_GENERATION_MASK 0x07fff000u
+#define SHMD_RWLOCK_SEAT_MASK 0x00000fffu
+#define SHMD_RWLOCK_OWNER_MASK 0x07ffffffu
+#define SHMD_RWLOCK_REMOVED 0x07ffffffu
+
+/* ---- reader (u32), the threads of one seat at an rwlock; futex --------------------
+ *   31        removed  the object was destroyed
+ *   30 .. 16  want     threads that were kept out and want to come in
+ *   15 .. 0   active   threads inside, and those that are trying
+ */
+#define SHMD_READER_REMOVED 0x80000000u
+#define SHMD_READER_WANT_MASK 0x7fff0000u
+#define SHMD_READER_WANT_UNIT 0x00010000u
+#define SHMD_READER_ACTIVE_MASK 0x0000ffffu
+
 /* Limits of a queue. */
 #define SHMD_QUEUE_LENGTH_MAX 65536u
 #define SHMD_QUEUE_NUMBER_MAX 0x8000000000000000ull /* seq and ticket are below */
@@ -213,15 +359,20 @@
 #define SHMD_KIND_MUTEX 3u
 #define SHMD_KIND_SEMAPHORE 4u
 #define SHMD_KIND_QUEUE 5u
+#define SHMD_KIND_EVENT 6u
+#define SHMD_KIND_CONDITION 7u
+#define SHMD_KIND_BARRIER 8u
+#define SHMD_KIND_RWLOCK 9u
 
 /* Flags of the header. The first three belong to a mutex or to an own lock. */
 #define SHMD_FLAG_RECURSIVE 0x1u    /* the same thread may lock again */
 #define SHMD_FLAG_UNLOCK_ANY 0x2u   /* anybody may unlock: a lock without owner rights */
 #define SHMD_FLAG_STRICT 0x4u       /* unlocked inconsistent = not recoverable, for ever */
 #define SHMD_FLAG_LOCK_NONE 0x8u    /* value, array: no lock, elements only */
-#define SHMD_FLAG_LOCK_FOREIGN 0x10u /* value, array: guarded by the mutex lock_id */
+#define SHMD_FLAG_LOCK_FOREIGN 0x10u /* value, array: guarded by the mutex lock_id; condition: bound to it */
 #define SHMD_FLAG_UNDO 0x20u        /* semaphore: what the dead held comes back */
 #define SHMD_FLAG_RAW 0x40u         /* queue: messages are bytes, else MessagePack values */
+#define SHMD_FLAG_AUTO_RESET 0x80u  /* event: one wait ends for each set, and resets it */
 
 /* States. */
 #define SHMD_STATE_CREATING 0u
@@ -240,7 +391,7 @@ struct shmd_header {
 	uint64_t data_offset_bytes;   /* immutable; 64-byte aligned; 0 = no data */
 	uint64_t data_size_bytes;     /* immutable; length * item_size_bytes */
 	uint64_t length;              /* immutable; elements, 1 for a value; a semaphore's maximum; a
-	                               * queue's messages */
+	                               * queue's messages; a barrier's parties */
 	uint32_t kind;                /* immutable; SHMD_KIND_ */
 	uint32_t code;                /* immutable; ASCII type code; 0 = none */
 	uint32_t item_size_bytes;     /* immutable; 1, 2, 4 or 8, a queue's slot size; 0 = none */
@@ -249,7 +400,7 @@ struct shmd_header {
 	                                * is 0: message_max, deliveries_max */
 	uint32_t flags;               /* immutable; SHMD_FLAG_ */
 	uint32_t seats_max;           /* immutable */
-	uint64_t lock_id;             /* immutable; object id of the foreign mutex; 0 = none */
+	uint64_t lock_id;             /* immutable; object id of the foreign mutex, or a condition's; 0 = none */
 	uint64_t created_realtime_ns; /* immutable; CLOCK_REALTIME */
 	uint64_t seats_offset_bytes;  /* immutable; struct shmd_seat_cell[seats_max + 1] */
 	uint8_t reserved0[16];
@@ -259,20 +410,25 @@ struct shmd_header {
 	uint8_t reserved1[56];
 };
 
-/* A lock with its owner's private words and the notice of the last death.
- * Recovery resets token, depth and write_depth and writes the notice *before*
- * it releases the word, so a new owner never sees the dead one's. */
+/* The last death that mattered. Recovery writes it *before* the step that lets others
+ * see its effect, so a new owner never finds an older one. */
+struct shmd_death {
+	uint32_t count;       /* daemon; all; atomic; such deaths so far */
+	uint32_t owner;       /* daemon; all; atomic; owner bits of the last one */
+	uint32_t pid;         /* daemon; all; atomic; in the daemon's pid namespace */
+	uint32_t uid;         /* daemon; all; atomic */
+	uint64_t realtime_ns; /* daemon; all; atomic; when it was recovered; 0 = never */
+};
+
+/* A lock with its owner's private words. Recovery resets token, depth and write_depth
+ * before it releases the word too. */
 struct shmd_lock {
-	uint32_t word;             /* all; all; atomic, futex; owner word, 0 = free */
-	uint32_t deaths;           /* daemon; all; atomic; owners that died holding it */
-	uint64_t token;            /* owner; all; atomic; its thread; 0 = none yet */
-	uint32_t depth;            /* owner; owner; atomic; further locks by the same thread */
-	uint32_t write_depth;      /* owner; owner; atomic; open begin_write brackets */
-	uint32_t poisoned;         /* owner; all; atomic; 1 = not recoverable (strict only) */
-	uint32_t dead_owner;       /* daemon; all; atomic; owner bits of the last dead owner */
-	uint32_t dead_pid;         /* daemon; all; atomic; in the daemon's pid namespace */
-	uint32_t dead_uid;         /* daemon; all; atomic */
-	uint64_t dead_realtime_ns; /* daemon; all; atomic; when it was recovered; 0 = never */
+	uint32_t word;           /* all; all; atomic, futex; owner word, 0 = free */
+	uint32_t poisoned;       /* owner; all; atomic; 1 = not recoverable (strict only) */
+	uint64_t token;          /* owner; all; atomic; its thread; 0 = none yet */
+	uint32_t depth;          /* owner; owner; atomic; further locks by the same thread */
+	uint32_t write_depth;    /* owner; owner; atomic; open begin_write brackets */
+	struct shmd_death death; /* of owners that died holding it */
 	uint8_t reserved[16];
 };
 
@@ -323,6 +479,56 @@ struct shmd_semaphore_lines {
 struct shmd_held_cell {
 	uint32_t permits; /* latch holder, zeroed by recovery; all; atomic; authoritative: its store is
 	                   * the commit of acquire and release */
+};
+
+/* What an event has at SHMD_KIND_OFFSET. */
+struct shmd_event_lines {
+	uint32_t word; /* all; all; atomic, futex; event word, with auto reset a semaphore word; 0 = not set */
+	uint8_t reserved[252];
+};
+
+/* What a condition has at SHMD_KIND_OFFSET. Its mutex is another object, lock_id. */
+struct shmd_condition_lines {
+	/* all, by read-modify-write only; all; atomic, futex; eventcount. Announcing and notifying
+	 * need the mutex, recovery does not:
+	 *   wait      or 1; unlock the mutex; sleep on what the or left; lock the mutex
+	 *   notify n  if waiters is set: add 2; wake n; if fewer slept: clear waiters; all of it
+	 *             before the mutex is unlocked
+	 *   recovery  add 2; wake all. So does whoever destroys the mutex, after that.
+	 * A wake-up without a cause is allowed: who waits looks at its predicate. Who was woken
+	 * and leaves as cancelled notifies 1. */
+	uint64_t word;
+	uint8_t reserved[248];
+};
+
+/* What a barrier has at SHMD_KIND_OFFSET. */
+struct shmd_barrier_lines {
+	uint64_t word;           /* all; all; atomic, futex; barrier word; 0 = none has arrived */
+	struct shmd_death death; /* of parties */
+	uint8_t reserved[224];
+};
+
+/* What one seat is to a barrier. They follow the seat cells on the next 64-byte
+ * boundary: struct shmd_barrier_cell[seats_max + 1]. */
+struct shmd_barrier_cell {
+	uint64_t word; /* the seat's client, daemon; all; atomic; party word */
+};
+
+/* What an rwlock has at SHMD_KIND_OFFSET. */
+struct shmd_rwlock_lines {
+	uint32_t word;           /* all; all; atomic, futex; rwlock word, 0 = no writer */
+	uint32_t reserved0;
+	uint64_t token;          /* writer; all; atomic; its thread; 0 = none yet. Cleared before the word is
+	                          * released, by recovery too. */
+	struct shmd_death death; /* of writers inside */
+	uint8_t reserved1[216];
+};
+
+/* The threads of one seat at an rwlock. They follow the seat cells on the next 64-byte
+ * boundary: struct shmd_reader_cell[seats_max + 1], a cache line each. */
+struct shmd_reader_cell {
+	uint32_t word; /* the seat's client by read-modify-write, zeroed by recovery; all; atomic, futex; reader word */
+	uint8_t reserved[60];
 };
 
 /* One seat's diagnostics; nothing is decided by them. */
@@ -409,15 +615,16 @@ SHMD_ABI_ASSERT(offsetof(struct shmd_header, state) == 0xc0, "state has its own 
 SHMD_ABI_ASSERT(offsetof(struct shmd_header, daemon_epoch) == 0xc4, "daemon_epoch");
 SHMD_ABI_ASSERT(sizeof(struct shmd_lock) == 64, "a lock is one cache line");
 SHMD_ABI_ASSERT(offsetof(struct shmd_lock, word) == 0x00, "word");
-SHMD_ABI_ASSERT(offsetof(struct shmd_lock, deaths) == 0x04, "deaths");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, poisoned) == 0x04, "poisoned");
 SHMD_ABI_ASSERT(offsetof(struct shmd_lock, token) == 0x08, "token");
 SHMD_ABI_ASSERT(offsetof(struct shmd_lock, depth) == 0x10, "depth");
 SHMD_ABI_ASSERT(offsetof(struct shmd_lock, write_depth) == 0x14, "write_depth");
-SHMD_ABI_ASSERT(offsetof(struct shmd_lock, poisoned) == 0x18, "poisoned");
-SHMD_ABI_ASSERT(offsetof(struct shmd_lock, dead_owner) == 0x1c, "dead_owner");
-SHMD_ABI_ASSERT(offsetof(struct shmd_lock, dead_pid) == 0x20, "dead_pid");
-SHMD_ABI_ASSERT(offsetof(struct shmd_lock, dead_uid) == 0x24, "dead_uid");
-SHMD_ABI_ASSERT(offsetof(struct shmd_lock, dead_realtime_ns) == 0x28, "dead_realtime_ns");
+SHMD_ABI_ASSERT(offsetof(struct shmd_lock, death) == 0x18, "death");
+SHMD_ABI_ASSERT(sizeof(struct shmd_death) == 0x18, "a death");
+SHMD_ABI_ASSERT(offsetof(struct shmd_death, owner) == 0x04, "owner");
+SHMD_ABI_ASSERT(offsetof(struct shmd_death, pid) == 0x08, "pid");
+SHMD_ABI_ASSERT(offsetof(struct shmd_death, uid) == 0x0c, "uid");
+SHMD_ABI_ASSERT(offsetof(struct shmd_death, realtime_ns) == 0x10, "realtime_ns");
 SHMD_ABI_ASSERT(sizeof(struct shmd_sequence) == 64, "a sequence is one cache line");
 SHMD_ABI_ASSERT(offsetof(struct shmd_sequence, writer) == 0x08, "writer");
 SHMD_ABI_ASSERT(sizeof(struct shmd_change) == 64, "a change word has its own line");
@@ -436,6 +643,16 @@ SHMD_ABI_ASSERT(offsetof(struct shmd_semaphore_lines, total) == 0x48, "total");
 SHMD_ABI_ASSERT(offsetof(struct shmd_semaphore_lines, one) == 0x80, "one has its own line");
 SHMD_ABI_ASSERT(offsetof(struct shmd_semaphore_lines, many) == 0xc0, "many has its own line");
 SHMD_ABI_ASSERT(sizeof(struct shmd_held_cell) == 4, "held cell");
+
+SHMD_ABI_ASSERT(sizeof(struct shmd_event_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
+SHMD_ABI_ASSERT(sizeof(struct shmd_condition_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
+SHMD_ABI_ASSERT(sizeof(struct shmd_barrier_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
+SHMD_ABI_ASSERT(offsetof(struct shmd_barrier_lines, death) == 0x08, "death");
+SHMD_ABI_ASSERT(sizeof(struct shmd_barrier_cell) == 8, "barrier cell");
+SHMD_ABI_ASSERT(sizeof(struct shmd_rwlock_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
+SHMD_ABI_ASSERT(offsetof(struct shmd_rwlock_lines, token) == 0x08, "token");
+SHMD_ABI_ASSERT(offsetof(struct shmd_rwlock_lines, death) == 0x10, "death");
+SHMD_ABI_ASSERT(sizeof(struct shmd_reader_cell) == 64, "a reader cell is one cache line");
 
 SHMD_ABI_ASSERT(sizeof(struct shmd_queue_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, closed) == 0x04, "closed");

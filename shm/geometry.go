@@ -15,7 +15,7 @@ type Geometry struct {
 	Kind      Kind
 	Code      ctypes.Code // 0 but for a value or array
 	Shape     []uint64    // dimensions of an array, row-major; else nil
-	Length    uint64      // elements; 1 for a value, 0 for a mutex, Maximum, or a queue's messages
+	Length    uint64      // elements; 1 for a value, Maximum, a queue's messages, a barrier's parties; else 0
 	ItemSize  uint32      // bytes of an element
 	Flags     Flags
 	SeatsMax  uint32
@@ -24,7 +24,7 @@ type Geometry struct {
 
 	// A semaphore's.
 	Maximum uint32 // permits, 1 to PermitsMax
-	Initial uint32 // permits, 0 to Maximum
+	Initial uint32 // permits, 0 to Maximum; of an event 1 if it is set at first, else 0
 
 	// A queue's; Length is how many messages it holds.
 	SlotSize      uint32 // bytes
@@ -35,7 +35,7 @@ type Geometry struct {
 	DataOffset  uint64 // bytes
 	DataSize    uint64 // bytes, Length*ItemSize
 	SeatsOffset uint64 // bytes
-	HeldOffset  uint64 // bytes; a semaphore with undo, else 0
+	CellsOffset uint64 // bytes; the cells by seat of a semaphore with undo, a barrier or an rwlock; else 0
 	ReadyOffset uint64 // bytes; a queue, else 0
 	FreeOffset  uint64 // bytes; a queue, else 0
 	DescOffset  uint64 // bytes; a queue, else 0
@@ -151,26 +151,88 @@ func NewSemaphoreGeometry(initial, maximum uint32, flags Flags, seatsMax uint32)
 	}
 	g.Initial, g.Maximum, g.Length = initial, maximum, uint64(maximum)
 	if flags.Has(FlagUndo) {
-		g.HeldOffset = roundUp(g.SegmentSize, dataAlign)
-		g.SegmentSize = g.HeldOffset + uint64(seatsMax+1)*heldCellSize
+		g.addCells(heldCellSize)
 	}
 	g.SegmentSize = roundUp(g.SegmentSize, PageSize)
 	return g, nil
 }
 
+// addCells appends one cell of size bytes for each seat, and for nobody's.
+func (g *Geometry) addCells(size uint64) {
+	g.CellsOffset = roundUp(g.SegmentSize, dataAlign)
+	g.SegmentSize = g.CellsOffset + uint64(g.SeatsMax+1)*size
+}
+
+// NewEventGeometry computes sizes and offsets of an event, which is set at first or
+// not. It returns status.Invalid for what does not make one.
+func NewEventGeometry(set bool, flags Flags, seatsMax uint32) (Geometry, error) {
+	g, err := frontGeometry(KindEvent, flags, seatsMax)
+	if set {
+		g.Initial = 1
+	}
+	g.SegmentSize = roundUp(g.SegmentSize, PageSize)
+	return g, err
+}
+
+// NewConditionGeometry is NewEventGeometry for a condition.
+func NewConditionGeometry(seatsMax uint32) (Geometry, error) {
+	g, err := frontGeometry(KindCondition, FlagLockForeign, seatsMax)
+	g.SegmentSize = roundUp(g.SegmentSize, PageSize)
+	return g, err
+}
+
+// NewBarrierGeometry is NewEventGeometry for a barrier that opens when parties have
+// arrived, 1 to PartiesMax.
+func NewBarrierGeometry(parties uint64, seatsMax uint32) (Geometry, error) {
+	g, err := frontGeometry(KindBarrier, 0, seatsMax)
+	if err == nil && (parties < 1 || parties > PartiesMax) {
+		err = status.New(status.Invalid, "", "parties is %d; it must be 1 to %d", parties, PartiesMax)
+	}
+	if err != nil {
+		return g, err
+	}
+	g.Length = parties
+	g.addCells(barrierCellSize)
+	g.SegmentSize = roundUp(g.SegmentSize, PageSize)
+	return g, nil
+}
+
+// NewRWLockGeometry is NewEventGeometry for an rwlock.
+func NewRWLockGeometry(seatsMax uint32) (Geometry, error) {
+	g, err := frontGeometry(KindRWLock, 0, seatsMax)
+	if err != nil {
+		return g, err
+	}
+	g.addCells(readerCellSize)
+	g.SegmentSize = roundUp(g.SegmentSize, PageSize)
+	return g, nil
+}
+
+// Complete computes what follows from a geometry's parameters: Kind, Code, Shape,
+// Flags, SeatsMax, and what its kind has beside those. Errors as of the functions
+// for each kind.
+func (g *Geometry) Complete() (Geometry, error) {
+	switch g.Kind {
+	case KindSemaphore:
+		return NewSemaphoreGeometry(g.Initial, g.Maximum, g.Flags, g.SeatsMax)
+	case KindQueue:
+		return NewQueueGeometry(g.Length, g.SlotSize, g.MessageMax, g.DeliveriesMax, g.Flags, g.SeatsMax)
+	case KindEvent:
+		return NewEventGeometry(g.Initial != 0, g.Flags, g.SeatsMax)
+	case KindCondition:
+		return NewConditionGeometry(g.SeatsMax)
+	case KindBarrier:
+		return NewBarrierGeometry(g.Length, g.SeatsMax)
+	case KindRWLock:
+		return NewRWLockGeometry(g.SeatsMax)
+	}
+	return NewGeometry(g.Kind, g.Code, g.Shape, g.Flags, g.SeatsMax)
+}
+
 // Validate checks a geometry that a daemon sent: everything must be what this
 // build would have computed, so no offset can lead outside the segment.
 func (g *Geometry) Validate() error {
-	var want Geometry
-	var err error
-	switch g.Kind {
-	case KindSemaphore:
-		want, err = NewSemaphoreGeometry(g.Initial, g.Maximum, g.Flags, g.SeatsMax)
-	case KindQueue:
-		want, err = NewQueueGeometry(g.Length, g.SlotSize, g.MessageMax, g.DeliveriesMax, g.Flags, g.SeatsMax)
-	default:
-		want, err = NewGeometry(g.Kind, g.Code, g.Shape, g.Flags, g.SeatsMax)
-	}
+	want, err := g.Complete()
 	if err != nil {
 		return status.Wrap(status.Version, "attach", err, "the daemon's geometry is not one of this build")
 	}

@@ -13,10 +13,18 @@ const (
 	// KindSemaphore counts permits; KindQueue holds messages.
 	KindSemaphore Kind = 4
 	KindQueue     Kind = 5
+	// KindEvent is waited for until it is set; KindCondition until it is notified,
+	// by who holds its mutex; KindBarrier until all parties have arrived.
+	KindEvent     Kind = 6
+	KindCondition Kind = 7
+	KindBarrier   Kind = 8
+	// KindRWLock lets many readers in, or one writer.
+	KindRWLock Kind = 9
 )
 
 var kindNames = map[Kind]string{KindValue: "value", KindArray: "array", KindMutex: "mutex",
-	KindSemaphore: "semaphore", KindQueue: "queue"}
+	KindSemaphore: "semaphore", KindQueue: "queue", KindEvent: "event", KindCondition: "condition",
+	KindBarrier: "barrier", KindRWLock: "rwlock"}
 
 // String is the kind's name on the wire, or "" for none.
 func (k Kind) String() string { return kindNames[k] }
@@ -38,7 +46,8 @@ func (k Kind) HasData() bool { return k == KindValue || k == KindArray }
 type Flags uint32
 
 // The flags. Recursive, UnlockAny and Strict belong to a mutex or an own lock,
-// Undo to a semaphore, Raw to a queue.
+// Undo to a semaphore, Raw to a queue, AutoReset to an event. A condition always
+// has LockForeign.
 const (
 	FlagRecursive   Flags = 0x1
 	FlagUnlockAny   Flags = 0x2
@@ -47,6 +56,7 @@ const (
 	FlagLockForeign Flags = 0x10
 	FlagUndo        Flags = 0x20
 	FlagRaw         Flags = 0x40
+	FlagAutoReset   Flags = 0x80
 
 	flagsOfLock = FlagRecursive | FlagUnlockAny | FlagStrict | FlagLockNone | FlagLockForeign
 )
@@ -58,6 +68,12 @@ func (k Kind) allowed() Flags {
 		return FlagUndo
 	case KindQueue:
 		return FlagRaw
+	case KindEvent:
+		return FlagAutoReset
+	case KindCondition:
+		return FlagLockForeign
+	case KindBarrier, KindRWLock:
+		return 0
 	}
 	return flagsOfLock
 }
@@ -72,7 +88,7 @@ func (s Flags) String() string {
 		f    Flags
 		name string
 	}{{FlagRecursive, "recursive"}, {FlagUnlockAny, "unlock_any"}, {FlagStrict, "strict"},
-		{FlagUndo, "undo"}, {FlagRaw, "raw"}} {
+		{FlagUndo, "undo"}, {FlagRaw, "raw"}, {FlagAutoReset, "auto_reset"}} {
 		if s.Has(n.f) {
 			names = append(names, n.name)
 		}

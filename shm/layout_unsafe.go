@@ -15,7 +15,7 @@ const (
 	ABIVersion uint32 = 0
 	// ABIFingerprint names this layout: the first 8 bytes, big endian, of the
 	// SHA-256 of tests/abi/v0.json.
-	ABIFingerprint uint64 = 0xf72949c03a3c2bfb
+	ABIFingerprint uint64 = 0x003aef0cbed0f02a
 	// ABICompat is the oldest version that can read this layout.
 	ABICompat uint32 = 0
 
@@ -23,6 +23,8 @@ const (
 	PageSize = 4096
 	// PermitsMax bounds a semaphore's permits: 31 bits of its word.
 	PermitsMax = 1<<31 - 1
+	// PartiesMax bounds a barrier's parties: its word counts them in 12 bits.
+	PartiesMax = 4094
 	// RankMax bounds the dimensions of an array.
 	RankMax = 8
 	// SeatsDefault and SeatsLimit bound how many clients one object has at once.
@@ -43,6 +45,9 @@ const (
 
 	seatCellSize = uint64(unsafe.Sizeof(SeatCell{}))
 	heldCellSize = uint64(unsafe.Sizeof(HeldCell{}))
+
+	barrierCellSize = uint64(unsafe.Sizeof(BarrierCell{}))
+	readerCellSize  = uint64(unsafe.Sizeof(ReaderCell{}))
 )
 
 // Header is struct shmd_header.
@@ -72,19 +77,24 @@ type Header struct {
 	Reserved1         [56]uint8
 }
 
+// DeathRecord is struct shmd_death.
+type DeathRecord struct {
+	Count      uint32
+	Owner      uint32
+	Pid        uint32
+	Uid        uint32
+	RealtimeNs uint64
+}
+
 // LockLine is struct shmd_lock.
 type LockLine struct {
-	Word           uint32
-	Deaths         uint32
-	Token          uint64
-	Depth          uint32
-	WriteDepth     uint32
-	Poisoned       uint32
-	DeadOwner      uint32
-	DeadPid        uint32
-	DeadUid        uint32
-	DeadRealtimeNs uint64
-	Reserved       [16]uint8
+	Word       uint32
+	Poisoned   uint32
+	Token      uint64
+	Depth      uint32
+	WriteDepth uint32
+	Death      DeathRecord
+	Reserved   [16]uint8
 }
 
 // once reports whether the lock is held once and outside brackets: one load of
@@ -134,6 +144,45 @@ type HeldCell struct {
 	Permits uint32
 }
 
+// EventLines is struct shmd_event_lines, at kindOffset of an event.
+type EventLines struct {
+	Word     uint32
+	Reserved [252]uint8
+}
+
+// ConditionLines is struct shmd_condition_lines, at kindOffset of a condition.
+type ConditionLines struct {
+	Word     uint64
+	Reserved [248]uint8
+}
+
+// BarrierLines is struct shmd_barrier_lines, at kindOffset of a barrier.
+type BarrierLines struct {
+	Word     uint64
+	Death    DeathRecord
+	Reserved [224]uint8
+}
+
+// BarrierCell is struct shmd_barrier_cell.
+type BarrierCell struct {
+	Word uint64
+}
+
+// RWLockLines is struct shmd_rwlock_lines, at kindOffset of an rwlock.
+type RWLockLines struct {
+	Word      uint32
+	Reserved0 uint32
+	Token     uint64
+	Death     DeathRecord
+	Reserved1 [216]uint8
+}
+
+// ReaderCell is struct shmd_reader_cell.
+type ReaderCell struct {
+	Word     uint32
+	Reserved [60]uint8
+}
+
 // Page is struct shmd_page: the front of page 0 of a value, array or mutex.
 type Page struct {
 	Header   Header
@@ -156,6 +205,14 @@ var (
 	_ [0x80]struct{}           = [unsafe.Offsetof(SemaphoreLines{}.One)]struct{}{}
 	_ [0xc0]struct{}           = [unsafe.Offsetof(SemaphoreLines{}.Many)]struct{}{}
 	_ [4]struct{}              = [unsafe.Sizeof(HeldCell{})]struct{}{}
+	_ [0x18]struct{}           = [unsafe.Sizeof(DeathRecord{})]struct{}{}
+	_ [0x18]struct{}           = [unsafe.Offsetof(LockLine{}.Death)]struct{}{}
+	_ [0x100]struct{}          = [unsafe.Sizeof(EventLines{})]struct{}{}
+	_ [0x100]struct{}          = [unsafe.Sizeof(ConditionLines{})]struct{}{}
+	_ [0x100]struct{}          = [unsafe.Sizeof(BarrierLines{})]struct{}{}
+	_ [8]struct{}              = [unsafe.Sizeof(BarrierCell{})]struct{}{}
+	_ [0x100]struct{}          = [unsafe.Sizeof(RWLockLines{})]struct{}{}
+	_ [64]struct{}             = [unsafe.Sizeof(ReaderCell{})]struct{}{}
 	_ [0xc0]struct{}           = [unsafe.Offsetof(Header{}.State)]struct{}{}
 	_ [lockOffset]struct{}     = [unsafe.Offsetof(Page{}.Lock)]struct{}{}
 	_ [sequenceOffset]struct{} = [unsafe.Offsetof(Page{}.Sequence)]struct{}{}

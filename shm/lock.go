@@ -58,13 +58,13 @@ func (l *Lock) Status() LockStatus {
 	st := LockStatus{
 		Held: !isFree(w) && !isRemoved(w), Inconsistent: isInconsistent(w), Waiters: hasWaiters(w),
 		Removed: isRemoved(w), Poisoned: atomic.LoadUint32(&l.line.Poisoned) != 0,
-		Deaths: atomic.LoadUint32(&l.line.Deaths),
+		Deaths: atomic.LoadUint32(&l.line.Death.Count),
 	}
 	if st.Held {
 		st.Owner, st.Seat, st.Depth = ownerOf(w), SeatOf(w), atomic.LoadUint32(&l.line.Depth)
 	}
-	if atomic.LoadUint64(&l.line.DeadRealtimeNs) != 0 {
-		st.LastDeath = l.notice()
+	if l.line.Death.any() {
+		st.LastDeath = l.line.Death.notice()
 	}
 	return st
 }
@@ -138,7 +138,7 @@ func (l *Lock) relock(o Owner, old uint32) (again bool, err error) {
 
 func (l *Lock) noticeIf(old uint32) *Notice {
 	if isInconsistent(old) {
-		return l.notice()
+		return l.line.Death.notice()
 	}
 	return nil
 }
@@ -153,13 +153,13 @@ func (l *Lock) taken(o Owner, old uint32) (*Notice, error) {
 	if !isInconsistent(old) {
 		return nil, nil
 	}
-	if l.strict && atomic.LoadUint32(&l.line.Poisoned) != 0 {
+	if l.poisoned() {
 		if err := l.Unlock(o); err != nil && !errors.Is(err, status.Removed) {
 			return nil, err
 		}
 		return nil, status.NotRecoverable
 	}
-	return l.notice(), nil
+	return l.line.Death.notice(), nil
 }
 
 // LockWait takes the lock, waiting up to timeout: negative = for ever, 0 = not
@@ -185,12 +185,8 @@ func (l *Lock) enter(ctx context.Context, deadline int64) error {
 		return nil
 	default:
 	}
-	var timer <-chan time.Time
-	if deadline != 0 {
-		t := time.NewTimer(time.Duration(deadline - monotonicNs()))
-		defer t.Stop()
-		timer = t.C
-	}
+	timer, stop := timerAt(deadline)
+	defer stop()
 	select {
 	case l.gate <- struct{}{}:
 		return nil

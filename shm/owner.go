@@ -62,12 +62,24 @@ type Notice struct {
 }
 
 // notice reads the last death. The caller holds the lock or only reports.
-func (l *Lock) notice() *Notice {
+func (d *DeathRecord) notice() *Notice {
 	return &Notice{
-		Seat:   SeatOf(atomic.LoadUint32(&l.line.DeadOwner)),
-		PID:    atomic.LoadUint32(&l.line.DeadPid),
-		UID:    atomic.LoadUint32(&l.line.DeadUid),
-		DiedNs: int64(atomic.LoadUint64(&l.line.DeadRealtimeNs)),
-		Deaths: atomic.LoadUint32(&l.line.Deaths),
+		Seat:   SeatOf(atomic.LoadUint32(&d.Owner)),
+		PID:    atomic.LoadUint32(&d.Pid),
+		UID:    atomic.LoadUint32(&d.Uid),
+		DiedNs: int64(atomic.LoadUint64(&d.RealtimeNs)),
+		Deaths: atomic.LoadUint32(&d.Count),
 	}
+}
+
+// any reports whether there was a death yet.
+func (d *DeathRecord) any() bool { return atomic.LoadUint64(&d.RealtimeNs) != 0 }
+
+// record writes the death of a victim down, by recovery only.
+func (d *DeathRecord) record(v *Victim) {
+	store32(&d.Owner, v.Owner&ownerMask)
+	store32(&d.Pid, v.PID)
+	store32(&d.Uid, v.UID)
+	store64(&d.RealtimeNs, uint64(v.NowNs))
+	store32(&d.Count, atomic.LoadUint32(&d.Count)+1)
 }

@@ -125,14 +125,7 @@ func (q *Queue) recover(v Victim) (held, done bool) {
 	if !q.rebuild() {
 		cas32(&q.seg.page.Header.State, uint32(StateLive), uint32(StateCorrupt))
 	}
-	q.notEmpty.rebuilt()
-	q.notFull.rebuilt()
-	if q.latch.Restore(v.Daemon) != nil {
-		return held, false
-	}
-	q.notEmpty.wake(futexAll)
-	q.notFull.wake(futexAll)
-	return held, true
+	return held, q.latch.finish(v, held, q.notEmpty, q.notFull)
 }
 
 // remove moves every word that somebody sleeps on; the state is stored already.

@@ -88,11 +88,11 @@ func TestSemaphoreGeometry(t *testing.T) {
 		if err := g.Validate(); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}
-		if end := g.HeldOffset + uint64(c.seats+1)*heldCellSize; c.flags.Has(FlagUndo) && end > g.SegmentSize {
+		if end := g.CellsOffset + uint64(c.seats+1)*heldCellSize; c.flags.Has(FlagUndo) && end > g.SegmentSize {
 			t.Errorf("%+v: cells end at %d of %d bytes", c, end, g.SegmentSize)
 		}
 		for name, forge := range map[string]func(*Geometry){
-			"held":    func(g *Geometry) { g.HeldOffset += 64 },
+			"held":    func(g *Geometry) { g.CellsOffset += 64 },
 			"size":    func(g *Geometry) { g.SegmentSize += PageSize },
 			"maximum": func(g *Geometry) { g.Maximum-- },
 			"seats":   func(g *Geometry) { g.SeatsOffset -= 8 },

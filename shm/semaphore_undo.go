@@ -21,7 +21,7 @@ type permitPool struct {
 }
 
 func newPermitPool(s *Segment, lines *SemaphoreLines) *permitPool {
-	return &permitPool{seg: s, lines: lines, held: s.heldCells(), latch: s.Latch(&lines.Latch),
+	return &permitPool{seg: s, lines: lines, held: kindCells[HeldCell](s), latch: s.Latch(&lines.Latch),
 		one: eventcount{&lines.One}, many: eventcount{&lines.Many}}
 }
 
@@ -186,12 +186,5 @@ func (u *permitPool) recover(v Victim) (held, done bool) {
 		store32(u.cell(v.Owner), 0)
 	}
 	u.rebuild()
-	u.one.rebuilt()
-	u.many.rebuilt()
-	if u.latch.Restore(v.Daemon) != nil {
-		return held, false
-	}
-	u.one.wake(futexAll)
-	u.many.wake(futexAll)
-	return held, true
+	return held, u.latch.finish(v, held, u.one, u.many)
 }

@@ -46,6 +46,13 @@ const (
 	NotRecoverable Code = 8
 	// Ended: the queue was shut down: it takes no more messages, or has none left.
 	Ended Code = 9
+	// Broken: the barrier is broken, by a timeout, an abort or a failed action,
+	// until it is reset.
+	Broken Code = 10
+	// PeerDied: a party of the barrier died; it is broken until it is reset.
+	PeerDied Code = 11
+	// OutcomeUnknown: the operation may have taken effect or not.
+	OutcomeUnknown Code = 12
 )
 
 // Failures.
@@ -140,6 +147,9 @@ var table = []info{
 	{Lost, "LOST", "daemon is gone", nil},
 	{NotRecoverable, "NOT_RECOVERABLE", "state was never marked consistent after an owner died", nil},
 	{Ended, "ENDED", "queue was shut down", []error{io.EOF}},
+	{Broken, "BROKEN", "barrier is broken", nil},
+	{PeerDied, "PEER_DIED", "another party died", nil},
+	{OutcomeUnknown, "OUTCOME_UNKNOWN", "outcome is unknown", nil},
 	{Invalid, "INVALID", "invalid argument", []error{fs.ErrInvalid}},
 	{BadName, "BAD_NAME", "malformed object name", []error{fs.ErrInvalid}},
 	{BadType, "BAD_TYPE", "wrong type", nil},

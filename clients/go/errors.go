@@ -15,6 +15,9 @@ const (
 	ErrLost           = status.Lost
 	ErrEnded          = status.Ended
 	ErrNotRecoverable = status.NotRecoverable
+	ErrBroken         = status.Broken
+	ErrPeerDied       = status.PeerDied
+	ErrOutcomeUnknown = status.OutcomeUnknown
 	ErrInvalid        = status.Invalid
 	ErrBadName        = status.BadName
 	ErrBadType        = status.BadType

@@ -264,22 +264,33 @@ func (o *object) tryThenWait(ctx context.Context, act func(ctx context.Context, 
 
 // slowly runs a wait, which Close ends too.
 func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) error) error {
-	o.waitsMu.Lock()
-	if o.closed.Load() {
-		o.waitsMu.Unlock()
-		return status.Closed
-	}
-	o.waits.Add(1)
-	o.waitsMu.Unlock()
-	defer o.waits.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(o.ctx, cancel)()
-	err := wait(ctx)
+	end, err := o.beginWait(cancel)
+	if err != nil {
+		return err
+	}
+	defer end()
+	err = wait(ctx)
 	if err != nil && o.closed.Load() {
 		return status.Closed
 	}
 	return err
+}
+
+// beginWait makes Close call cancel, and wait for end. ErrClosed = it was closed.
+func (o *object) beginWait(cancel context.CancelFunc) (end func(), err error) {
+	o.waitsMu.Lock()
+	defer o.waitsMu.Unlock()
+	if o.closed.Load() {
+		return nil, status.Closed
+	}
+	o.waits.Add(1)
+	stop := context.AfterFunc(o.ctx, cancel)
+	return func() {
+		stop()
+		o.waits.Done()
+	}, nil
 }
 
 // actor is this client, as a semaphore or a queue knows it.

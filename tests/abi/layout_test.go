@@ -56,6 +56,7 @@ var goStructs = []struct {
 	is   any
 }{
 	{"shmd_header", shm.Header{}},
+	{"shmd_death", shm.DeathRecord{}},
 	{"shmd_lock", shm.LockLine{}},
 	{"shmd_sequence", shm.SequenceLine{}},
 	{"shmd_change", shm.ChangeLine{}},
@@ -63,6 +64,12 @@ var goStructs = []struct {
 	{"shmd_seat_cell", shm.SeatCell{}},
 	{"shmd_semaphore_lines", shm.SemaphoreLines{}},
 	{"shmd_held_cell", shm.HeldCell{}},
+	{"shmd_event_lines", shm.EventLines{}},
+	{"shmd_condition_lines", shm.ConditionLines{}},
+	{"shmd_barrier_lines", shm.BarrierLines{}},
+	{"shmd_barrier_cell", shm.BarrierCell{}},
+	{"shmd_rwlock_lines", shm.RWLockLines{}},
+	{"shmd_reader_cell", shm.ReaderCell{}},
 	{"shmd_queue_lines", shm.QueueLines{}},
 	{"shmd_queue_desc", shm.QueueDesc{}},
 	{"shmd_page", shm.Page{}},
@@ -153,6 +160,15 @@ func wordsOfGo(t *testing.T) []word {
 		{"sequence", mask("count", "SEQUENCE_STEP", "dirty", "SEQUENCE_DIRTY", "odd", "SEQUENCE_ODD")},
 		{"slot", mask("deliveries", "SLOT_DELIVERIES_MASK", "state", "SLOT_STATE_MASK",
 			"generation", "OWNER_GENERATION_MASK", "seat", "OWNER_SEAT_MASK")},
+		{"event", mask("generation", "EVENT_GENERATION_MASK", "waiters", "EVENT_WAITERS", "set", "EVENT_SET")},
+		{"barrier", mask("generation_high", "BARRIER_GENERATION_HIGH_MASK", "history", "BARRIER_HISTORY_MASK",
+			"generation_low", "BARRIER_GENERATION_LOW_MASK", "field", "BARRIER_FIELD_MASK",
+			"phase", "BARRIER_PHASE_MASK")},
+		{"party", mask("generation", "PARTY_GENERATION_MASK", "charged", "PARTY_CHARGED", "party", "PARTY_PARTY")},
+		{"rwlock", mask("waiters", "RWLOCK_WAITERS", "inconsistent", "RWLOCK_INCONSISTENT", "held", "RWLOCK_HELD",
+			"preparing", "RWLOCK_PREPARING", "wanted", "RWLOCK_WANTED",
+			"generation", "RWLOCK_GENERATION_MASK", "seat", "RWLOCK_SEAT_MASK")},
+		{"reader", mask("removed", "READER_REMOVED", "want", "READER_WANT_MASK", "active", "READER_ACTIVE_MASK")},
 		{"eventcount", mask("count", "EVENTCOUNT_STEP", "waiters", "EVENTCOUNT_WAITERS")},
 	}
 }

@@ -50,8 +50,8 @@ func checkRecovered(start, im *images) error {
 	if !im.lock().Status().Held && (line.Token != 0 || line.Depth != 0 || line.WriteDepth != 0) {
 		return fmt.Errorf("private words of the dead are left: token %#x, depth %d", line.Token, line.Depth)
 	}
-	if held && (!im.lock().Status().Inconsistent || line.DeadPid != 7) {
-		return fmt.Errorf("no notice: word %#x, pid %d", line.Word, line.DeadPid)
+	if held && (!im.lock().Status().Inconsistent || line.Death.Pid != 7) {
+		return fmt.Errorf("no notice: word %#x, pid %d", line.Word, line.Death.Pid)
 	}
 	if im.object.Geometry().Kind.HasData() {
 		object, begun := page(im.object), page(start.object)

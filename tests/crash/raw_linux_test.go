@@ -55,7 +55,7 @@ func openRaw(name string) (*raw, error) {
 			return nil, err
 		}
 		r.semaphore = (*shm.SemaphoreLines)(at(uint64(kindOffset)))
-		r.held = (*uint32)(at(g.HeldOffset + 4*uint64(a.Seat)))
+		r.held = (*uint32)(at(g.CellsOffset + 4*uint64(a.Seat)))
 		return r, nil
 	}
 	g, err := shm.NewQueueGeometry(uint64(a.MaxSize), a.SlotSize, a.MessageMax, a.DeliveriesMax, 0, a.SeatsMax)

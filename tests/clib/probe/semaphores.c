@@ -46,7 +46,6 @@ static void plain(struct shmd_client *client)
 	EXPECT(shmd_semaphore_acquire(semaphore, 2, 0), SHMD_E_UNSUPPORTED);
 	EXPECT(shmd_semaphore_release(semaphore, 3), 0);
 	EXPECT(shmd_semaphore_release(semaphore, 1), SHMD_E_OVERFLOW);
-	CHECK(strstr(shmd_last_error(), "3") != NULL);
 	EXPECT(shmd_semaphore_release(semaphore, 0), SHMD_E_INVALID);
 	EXPECT(shmd_semaphore_post(semaphore, UINT32_MAX), SHMD_E_OVERFLOW);
 	EXPECT(shmd_semaphore_release(NULL, 1), SHMD_E_INVALID);

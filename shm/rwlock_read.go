@@ -1,0 +1,182 @@
+package shm
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/shmd/shmd/status"
+)
+
+// ReadLock lets o in as a reader, waiting up to timeout: negative = for ever, 0 =
+// not at all, which is status.WouldBlock. A thread that reads already is let in at
+// once. A notice means that it is inside and that a writer died there. Ends with
+// status.TimedOut at the timeout or ctx's deadline and with status.Cancelled when
+// ctx is cancelled. Other errors: Deadlock (o writes), Overflow (65535 threads of
+// the client are inside, or 32767 wait), Removed, Permission (read-only mapping),
+// Invalid. After an error it is not inside.
+func (l *RWLock) ReadLock(ctx context.Context, p *Parker, o *RWOwner, timeout time.Duration) (*Notice, error) {
+	if err := l.seg.admits(o.word); err != nil {
+		return nil, err
+	}
+	cell := l.cell(o)
+	if !o.readsAlready() {
+		if w := atomic.LoadUint32(l.word); keepsOut(w) {
+			return l.readSlow(ctx, p, o, timeout)
+		}
+	}
+	if err := enterCell(cell); err != nil {
+		return nil, err
+	}
+	w := atomic.LoadUint32(l.word) // after the announcement
+	if keepsOut(w) && !o.readsAlready() {
+		if err := leaveCell(cell); err != nil {
+			return nil, err
+		}
+		wakeCell(cell)
+		return l.readSlow(ctx, p, o, timeout)
+	}
+	o.began()
+	return l.noticeIf(w), nil
+}
+
+// enterCell announces a reader.
+func enterCell(cell *uint32) error {
+	for {
+		x := atomic.LoadUint32(cell)
+		switch {
+		case x&readerRemoved != 0:
+			return status.Removed
+		case x&readerActiveMask == readerActiveMask:
+			return status.New(status.Overflow, "", "%d threads of this client read", readerActiveMask)
+		case cas32(cell, x, x+1):
+			return nil
+		}
+	}
+}
+
+// leaveCell takes an announcement back, of a destroyed lock too.
+func leaveCell(cell *uint32) error {
+	for {
+		x := atomic.LoadUint32(cell)
+		switch {
+		case x&readerActiveMask == 0:
+			return status.New(status.Corrupt, "", "a reader is inside, and its client has none there")
+		case cas32(cell, x, x-1):
+			return nil
+		}
+	}
+}
+
+// readSlow is ReadLock of a thread that was kept out.
+func (l *RWLock) readSlow(ctx context.Context, p *Parker, o *RWOwner, timeout time.Duration) (*Notice, error) {
+	w := atomic.LoadUint32(l.word)
+	switch {
+	case rwlockGone(w):
+		return nil, status.Removed
+	case !o.shared && l.writes(o, w):
+		return nil, status.Deadlock
+	case timeout == 0:
+		return nil, status.WouldBlock
+	}
+	cell := l.cell(o)
+	l.spin.until(l.word, func(w uint32) bool { return !keepsOut(w) })
+	if err := l.declare(cell); err != nil {
+		return nil, err
+	}
+	w, err := l.comeIn(ctx, p, o, cell, deadlineWithin(ctx, timeout))
+	l.undeclare(cell)
+	if err != nil {
+		return nil, err
+	}
+	o.began()
+	return l.noticeIf(w), nil
+}
+
+// comeIn waits until the word lets the reader in, and returns that word.
+func (l *RWLock) comeIn(ctx context.Context, p *Parker, o *RWOwner, cell *uint32, deadline int64) (uint32, error) {
+	for {
+		w := atomic.LoadUint32(l.word)
+		switch {
+		case rwlockGone(w):
+			return w, status.Removed
+		case keepsOut(w):
+			if err := l.wait(ctx, p, o, w, deadline); err != nil {
+				return w, err
+			}
+			continue
+		}
+		// want stays up during the try, for a writer that passes over it would
+		// be one more than the bound.
+		if err := enterCell(cell); err != nil {
+			return w, err
+		}
+		if w = atomic.LoadUint32(l.word); !keepsOut(w) {
+			return w, nil
+		}
+		if err := leaveCell(cell); err != nil {
+			return w, err
+		}
+		wakeCell(cell)
+	}
+}
+
+// declare says that a thread wants to come in: want first, then the bit that makes
+// the next writer look for it.
+func (l *RWLock) declare(cell *uint32) error {
+	for {
+		x := atomic.LoadUint32(cell)
+		if x&readerRemoved != 0 {
+			return status.Removed
+		}
+		if x&readerWantMask == readerWantMask {
+			return status.New(status.Overflow, "", "%d threads of this client wait to read",
+				readerWantMask/readerWantUnit)
+		}
+		if cas32(cell, x, x+readerWantUnit) {
+			break
+		}
+	}
+	for {
+		w := atomic.LoadUint32(l.word)
+		if w&rwlockWanted != 0 || rwlockGone(w) || cas32(l.word, w, w|rwlockWanted) {
+			return nil
+		}
+	}
+}
+
+// undeclare ends what declare began, inside or in vain; wanted may stay, for which
+// the next writer looks once in vain.
+func (l *RWLock) undeclare(cell *uint32) {
+	for {
+		x := atomic.LoadUint32(cell)
+		if x&readerWantMask == 0 || cas32(cell, x, x-readerWantUnit) {
+			break
+		}
+	}
+	l.wakeWriter(cell)
+}
+
+// ReadUnlock ends one read of o. Errors: status.NotOwner (o does not read), Removed
+// (which ends it too), Corrupt, Permission, Invalid.
+func (l *RWLock) ReadUnlock(o *RWOwner) error {
+	if err := l.seg.admits(o.word); err != nil {
+		return err
+	}
+	cell, inside := l.cell(o), o.ended()
+	if inside {
+		if err := leaveCell(cell); err != nil {
+			return err
+		}
+	}
+	w := atomic.LoadUint32(l.word)
+	switch {
+	case rwlockGone(w):
+		return status.Removed
+	case !inside:
+		return status.NotOwner
+	case writerOf(w) != 0:
+		wakeCell(cell)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package step
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/shmd/shmd/tests/harness"
+)
+
+// flavour is the language of the peers.
+type flavour string
+
+const (
+	inC  flavour = "C"
+	inGo flavour = "Go"
+)
+
+// program is the path of a player.
+func (f flavour) program(s *stage) string {
+	if f == inC {
+		return s.image.path
+	}
+	return harness.Program(s.t, "tests/step/player")
+}
+
+// peer is a player that lives on.
+type peer struct {
+	*harness.Process
+	index int
+	seat  uint16 // in the object
+	sleep string // the line in which it sleeps; "" = none
+}
+
+// errHung says that a live client will wait for ever.
+var errHung = errors.New("a live client hangs")
+
+func (s *stage) startPeers() {
+	for i := range peersCount {
+		cmd := exec.Command(s.flavour.program(s))
+		cmd.Env = append(os.Environ(), "SHMD_SOCKET="+s.Socket)
+		p := &peer{Process: harness.StartCmd(s.t, cmd), index: i}
+		p.Expect("ok")
+		s.peers = append(s.peers, p)
+	}
+}
+
+// tell lets a peer do a line and returns the answer.
+func (s *stage) tell(p *peer, line string) (string, error) {
+	p.Send(line)
+	for giveUp := deadline(); ; {
+		if answer, ok := p.Within(s.glance()); ok {
+			return answer, nil
+		}
+		if s.stuck() || giveUp.passed() {
+			return "", fmt.Errorf("%w: peer %d does not end %q", errHung, p.index, line)
+		}
+	}
+}
+
+// want is tell that wants one answer.
+func (s *stage) want(p *peer, line, want string) error {
+	got, err := s.tell(p, line)
+	if err == nil && got != want {
+		err = fmt.Errorf("peer %d answers %q to %q, want %q", p.index, got, line, want)
+	}
+	return err
+}
+
+// cue lets peers do their lines.
+func (s *stage) cue(cues []cue) error {
+	for _, c := range cues {
+		p := s.peers[c.peer]
+		if !c.sleeps {
+			if err := s.want(p, c.line, c.want); err != nil {
+				return err
+			}
+			continue
+		}
+		p.Send(c.line)
+		p.sleep = c.line
+		for giveUp := deadline(); ; {
+			asleep, err := s.asleep(p)
+			if err != nil {
+				return err
+			}
+			if asleep {
+				break
+			}
+			if answer := p.Poll(); answer != "" || giveUp.passed() {
+				return fmt.Errorf("peer %d answers %q to %q and does not sleep", p.index, answer, c.line)
+			}
+		}
+	}
+	return nil
+}
+
+// asleep reports whether a peer sleeps in the object: in C the kernel says so, in Go
+// the peer itself, a moment before.
+func (s *stage) asleep(p *peer) (bool, error) {
+	if s.flavour == inC {
+		return inFutex(p.PID()), nil
+	}
+	n, err := s.segment.WaitingOf(p.seat)
+	return n > 0, err
+}
+
+// glance is how long an answer is waited for between two looks at who hangs.
+func (s *stage) glance() time.Duration {
+	if s.sabotage == "" {
+		return harness.Patience
+	}
+	return time.Millisecond
+}
+
+// stuck reports, of a sabotaged daemon and peers in C, that nothing moves any more:
+// the victim is recovered and every peer sleeps or waits for a line, at two looks.
+func (s *stage) stuck() bool {
+	if s.sabotage == "" || !s.recovered {
+		return false
+	}
+	for range 2 {
+		for _, p := range s.peers {
+			if !quiet(p.PID()) {
+				return false
+			}
+		}
+	}
+	return true
+}

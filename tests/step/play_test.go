@@ -1,0 +1,182 @@
+package step
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// victim is a client that dies in the middle of its operation.
+type victim interface {
+	pid() int
+	do(line string) error
+	advance(line string, n int, whileAsleep func() error) (over bool, err error)
+	// end lets the operation, which is over, return, and tells its answer.
+	end() (string, error)
+	kill()
+}
+
+// die plays the scene with one victim up to its n-th boundary, kills it, and wants
+// all others to go on. over: there are not so many.
+func (s *stage) die(v victim, n int) (over bool, err error) {
+	defer v.kill()
+	s.released, s.recovered = false, false
+	s.rules = s.scene.rules(s)
+	if err := s.cue(s.scene.setUp); err != nil {
+		return false, err
+	}
+	seat, err := s.seatOf(v.pid())
+	if err != nil {
+		return false, err
+	}
+	for _, line := range s.scene.before {
+		if err := v.do(line); err != nil {
+			return false, err
+		}
+	}
+	if err := s.cue(s.scene.during); err != nil {
+		return false, err
+	}
+	var whileAsleep func() error
+	if s.scene.situation == woken {
+		whileAsleep = s.release
+	}
+	if over, err = v.advance(s.scene.act, n, whileAsleep); err != nil {
+		return over, err
+	}
+	holding, err := s.segment.Holding(seat)
+	if err == nil {
+		err = s.rules.stopped(seat)
+	}
+	if err != nil {
+		return over, err
+	}
+	if over {
+		if err := s.returns(v); err != nil {
+			return over, err
+		}
+	}
+	v.kill()
+	s.tally.died(s.scene, holding, n > 0 && !over)
+	// Every other time those who live go on before the daemon has noticed.
+	if n%2 == 1 && s.sabotage == "" {
+		if err := s.release(); err != nil {
+			return over, err
+		}
+	}
+	return over, s.goOn(over, v.pid())
+}
+
+// returns wants the victim's operation, which has ended, to have done what it should.
+func (s *stage) returns(v victim) error {
+	answer, err := v.end()
+	if err == nil && answer != s.scene.answer {
+		err = fmt.Errorf("the victim answers %q, want %q", answer, s.scene.answer)
+	}
+	return err
+}
+
+// release lets those who wait go on, once.
+func (s *stage) release() error {
+	if s.released {
+		return nil
+	}
+	s.released = true
+	return s.cue(s.scene.release)
+}
+
+// goOn wants every peer to finish, and the object to be right, after the deaths.
+func (s *stage) goOn(over bool, dead ...int) error {
+	for _, pid := range dead {
+		if err := s.awaitRecovered(pid); err != nil {
+			return err
+		}
+	}
+	s.recovered = true
+	if err := s.release(); err != nil {
+		return err
+	}
+	if err := s.finish(); err != nil {
+		return err
+	}
+	if err := s.rules.verify(over); err != nil {
+		return err
+	}
+	if s.scene.anew {
+		return s.again()
+	}
+	return s.segment.AtRest()
+}
+
+// finish waits until nobody sleeps any more. Whoever sleeps for what is not there is
+// given some.
+func (s *stage) finish() error {
+	for giveUp := deadline(); ; {
+		var asleep []*peer
+		moved := false
+		for _, p := range s.peers {
+			if p.sleep == "" {
+				continue
+			}
+			answer := p.Poll()
+			if answer == "" {
+				asleep = append(asleep, p)
+				continue
+			}
+			line := p.sleep
+			p.sleep, moved = "", true
+			if err := s.rules.awake(p, line, answer); err != nil {
+				return err
+			}
+		}
+		if len(asleep) == 0 {
+			return nil
+		}
+		if moved {
+			continue
+		}
+		offers, err := s.rules.offers()
+		if err != nil {
+			return err
+		}
+		if !offers {
+			rightly, err := s.allAsleep(asleep)
+			if err == nil && rightly {
+				err = s.rules.feed()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if offers && s.stuck() || giveUp.passed() {
+			return fmt.Errorf("%w: peer %d sleeps on in %q", errHung, asleep[0].index, asleep[0].sleep)
+		}
+	}
+}
+
+// allAsleep reports whether peers sleep.
+func (s *stage) allAsleep(peers []*peer) (bool, error) {
+	for _, p := range peers {
+		asleep, err := s.asleep(p)
+		if err != nil || !asleep {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// hung counts a hang of a sabotaged run and makes everything anew.
+func (s *stage) hung(err error) error {
+	if s.sabotage == "" || !errors.Is(err, errHung) {
+		return err
+	}
+	s.tally.hung(s.scene)
+	s.pool.close()
+	s.segment.Close()
+	for _, p := range s.peers {
+		p.Kill()
+	}
+	s.peers = slices.Delete(s.peers, 0, len(s.peers))
+	s.startPeers()
+	return s.prepare()
+}

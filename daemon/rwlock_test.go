@@ -217,11 +217,15 @@ func TestRWLockTokens(t *testing.T) {
 	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
 	a := greeted(t, s, 1)
 	h, g := a.open("l", wire.KindRWLock, nil), a.open("k", wire.KindRWLock, nil)
+	f := a.open("written", wire.KindRWLock, nil)
+	a.locks(wire.MethodLock, false, f, 0, 1<<32-2)
 	for token := range wire.TokensMax / 2 {
 		wantCode(t, "read", a.call(nil, wire.MethodReadLock, h, 0, token), status.OK)
 		wantCode(t, "read", a.call(nil, wire.MethodReadLock, g, 0, token), status.OK)
 	}
 	wantCode(t, "one token more", a.call(nil, wire.MethodReadLock, g, 0, 1<<32-1), status.Quota)
+	wantCode(t, "a writer more", a.call(nil, wire.MethodLock, f, 0, 1<<32-1), status.Quota)
+	wantCode(t, "unlock of a writer", a.call(nil, wire.MethodUnlock, f, 1<<32-2), status.OK)
 	wantCode(t, "a known one", a.call(nil, wire.MethodReadLock, g, 0, 7), status.OK)
 	wantCode(t, "unlock", a.call(nil, wire.MethodReadUnlock, h, 7), status.OK)
 	wantCode(t, "a new one instead", a.call(nil, wire.MethodReadLock, g, 0, 1<<32-1), status.OK)

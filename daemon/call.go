@@ -63,6 +63,7 @@ func init() { // not in the declaration: methods.go would refer to itself
 		wire.MethodArrive: (*call).arrive, wire.MethodComplete: (*call).complete, wire.MethodAbort: (*call).abort,
 		wire.MethodBarrier: (*call).barrier,
 
+		wire.MethodWaitAny:  (*call).waitAny,
 		wire.MethodReadLock: (*call).readLock, wire.MethodReadUnlock: (*call).readUnlock,
 	}
 }

@@ -51,7 +51,11 @@ func (c *call) handle() (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := c.session
+	return c.session.handle(number)
+}
+
+// handle finds an open handle.
+func (s *session) handle(number uint64) (*handle, error) {
 	s.handlesMu.Lock()
 	h := s.handles[number]
 	s.handlesMu.Unlock()

@@ -182,7 +182,7 @@ func (b *Barrier) Arrive(ctx context.Context, p *Parker, a Actor, timeout time.D
 				if err := b.await(ctx, p, a, w.generation(), deadline); err != nil {
 					return Arrival{}, err
 				}
-				return Arrival{Index: index}, nil
+				return Arrival{Index: index, generation: w.generation()}, nil
 			}
 		default:
 			b.join(a.Seat)

@@ -70,9 +70,9 @@ func (w barrierWord) broken(reason uint32) barrierWord {
 // history says how this one ended.
 func (w barrierWord) next(outcome uint64) barrierWord {
 	g := w.generation() + 1
-	history := uint64(w)<<barrierOutcomeBits | outcome<<barrierHistoryShift
-	return barrierWord(g>>barrierGenerationLowBits<<barrierGenerationHighShift | history&barrierHistoryMask |
-		g<<barrierGenerationLowShift&barrierGenerationLowMask)
+	history := uint64(w) & barrierHistoryMask << barrierOutcomeBits & barrierHistoryMask
+	return barrierWord(g>>barrierGenerationLowBits<<barrierGenerationHighShift | history |
+		outcome<<barrierHistoryShift | g<<barrierGenerationLowShift&barrierGenerationLowMask)
 }
 
 // since is how many generations ago g was, far more than the history is long if

@@ -33,7 +33,8 @@ type sleep struct {
 // the lowest if there are several; by the time of the try another may have been
 // faster. timeout: negative = for ever, 0 = a look, which may be status.WouldBlock.
 // Other errors: TimedOut, Cancelled, Invalid (no items, or too many), and what an
-// item refuses: Permission (read-only mapping), Corrupt, Busy. That an object was
+// item refuses: Permission (read-only mapping), Corrupt, Busy (the daemon's only, as of
+// a latch). That an object was
 // destroyed is not an error here: the try says so.
 func WaitAny(ctx context.Context, p *Parker, items []Waitable, timeout time.Duration) (int, error) {
 	if len(items) == 0 || len(items) > WaitAnyMax {
@@ -72,7 +73,8 @@ func WaitAny(ctx context.Context, p *Parker, items []Waitable, timeout time.Dura
 		case w == expired || deadline != 0 && monotonicNs() >= deadline:
 			// A last look: what has come in time is not missed.
 			for i, item := range items {
-				if _, ready, err := item.arm(ctx, p, deadline, false); ready || err != nil {
+				_, ready, err := item.arm(ctx, p, deadline, false)
+				if ready || err != nil && status.Of(err) != status.Busy {
 					passAll(items)
 					return i, err
 				}
@@ -171,7 +173,7 @@ func (w ofPermit) pass() {
 
 // arm looks for one permit under the latch.
 func (u *permitPool) arm(ctx context.Context, p *Parker, a Actor, deadline int64, announce bool) (sleep, bool, error) {
-	b, err := u.enter(ctx, p, a, deadline, false)
+	b, err := u.enter(ctx, p, a, deadline, !announce)
 	switch {
 	case err == status.Removed:
 		return sleep{}, true, nil
@@ -281,6 +283,9 @@ func (q *Queue) WaitablePut(a Actor) Waitable {
 func (w ofQueue) arm(ctx context.Context, p *Parker, deadline int64, announce bool) (sleep, bool, error) {
 	q, wait := w.wait.q, w.wait
 	wait.deadline, wait.timed = deadline, true
+	if !announce {
+		wait.timeout = 0 // a look
+	}
 	err := wait.enter(ctx, p)
 	switch {
 	case err == status.Removed:

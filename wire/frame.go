@@ -61,6 +61,7 @@ const (
 	MethodMapSide         = "map_side"
 	MethodCounts          = "counts"
 	MethodHoldings        = "holdings"
+	MethodWaitAny         = "wait_any"
 	MethodSignal          = "signal"
 	MethodReset           = "reset"
 	MethodPulse           = "pulse"
@@ -91,6 +92,7 @@ var methods = []string{
 	MethodWaitCondition, MethodNotify,
 	MethodArrive, MethodComplete, MethodAbort, MethodBarrier,
 	MethodReadLock, MethodReadUnlock,
+	MethodWaitAny,
 }
 
 // interned holds the strings of the known methods: a lookup by string(bytes)

@@ -96,6 +96,17 @@ const (
 	ReasonAction  = "action"
 )
 
+// Values of until in an item of wait_any.
+const (
+	UntilFree     = "free"     // a mutex, or the lock of a value or array
+	UntilPermit   = "permit"   // a semaphore
+	UntilMessage  = "message"  // a queue
+	UntilSlot     = "slot"     // a queue
+	UntilSet      = "set"      // an event
+	UntilReadable = "readable" // an rwlock
+	UntilChanged  = "changed"  // a value or array
+)
+
 // Values of lifetime.
 const (
 	LifetimePersistent = "persistent"

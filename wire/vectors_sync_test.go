@@ -41,6 +41,24 @@ func (r *recorder) synchronisers() {
 	r.condition()
 	r.barrier()
 	r.rwlock()
+	r.waitAny()
+}
+
+// item is one of wait_any.
+func item(parts ...any) []any { return parts }
+
+func (r *recorder) waitAny() {
+	r.call("wait_any that looks", MethodWaitAny, "the event is not set",
+		fails(status.WouldBlock, ""), []any{item(gate, UntilSet)}, 0)
+	r.call("wait_any that ends", MethodWaitAny, "", fails(status.TimedOut, ""), []any{item(gate, UntilSet)}, 1000000)
+	r.call("wait_any", MethodWaitAny, "the second can be had",
+		1, []any{item(gate, UntilSet), item(todo, UntilSlot), item(table, UntilReadable)})
+	r.call("wait_any of nothing", MethodWaitAny, "", fails(status.Invalid, "0 items; it must be 1 to 64"), []any{})
+	r.call("wait_any of an event's message", MethodWaitAny, "", fails(status.KindMismatch,
+		`it is an event: there is no until "message" of it`).On("jobs/go"), []any{item(gate, UntilMessage)})
+	r.call("wait_any without a version", MethodWaitAny, "", fails(status.BadParams,
+		`an item until "changed" has 2 elements, a handle, until, and for changed a version`),
+		[]any{item(gate, UntilChanged)})
 }
 
 func (r *recorder) events() {

@@ -92,6 +92,22 @@ func (l *Lock) TakeFree(o Owner) bool {
 	return true
 }
 
+// RetakeFree locks a recursive lock again that o holds, without a notice. It is the
+// front of TryLock too; false = nothing has changed, and TryLock decides.
+func (l *Lock) RetakeFree(o Owner) bool {
+	line := l.line
+	if !l.recursive || o.Shared || atomic.LoadUint32(&line.Word)&^ownerWaiters != o.Word ||
+		atomic.LoadUint64(&line.Token) != o.Token {
+		return false
+	}
+	depth := atomic.LoadUint32(&line.Depth)
+	if depth >= depthMax {
+		return false
+	}
+	put32(&line.Depth, depth+1)
+	return true
+}
+
 // TryLock takes the lock if that needs no waiting. A notice means that the lock
 // is held and an owner died; an error means that it is not held:
 // status.WouldBlock, Deadlock, Removed, NotRecoverable, Overflow.

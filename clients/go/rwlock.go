@@ -37,6 +37,7 @@ type RWOwner struct {
 	object *object
 	lock   *shm.RWLock
 	owner  *shm.RWOwner
+	refuse error // immutable; why nobody can lock through the handle, nil = one can
 }
 
 // CreateRWLock makes an rwlock; "" makes an anonymous one. ErrExists if the name is
@@ -66,12 +67,16 @@ func (c *Client) rwlock(ctx context.Context, op, name, method string, params ...
 	if err != nil {
 		return nil, err
 	}
-	return &RWLock{o, RWOwner{o, o.segment.RWLock(), shm.SharedRWOwner(o.info.Owner)}}, nil
+	var refuse error
+	if o.segment.ReadOnly() {
+		refuse = status.Permission
+	}
+	return &RWLock{o, RWOwner{o, o.segment.RWLock(), shm.SharedRWOwner(o.info.Owner), refuse}}, nil
 }
 
 // NewOwner makes an owner of its own.
 func (l *RWLock) NewOwner() *RWOwner {
-	return &RWOwner{l.object, l.lock, shm.MakeRWOwner(l.info.Owner, l.client.serial.Add(1))}
+	return &RWOwner{l.object, l.lock, shm.MakeRWOwner(l.info.Owner, l.client.serial.Add(1)), l.refuse}
 }
 
 // WaitableRead is the lock letting readers in: that a TryRLock may succeed.
@@ -86,7 +91,7 @@ func (l *RWLock) WaitableRead() Waitable {
 func (w *RWOwner) Lock(ctx context.Context) (*Notice, error) {
 	n, err := w.tryWrite()
 	if err == status.WouldBlock {
-		n, err = w.lockSlow(ctx, w.lock.WriteLock, w.lock.WriteUnlock)
+		n, err = w.lockSlow(ctx, w.lock.WriteLock, (*shm.RWLock).WriteUnlock)
 	}
 	if err != nil {
 		return nil, wrap("lock", w.object.info.Name, err)
@@ -105,7 +110,7 @@ func (w *RWOwner) TryLock() (*Notice, error) {
 
 // Unlock ends the writing. Errors: ErrNotOwner, ErrRemoved, ErrClosed.
 func (w *RWOwner) Unlock() error {
-	err := w.object.usable()
+	err := w.usable()
 	if err == nil {
 		w.object.releasing()
 		err = w.lock.WriteUnlock(w.owner)
@@ -121,9 +126,12 @@ func (w *RWOwner) Unlock() error {
 // NewOwner's may read again, and is told ErrDeadlock if it writes; and ErrOverflow
 // (65535 readers of one client, or 2^30 readings of one owner).
 func (w *RWOwner) RLock(ctx context.Context) (*Notice, error) {
+	if w.usable() == nil && w.lock.ReadFree(w.owner) && w.keep((*shm.RWLock).ReadUnlock) == nil {
+		return nil, nil // as tryRead does it, without a call
+	}
 	n, err := w.tryRead()
 	if err == status.WouldBlock {
-		n, err = w.lockSlow(ctx, w.lock.ReadLock, w.lock.ReadUnlock)
+		n, err = w.lockSlow(ctx, w.lock.ReadLock, (*shm.RWLock).ReadUnlock)
 	}
 	if err != nil {
 		return nil, wrap("read-lock", w.object.info.Name, err)
@@ -142,9 +150,12 @@ func (w *RWOwner) TryRLock() (*Notice, error) {
 
 // RUnlock ends one reading. Errors as Unlock.
 func (w *RWOwner) RUnlock() error {
-	err := w.object.usable()
+	err := w.usable()
 	if err == nil {
 		w.object.releasing()
+		if w.lock.ReadUnlockFree(w.owner) {
+			return nil
+		}
 		err = w.lock.ReadUnlock(w.owner)
 	}
 	if err != nil {
@@ -156,39 +167,47 @@ func (w *RWOwner) RUnlock() error {
 // MarkConsistent says that the writer has repaired the data: the notices end.
 // Errors as Unlock.
 func (w *RWOwner) MarkConsistent() error {
-	err := w.object.usable()
+	err := w.usable()
 	if err == nil {
 		err = w.lock.MarkConsistent(w.owner)
 	}
 	return wrap("mark consistent", w.object.info.Name, err)
 }
 
+// usable says why the lock cannot be used through this handle, if so.
+func (w *RWOwner) usable() error {
+	if w.object.closed.Load() {
+		return status.Closed
+	}
+	return w.refuse
+}
+
 func (w *RWOwner) tryWrite() (*Notice, error) {
-	if err := w.object.usable(); err != nil {
+	if err := w.usable(); err != nil {
 		return nil, err
 	}
 	n, err := w.lock.WriteLock(context.Background(), w.object.client.parker, w.owner, 0)
 	if err != nil {
 		return nil, err
 	}
-	return n, w.keep(w.lock.WriteUnlock)
+	return n, w.keep((*shm.RWLock).WriteUnlock)
 }
 
 func (w *RWOwner) tryRead() (*Notice, error) {
-	if err := w.object.usable(); err != nil {
+	if err := w.usable(); err != nil {
 		return nil, err
 	}
 	n, err := w.lock.ReadLock(context.Background(), w.object.client.parker, w.owner, 0)
 	if err != nil {
 		return nil, err
 	}
-	return n, w.keep(w.lock.ReadUnlock)
+	return n, w.keep((*shm.RWLock).ReadUnlock)
 }
 
 // lockSlow waits, and so is apart from what must not allocate.
 func (w *RWOwner) lockSlow(ctx context.Context,
 	lock func(context.Context, *shm.Parker, *shm.RWOwner, time.Duration) (*Notice, error),
-	unlock func(*shm.RWOwner) error) (n *Notice, err error) {
+	unlock func(*shm.RWLock, *shm.RWOwner) error) (n *Notice, err error) {
 	err = w.object.slowly(ctx, func(ctx context.Context) (err error) {
 		n, err = lock(ctx, w.object.client.parker, w.owner, -1)
 		return err
@@ -201,12 +220,16 @@ func (w *RWOwner) lockSlow(ctx context.Context,
 
 // keep ends every acquisition. With an error the lock is not held: a handle that was
 // closed meanwhile gives it back, as the daemon may have swept our seat already.
-func (w *RWOwner) keep(unlock func(*shm.RWOwner) error) error {
-	if !w.object.closed.Load() {
-		w.object.acquired()
-		return nil
+func (w *RWOwner) keep(unlock func(*shm.RWLock, *shm.RWOwner) error) error {
+	if w.object.closed.Load() {
+		return w.giveBack(unlock)
 	}
-	if err := unlock(w.owner); err != nil && !errors.Is(err, status.NotOwner) {
+	w.object.acquired()
+	return nil
+}
+
+func (w *RWOwner) giveBack(unlock func(*shm.RWLock, *shm.RWOwner) error) error {
+	if err := unlock(w.lock, w.owner); err != nil && !errors.Is(err, status.NotOwner) {
 		return err
 	}
 	return status.Closed

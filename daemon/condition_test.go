@@ -59,7 +59,7 @@ func TestCondition(t *testing.T) {
 	}
 }
 
-func TestNotifyWakesAsManyAsAsked(t *testing.T) {
+func TestNotifyAll(t *testing.T) {
 	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
 	a, b := greeted(t, s, 1), greeted(t, s, 2)
 	_, ac := a.conditionFor(nil)
@@ -76,29 +76,22 @@ func TestNotifyWakesAsManyAsAsked(t *testing.T) {
 		tokens[b.send(wire.MethodWaitCondition, bc, -1, token)] = token
 		s.awaitWaiters(t, "c", uint64(token)+1)
 	}
+	locked(wire.MethodNotify, ac, 0)
 	// Each that is woken holds the mutex, and unlocks it for the next.
-	free := func(want int) {
-		t.Helper()
-		unlocks := make(map[uint32]bool)
-		for range 2 * want {
-			r, err := b.receive()
-			if err != nil || r.Err != nil {
-				t.Fatalf("an answer: %+v, %v", r, err)
-			}
-			if token, waited := tokens[r.ID]; waited {
-				delete(tokens, r.ID)
-				unlocks[b.send(wire.MethodUnlock, bc, token)] = true
-			} else if !unlocks[r.ID] {
-				t.Fatalf("an answer to %d", r.ID)
-			}
+	unlocks := make(map[uint32]bool)
+	for range 10 {
+		r, err := b.receive()
+		if err != nil || r.Err != nil {
+			t.Fatalf("an answer: %+v, %v", r, err)
+		}
+		if token, waited := tokens[r.ID]; waited {
+			delete(tokens, r.ID)
+			unlocks[b.send(wire.MethodUnlock, bc, token)] = true
+		} else if !unlocks[r.ID] {
+			t.Fatalf("an answer to %d", r.ID)
 		}
 	}
-	locked(wire.MethodNotify, ac, 2)
-	free(2)
-	s.awaitWaiters(t, "c", 3)
-	locked(wire.MethodNotify, ac, 0)
-	free(3)
-	s.awaitCalls(t, 0)
+	locked(wire.MethodNotify, ac)
 	locked(wire.MethodNotify, ac, 1<<31-1)
 	for _, n := range []any{-1, 1 << 31} {
 		wantCode(t, "n", a.call(nil, wire.MethodNotify, ac, n), status.Invalid)

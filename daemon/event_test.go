@@ -62,6 +62,21 @@ func (s *Server) awaitCalls(t *testing.T, n int64) {
 	await(t, fmt.Sprintf("%d calls that wait", n), func() bool { return s.pending.calls.Load() == n })
 }
 
+// awaitCallers returns once no call keeps a seat: only handles do.
+func (s *Server) awaitCallers(t *testing.T, name string, seat uint16) {
+	t.Helper()
+	o, err := s.registry.pin(ref{name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.registry.unpin(o)
+	await(t, "end of all calls", func() bool {
+		s.registry.mu.Lock()
+		defer s.registry.mu.Unlock()
+		return uint64(o.seats.taken[seat].refs) == o.seats.taken[seat].handles
+	})
+}
+
 func (c *rawClient) isSet(handle uint64, want bool) {
 	c.t.Helper()
 	var set bool

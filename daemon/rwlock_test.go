@@ -86,7 +86,9 @@ func TestRWLock(t *testing.T) {
 	if err := b.call(&held, wire.MethodHoldings); err != nil || len(held) != 1 || held[0].Holds != wire.HoldsRead {
 		t.Errorf("holdings %+v, %v", held, err)
 	}
-	// The last handle gives back what it read, and forgets the tokens.
+	// The last handle gives back what it read, and forgets the tokens; unless a call that
+	// has just been answered still keeps the seat.
+	s.awaitCallers(t, "l", 2)
 	wantCode(t, "close", b.call(nil, wire.MethodClose, g), status.OK)
 	a.locks(wire.MethodLock, false, h, 0)
 	wantCode(t, "unlock", a.call(nil, wire.MethodUnlock, h), status.OK)

@@ -39,7 +39,7 @@ func (c *call) waitCondition() error {
 		return on(o, err)
 	}
 	var notice *shm.Notice
-	return c.waitBound([]*handle{h}, 0, func(ctx, life context.Context) (appender, error) {
+	return c.waitBound([]*handle{h}, 0, func(ctx, life context.Context) (_ appender, err error) {
 		notice, err = condition.Wait(ctx, life, parker, actor, owner, timeout)
 		code := status.Of(err)
 		switch {
@@ -57,8 +57,7 @@ func (c *call) waitCondition() error {
 		}
 		return nil, on(o, err)
 	}, func() {
-		if notice == nil {
-			// The client is gone and never knew. With a notice it is as if it died.
+		if !o.losesBy(notice) { // as in lock
 			_, _ = o.lock.Suspend(owner)
 		}
 	})

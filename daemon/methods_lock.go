@@ -81,8 +81,9 @@ func (c *call) lock() error {
 		return err
 	}
 	o, lock, parker := h.seat.object, h.seat.exclusive(token), c.session.server.parker
-	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
-		notice, err := lock.lock(ctx, parker, timeout)
+	var notice *shm.Notice
+	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (_ appender, err error) {
+		notice, err = lock.lock(ctx, parker, timeout)
 		if err == nil && o.removed.Load() {
 			// Only a foreign lock is to be had at all: it lives on.
 			err = status.Removed
@@ -96,8 +97,20 @@ func (c *call) lock() error {
 		return appendNotice(notice), nil
 	}, func() {
 		// The client is gone and never knew: no notice is due.
-		_ = lock.unlock()
+		if !o.losesBy(notice) {
+			_ = lock.unlock()
+		}
 	})
+}
+
+// losesBy reports whether to release the object's lock after this notice would lose it
+// for ever: it is strict. For a client that never heard of the notice the sweep of its
+// seat releases the lock, which passes the notice on.
+func (o *object) losesBy(notice *shm.Notice) bool {
+	if o.guard != nil {
+		o = o.guard
+	}
+	return notice != nil && o.geometry.Flags.Has(shm.FlagStrict)
 }
 
 // appendNotice appends a notice, or nil.

@@ -218,6 +218,8 @@ struct shmd_semaphore;
 struct shmd_queue;
 struct shmd_event;
 struct shmd_condition;
+struct shmd_barrier;
+struct shmd_rwlock;
 struct shmd_value;
 struct shmd_array;
 
@@ -612,6 +614,144 @@ SHMD_API int shmd_condition_notice(const struct shmd_condition *condition, struc
 SHMD_API uint64_t shmd_condition_id(const struct shmd_condition *condition);
 SHMD_API bool shmd_condition_created(const struct shmd_condition *condition);
 
+/* ---- Barrier ----------------------------------------------------------------------
+ *
+ * Opens when as many have arrived as it has parties, again and again. Each arrival
+ * counts, also of threads of one process. A process is a party once it has arrived, or
+ * was declared one when it opened the barrier; if it dies, the barrier breaks for the
+ * others. It also breaks when a party times out, by shmd_barrier_abort, and by an
+ * action that fails, and stays broken until it is reset.
+ *
+ *	uint32_t index;
+ *	int result = shmd_barrier_wait(barrier, SHMD_FOREVER, &index);
+ *	if (result == 0 && index == 0)
+ *		report();                         // one of each generation
+ *	else if (result == SHMD_E_PEER_DIED)
+ *		fprintf(stderr, "%s\n", shmd_last_error()); // whose pid
+ *
+ * Errors that any of these functions may return: REMOVED, CORRUPT (reset mends that
+ * too), PERMISSION (read-only; not of state and notice), INVALID, FORKED. */
+
+/* Why a barrier is broken. */
+#define SHMD_BROKEN_BY_TIMEOUT 0x1u
+#define SHMD_BROKEN_BY_ABORT 0x2u
+#define SHMD_BROKEN_BY_DEATH 0x4u
+#define SHMD_BROKEN_BY_ACTION 0x8u
+
+/* What a barrier is at one moment. */
+struct shmd_barrier_state {
+	uint32_t parties;
+	uint32_t waiting;    /* have arrived, while more are missing; else 0 */
+	bool acting;         /* all have arrived, and one of them runs its action */
+	bool broken;
+	uint32_t reasons;    /* SHMD_BROKEN_BY_ bits; 0 = not broken */
+	uint64_t generation; /* how often it opened or was reset, modulo 2^34 */
+};
+
+SHMD_API int shmd_barrier_create(struct shmd_client *client, const char *name,
+                                 const struct shmd_create_options *options, struct shmd_barrier **ret_barrier);
+SHMD_API int shmd_barrier_open(struct shmd_client *client, const char *name,
+                               const struct shmd_open_options *options, struct shmd_barrier **ret_barrier);
+SHMD_API int shmd_barrier_open_or_create(struct shmd_client *client, const char *name,
+                                         const struct shmd_create_options *options,
+                                         struct shmd_barrier **ret_barrier);
+/* Takes null and returns null. Closing is no death: it breaks nothing, unless an action
+ * of this process is under way. */
+SHMD_API struct shmd_barrier *shmd_barrier_close(struct shmd_barrier *barrier);
+
+/* Arrives, and waits up to timeout_ns for the others. ret_index, which may be null, is
+ * how many had arrived before: 0 to parties - 1, each once in a generation. timeout_ns
+ * 0 arrives only if that opens the barrier; otherwise nothing has changed. To time out
+ * breaks the barrier for the others, unless an action of the parties before was under
+ * way and this arrival did not count yet.
+ * Errors: WOULD_BLOCK, TIMED_OUT, BROKEN, PEER_DIED (broken by a death;
+ * shmd_last_error says whose, and shmd_barrier_notice), OUTCOME_UNKNOWN (this thread
+ * was stopped while more than 8 generations went by), SYSTEM. */
+SHMD_API int shmd_barrier_wait(struct shmd_barrier *barrier, int64_t timeout_ns, uint32_t *ret_index);
+
+/* The same, but the last to arrive runs its action, called with the argument, before
+ * anybody is let go; the others may have brought actions too, which do not run. A
+ * negative number that it returns breaks the barrier by ACTION and is returned here. It
+ * must not use the barrier but for abort and state. If it is under way when another
+ * party times out or dies, it is not interrupted, but the barrier is broken: BROKEN or
+ * PEER_DIED, although the action ran.
+ * Errors: as of shmd_barrier_wait. */
+SHMD_API int shmd_barrier_wait_action(struct shmd_barrier *barrier, int64_t timeout_ns,
+                                      int (*action)(void *argument), void *argument, uint32_t *ret_index);
+
+/* Breaks the barrier, unless it is broken already: who waits, acts or arrives gets
+ * BROKEN. Never waits. */
+SHMD_API int shmd_barrier_abort(struct shmd_barrier *barrier);
+
+/* Makes it whole and empty again, whatever it was: who waits gets BROKEN. Never waits.
+ * SHMD_OWNER_DIED: done, and it was broken by a death. */
+SHMD_API int shmd_barrier_reset(struct shmd_barrier *barrier);
+
+/* A look; works read-only too. */
+SHMD_API int shmd_barrier_state(const struct shmd_barrier *barrier, struct shmd_barrier_state *ret_state);
+
+/* The last death of a party; works read-only too. Its parts belong together while the
+ * barrier stays broken. */
+SHMD_API int shmd_barrier_notice(const struct shmd_barrier *barrier, struct shmd_notice *ret_notice);
+
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_barrier_id(const struct shmd_barrier *barrier);
+SHMD_API bool shmd_barrier_created(const struct shmd_barrier *barrier);
+
+/* ---- Reader-writer lock -------------------------------------------------------------
+ *
+ * Lets many readers in, or one writer. A reader that has to wait comes in after one
+ * more writer at most; a writer waits for the readers that are inside or have waited.
+ * Among themselves writers are not fair.
+ *
+ * It belongs to a thread, as a mutex does. A thread that reads may read again, at once
+ * whoever waits, and unlocks as often; it must not write, and a thread that writes must
+ * do neither: DEADLOCK. One thread reads at most 64 rwlocks at once, and the threads of
+ * one process are at most 65535 times inside: OVERFLOW.
+ *
+ * When a process dies, its readers are out and its writer is: then SHMD_OWNER_DIED says
+ * to readers and writers that they are inside, and that what they see may be half
+ * written, until a writer marks it consistent. Closing the last handle is as a death.
+ *
+ * Errors that any of these functions may return: REMOVED, CORRUPT (somebody has
+ * scribbled over it), PERMISSION (read-only), INVALID, FORKED. */
+
+SHMD_API int shmd_rwlock_create(struct shmd_client *client, const char *name,
+                                const struct shmd_create_options *options, struct shmd_rwlock **ret_rwlock);
+SHMD_API int shmd_rwlock_open(struct shmd_client *client, const char *name, const struct shmd_open_options *options,
+                              struct shmd_rwlock **ret_rwlock);
+SHMD_API int shmd_rwlock_open_or_create(struct shmd_client *client, const char *name,
+                                        const struct shmd_create_options *options, struct shmd_rwlock **ret_rwlock);
+/* Takes null and returns null. */
+SHMD_API struct shmd_rwlock *shmd_rwlock_close(struct shmd_rwlock *rwlock);
+
+/* Begins to read, waiting up to timeout_ns for the writer.
+ * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK, OVERFLOW, SYSTEM. */
+SHMD_API int shmd_rwlock_read_lock(struct shmd_rwlock *rwlock, int64_t timeout_ns);
+
+/* Ends one read of this thread. Never waits.
+ * Errors: NOT_OWNER (it does not read); REMOVED ends it too. */
+SHMD_API int shmd_rwlock_read_unlock(struct shmd_rwlock *rwlock);
+
+/* Begins to write, waiting up to timeout_ns for readers and writers.
+ * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK, SYSTEM. */
+SHMD_API int shmd_rwlock_write_lock(struct shmd_rwlock *rwlock, int64_t timeout_ns);
+
+/* Ends the write of this thread. Never waits. Errors: NOT_OWNER. */
+SHMD_API int shmd_rwlock_write_unlock(struct shmd_rwlock *rwlock);
+
+/* Says that what the lock guards is in order again; to be called by the writer after
+ * SHMD_OWNER_DIED. Harmless otherwise. Errors: NOT_OWNER. */
+SHMD_API int shmd_rwlock_mark_consistent(struct shmd_rwlock *rwlock);
+
+/* The last death of a writer inside; works read-only too. Its parts belong together
+ * while the caller is inside. */
+SHMD_API int shmd_rwlock_notice(const struct shmd_rwlock *rwlock, struct shmd_notice *ret_notice);
+
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_rwlock_id(const struct shmd_rwlock *rwlock);
+SHMD_API bool shmd_rwlock_created(const struct shmd_rwlock *rwlock);
+
 /* ---- Value ---------------------------------------------------------------------
  *
  * One element. Loads, stores and the atomic operations need no lock; the lock is
@@ -770,7 +910,8 @@ enum shmd_until {
 	SHMD_UNTIL_SLOT = 4,          /* struct shmd_queue: put, reserve */
 	SHMD_UNTIL_VALUE_CHANGES = 5, /* struct shmd_value: its version is not `version` any more */
 	SHMD_UNTIL_ARRAY_CHANGES = 6, /* struct shmd_array: likewise */
-	SHMD_UNTIL_SET = 7            /* struct shmd_event: set, or with manual reset set since the wait began */
+	SHMD_UNTIL_SET = 7,           /* struct shmd_event: set, or with manual reset set since the wait began */
+	SHMD_UNTIL_READABLE = 8       /* struct shmd_rwlock: read_lock; who waits so holds back no writer */
 };
 
 struct shmd_waitable {

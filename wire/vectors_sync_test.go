@@ -48,8 +48,8 @@ func (r *recorder) synchronisers() {
 func item(parts ...any) []any { return parts }
 
 func (r *recorder) waitAny() {
-	r.call("wait_any that looks", MethodWaitAny, "nothing can be had: the queue is empty, the event not set",
-		fails(status.WouldBlock, ""), []any{item(todo, UntilMessage), item(gate, UntilSet)}, 0)
+	r.call("wait_any that looks", MethodWaitAny, "the event is not set",
+		fails(status.WouldBlock, ""), []any{item(gate, UntilSet)}, 0)
 	r.call("wait_any that ends", MethodWaitAny, "", fails(status.TimedOut, ""), []any{item(gate, UntilSet)}, 1000000)
 	r.call("wait_any", MethodWaitAny, "the second can be had",
 		1, []any{item(gate, UntilSet), item(todo, UntilSlot), item(table, UntilReadable)})

@@ -117,28 +117,41 @@ static uint32_t *low_half(uint64_t *word)
 /* 0 if this thread holds the mutex and the condition is there. */
 static int held(const struct shmd_condition *condition)
 {
-	int result = shmdi_lock_held(&condition->object.lock);
-	return result < 0 ? result : shmdi_object_usable(&condition->object);
+	int result = shmdi_object_usable(&condition->object);
+	return result < 0 ? result : shmdi_lock_held(&condition->object.lock);
 }
 
-/* Sleeps until the word is not what was announced, or is woken. The mutex is free. */
+/* Whether anybody has been woken since a waiter announced himself. Who finds the word as
+ * he left it is announced still, whatever has woken him. */
+static bool moved(const struct shmd_condition *condition, uint32_t announced)
+{
+	return (uint32_t)shmdi_load64(condition->word, SHMDI_RELAXED) != announced;
+}
+
+/* Sleeps until the word has moved. The mutex is free. Nobody who spins is counted as
+ * woken, and he needs no wake. */
 static int sleep_on(struct shmd_condition *condition, uint32_t announced, int64_t deadline_ns)
 {
 	uint32_t *word = low_half(condition->word);
 	uint32_t *waiting = condition->object.waiting;
 	shmdi_spin_while(word, UINT32_MAX, announced, &condition->spins);
-	for (;;) {
+	while (!moved(condition, announced)) {
 		shmdi_add32(waiting, 1, SHMDI_RELAXED);
 		int result = shmdi_futex_wait(word, announced, deadline_ns);
 		shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
-		if (result == -EINTR)
-			continue;
 		if (result == -ETIMEDOUT)
 			return SHMD_E_TIMED_OUT;
-		if (result != 0 && result != -EAGAIN)
+		if (result != 0 && result != -EINTR && result != -EAGAIN)
 			return shmdi_fail(SHMD_E_SYSTEM, "waiting for a condition: %s", strerror(-result));
-		return 0;
 	}
+	return 0;
+}
+
+/* Wakes all without the mutex. The bit stays: a stray one costs a call. */
+static void alarm_all(struct shmd_condition *condition)
+{
+	shmdi_add64(condition->word, STEP, SHMDI_ACQ_REL);
+	shmdi_futex_wake(low_half(condition->word), INT_MAX);
 }
 
 static int wait_until(struct shmd_condition *condition, int64_t deadline_ns)
@@ -152,8 +165,12 @@ static int wait_until(struct shmd_condition *condition, int64_t deadline_ns)
 	result = shmdi_lock_suspend(lock, &depth);
 	if (result < 0)
 		return result;
-	result = sleep_on(condition, announced, deadline_ns);
+	/* Nobody can notify under a poisoned mutex. */
+	result = shmdi_lock_poisoned(lock) ? 0 : sleep_on(condition, announced, deadline_ns);
+	bool duty = result != SHMD_E_TIMED_OUT && moved(condition, announced); /* a wake may have been consumed */
 	int resumed = shmdi_lock_resume(lock, depth);
+	if (resumed < 0 && (duty || resumed == SHMD_E_NOT_RECOVERABLE))
+		alarm_all(condition); /* nobody else notifies those who wait still */
 	if (resumed != 0)
 		return resumed;
 	int usable = shmdi_object_usable(&condition->object);
@@ -198,8 +215,11 @@ static int notify(struct shmd_condition *condition, int count)
 	if ((shmdi_load64(word, SHMDI_RELAXED) & WAITERS) == 0)
 		return 0;
 	shmdi_add64(word, STEP, SHMDI_RELAXED);
-	if (shmdi_futex_wake(low_half(word), count) < count)
-		shmdi_and64(word, ~WAITERS, SHMDI_RELAXED);
+	if (shmdi_futex_wake(low_half(word), count) == count)
+		return 0;
+	shmdi_and64(word, ~WAITERS, SHMDI_RELAXED);
+	if ((condition->object.lock.flags & SHMD_FLAG_UNLOCK_ANY) != 0)
+		shmdi_futex_wake(low_half(word), INT_MAX); /* another may have unlocked, and somebody announced himself */
 	return 0;
 }
 

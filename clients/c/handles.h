@@ -72,14 +72,40 @@ struct shmd_condition {
 	struct shmdi_object object; /* its lock is the mutex */
 };
 
+struct shmd_barrier {
+	struct shmd_barrier_lines *lines;
+	uint64_t *cell; /* our seat's */
+	uint32_t seat;
+	uint32_t parties;
+	uint32_t spins; /* how long spinning for the others has helped; a hint, atomic */
+	struct shmdi_object object;
+};
+
+struct shmd_rwlock {
+	/* The fast paths touch nothing else. */
+	uint32_t *word;
+	uint32_t *cell;      /* our seat's; NULL = read-only */
+	uint64_t key;        /* of rwlock_reads.c */
+	uint32_t generation; /* of fork.c */
+	uint32_t writer;     /* our owner bits in the word */
+	struct shmd_rwlock_lines *lines;
+	struct shmd_reader_cell *cells; /* by seat */
+	uint32_t seats_max;
+	uint32_t spins;       /* how long spinning on the word has helped; a hint, atomic */
+	uint32_t quiet_spins; /* the same on cells */
+	struct shmdi_object object;
+};
+
 /* ---- semaphore.c ----------------------------------------------------------------- */
 /* The pointers into the segment; the object is bound. */
 void shmdi_semaphore_bind(struct shmd_semaphore *semaphore);
 
-/* ---- event.c, condition.c -------------------------------------------------------- */
+/* ---- event.c, condition.c, barrier.c, rwlock.c ---------------------------------------- */
 /* The same for those. */
 void shmdi_event_bind(void *event);
 void shmdi_condition_bind(void *condition);
+void shmdi_barrier_bind(void *barrier);
+void shmdi_rwlock_bind(void *rwlock);
 
 /* ---- semaphore_undo.c: what a semaphore with undo does; it may be written ------------ */
 int shmdi_pool_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t timeout_ns);

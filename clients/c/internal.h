@@ -107,6 +107,7 @@ struct shmd_client {
 	bool lost;
 	int farewell; /* why the daemon ended the connection, if it said so; else 0 */
 	char farewell_text[256];
+	struct shmdi_reader *readers; /* of rwlock_reads.c */
 	/* The reader's own. */
 	char *input;
 	size_t input_size_bytes;
@@ -179,6 +180,8 @@ int shmdi_lock_release(struct shmdi_lock *lock);
 int shmdi_lock_suspend(struct shmdi_lock *lock, uint32_t *ret_depth);
 /* Takes it again, waiting for ever. What acquire returns; held if that is not negative. */
 int shmdi_lock_resume(struct shmdi_lock *lock, uint32_t depth);
+/* Whether it can never be taken again. */
+bool shmdi_lock_poisoned(const struct shmdi_lock *lock);
 /* Ends what the library itself acquired a moment ago, whatever brackets are open. */
 int shmdi_lock_give_back(struct shmdi_lock *lock);
 /* 0 if this thread holds it (unlock_any: this client), else an error. */

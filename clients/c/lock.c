@@ -94,7 +94,7 @@ static int taken(struct shmdi_lock *lock, uint32_t old, uint32_t mine)
 		shmdi_store64(&lock->shared->token, token(lock), SHMDI_RELAXED);
 	if ((old & INCONSISTENT) == 0)
 		return 0;
-	if ((lock->flags & SHMD_FLAG_STRICT) != 0 && shmdi_load32(&lock->shared->poisoned, SHMDI_RELAXED) != 0) {
+	if (shmdi_lock_poisoned(lock)) {
 		(void)let_go(lock, mine); /* only a destroyed lock refuses, and then nothing is owed */
 		return SHMD_E_NOT_RECOVERABLE;
 	}
@@ -235,6 +235,11 @@ int shmdi_lock_suspend(struct shmdi_lock *lock, uint32_t *ret_depth)
 		shmdi_store32(&shared->depth, 0, SHMDI_RELAXED);
 	*ret_depth = depth;
 	return let_go(lock, old);
+}
+
+bool shmdi_lock_poisoned(const struct shmdi_lock *lock)
+{
+	return (lock->flags & SHMD_FLAG_STRICT) != 0 && shmdi_load32(&lock->shared->poisoned, SHMDI_RELAXED) != 0;
 }
 
 int shmdi_lock_resume(struct shmdi_lock *lock, uint32_t depth)

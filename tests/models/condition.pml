@@ -333,10 +333,12 @@ end:                      /* it may sleep for ever if nobody notifies: watch() l
 #endif
   :: atomic { AT(next) -> FORGET; GO(done); break }
   :: atomic { kills > 0 && !AT(next) -> kills--; todo[ME] = true;
-#ifdef PAIR
-       CUT(0); CUT(1); pair_dead = true;      /* last: the unless cuts in here */
-#else
        CUT(i);
+#ifdef PAIR
+       if
+       :: i < 2 -> CUT(0); CUT(1); pair_dead = true     /* last: the unless cuts in here */
+       :: else
+       fi;
 #endif
        FORGET; GO(done); break }
   od

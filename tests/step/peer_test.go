@@ -29,9 +29,10 @@ func (f flavour) program(s *stage) string {
 // peer is a player that lives on.
 type peer struct {
 	*harness.Process
-	index int
-	seat  uint16 // in the object
-	sleep string // the line in which it sleeps; "" = none
+	index   int
+	seat    uint16 // in the object
+	sleep   string // the line in which it sleeps; "" = none
+	message int    // queue: the number of what it puts
 }
 
 // errHung says that a live client will wait for ever.
@@ -74,7 +75,15 @@ func (s *stage) cue(cues []cue) error {
 	for _, c := range cues {
 		p := s.peers[c.peer]
 		if !c.sleeps {
-			if err := s.want(p, c.line, c.want); err != nil {
+			answer, err := s.tell(p, c.line)
+			switch {
+			case err != nil:
+			case c.want == "":
+				err = s.rules.said(p, c.line, answer)
+			case answer != c.want:
+				err = fmt.Errorf("peer %d answers %q to %q, want %q", p.index, answer, c.line, c.want)
+			}
+			if err != nil {
 				return err
 			}
 			continue

@@ -23,6 +23,7 @@ type stage struct {
 	peers    []*peer
 	tally    *tally
 	objects  int // made so far
+	number   int // of messages so far
 
 	// Of the scene.
 	scene   *scene
@@ -44,7 +45,7 @@ func newStage(t *testing.T, f flavour, sabotage string, c company, y *tally) *st
 	t.Helper()
 	runtime.LockOSThread()
 	t.Cleanup(runtime.UnlockOSThread)
-	o := harness.DaemonOptions{}
+	o := harness.DaemonOptions{Flags: []string{"--log-level", "warn"}} // thousands die
 	if sabotage != "" {
 		o.Program, o.Env = harness.Program(t, "shmd-sabotage"), []string{"SHMD_SABOTAGE=" + sabotage}
 	}

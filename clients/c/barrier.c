@@ -119,11 +119,10 @@ static bool is_phase(uint64_t word, uint32_t phase)
 	return shmdi_barrier_phase(word) == phase;
 }
 
-/* Whether the word has none of the phases that a barrier waits in. */
-static bool is_corrupt(uint64_t word, uint32_t parties)
+/* Whether the word has no phase at all. */
+static bool is_corrupt(uint64_t word)
 {
-	return !is_phase(word, SHMD_BARRIER_ACTION) &&
-	       !(is_phase(word, SHMD_BARRIER_FILL) && shmdi_barrier_field(word) < parties);
+	return shmdi_barrier_phase(word) > SHMD_BARRIER_BROKEN;
 }
 
 /* The error of a barrier that is broken for these reasons. */
@@ -198,7 +197,7 @@ static int await(struct shmd_barrier *barrier, uint64_t generation, int64_t dead
 			return SHMD_E_REMOVED;
 		if (is_phase(word, SHMD_BARRIER_BROKEN))
 			return broken_by(barrier, shmdi_barrier_field(word));
-		if (is_corrupt(word, barrier->parties))
+		if (is_corrupt(word))
 			return SHMD_E_CORRUPT;
 		if (leave == 0) {
 			leave = sleep_on(barrier, word, deadline_ns);
@@ -275,7 +274,7 @@ static int arrive_once(struct shmd_barrier *barrier, const struct attempt *attem
 	*ret_index = shmdi_barrier_field(word);
 	if (is_phase(word, SHMD_BARRIER_BROKEN))
 		return broken_by(barrier, *ret_index);
-	if (is_corrupt(word, barrier->parties))
+	if (is_corrupt(word) || (is_phase(word, SHMD_BARRIER_FILL) && *ret_index >= barrier->parties))
 		return SHMD_E_CORRUPT;
 	if (is_phase(word, SHMD_BARRIER_FILL) && (!attempt->only_try || *ret_index + 1 == barrier->parties))
 		return arrive_in(barrier, word, attempt);
@@ -296,7 +295,7 @@ static int arrive(struct shmd_barrier *barrier, int64_t timeout_ns, int (*action
 		.action = action,
 		.argument = argument,
 	};
-	uint32_t index;
+	uint32_t index = 0;
 	int result;
 	do
 		result = arrive_once(barrier, &attempt, &index);
@@ -328,7 +327,7 @@ int shmd_barrier_abort(struct shmd_barrier *barrier)
 		int result = shmdi_object_writable(&barrier->object);
 		if (result < 0 || is_phase(word, SHMD_BARRIER_BROKEN))
 			return result;
-		if (is_corrupt(word, barrier->parties))
+		if (is_corrupt(word))
 			return SHMD_E_CORRUPT;
 		if (release(barrier, word, broken(word, SHMD_BARRIER_BY_ABORT)))
 			return 0;

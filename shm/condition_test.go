@@ -328,16 +328,56 @@ func TestConditionNotifies(t *testing.T) {
 	}
 }
 
-// The items of a producer who notifies one for each are all taken, whoever of the consumers
-// gives up just then.
+// Who is cancelled just when it has been notified wakes another.
 func TestConditionPassesOn(t *testing.T) {
+	everyParker(t, func(t *testing.T, o ParkerOptions) {
+		b := newCondition(t, 0, o)
+		var asleep thread
+		other := make(chan error)
+		go func() {
+			asleep.bind()
+			view := b.view()
+			view.lock(t, 2)
+			_, err := view.wait(2)
+			view.unlock(t, 2)
+			other <- err
+		}()
+		await(func() bool { return asleep.asleepOn(t, futexWord32(b.c.ec.word)) })
+		b.lock(t, 1)
+		if _, err := b.waitFor(notified(b), 1, -1); err != status.Cancelled {
+			t.Error(err)
+		}
+		b.unlock(t, 1)
+		if err := <-other; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// notified is a context that ends just when the waiter to which it belongs is notified.
+func notified(b bound) context.Context {
+	looks := 0
+	return hooked{background, func() error {
+		switch looks++; looks {
+		case 1: // before the announcement
+			return nil
+		case 2:
+			add64(b.c.ec.word, eventcountStep)
+		}
+		return context.Canceled
+	}}
+}
+
+// Producers and consumers beside some who only give up: nothing is lost, and nobody is left
+// asleep.
+func TestConditionGivesUp(t *testing.T) {
 	everyParker(t, func(t *testing.T, o ParkerOptions) {
 		const fickle, items = 3, 100
 		b := newCondition(t, 0, o)
 		there, taken := 0, 0 // not atomic: the race detector proves the exclusion
 		stop := make(chan bool)
 		var wg sync.WaitGroup
-		for i := range fickle { // never takes: waits, and is cancelled or times out
+		for i := range fickle {
 			me, view := uint16(i+1), b.view()
 			wg.Go(func() {
 				for r := 0; ; r++ {

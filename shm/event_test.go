@@ -116,10 +116,14 @@ func TestEventOperations(t *testing.T) {
 		{"wait", FlagAutoReset, true, func(e *Event) error { return e.Wait(background, nil, me, -1) }, false, status.OK},
 	} {
 		e := newEvent(t, c.first, c.flags)
+		before := *e.word
 		if c.do != nil {
 			if err := c.do(e); status.Of(err) != c.err {
 				t.Errorf("%+v: %v", c, err)
 			}
+		}
+		if c.op != "pulse" && c.set == c.first && *e.word != before {
+			t.Errorf("%+v: it was so already, and the word has changed to %#x", c, *e.word)
 		}
 		if set, err := e.IsSet(); set != c.set || err != nil || e.Waiters() {
 			t.Errorf("%+v: set %v, waiters %v, %v", c, set, e.Waiters(), err)

@@ -70,7 +70,7 @@ func (l *RWLock) stepBack(cell *uint32) {
 func (l *RWLock) ReadUnlockFree(o *RWOwner) bool {
 	cell := l.cell(o)
 	x := load32(cell)
-	if x&readerActiveMask == 0 || !o.shared && o.reads == 0 || !cas32(cell, x, x-1) {
+	if x&readerActiveMask == 0 || x&readerRemoved != 0 || !o.shared && o.reads == 0 || !cas32(cell, x, x-1) {
 		return false
 	}
 	o.ended()

@@ -186,7 +186,7 @@ func (w *RWOwner) tryWrite() (*Notice, error) {
 	if err := w.usable(); err != nil {
 		return nil, err
 	}
-	n, err := w.lock.WriteLock(context.Background(), w.object.client.parker, w.owner, 0)
+	n, err := w.lock.WriteLock(context.Background(), parker, w.owner, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func (w *RWOwner) tryRead() (*Notice, error) {
 	if err := w.usable(); err != nil {
 		return nil, err
 	}
-	n, err := w.lock.ReadLock(context.Background(), w.object.client.parker, w.owner, 0)
+	n, err := w.lock.ReadLock(context.Background(), parker, w.owner, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (w *RWOwner) lockSlow(ctx context.Context,
 	lock func(context.Context, *shm.Parker, *shm.RWOwner, time.Duration) (*Notice, error),
 	unlock func(*shm.RWLock, *shm.RWOwner) error) (n *Notice, err error) {
 	err = w.object.slowly(ctx, func(ctx context.Context) (err error) {
-		n, err = lock(ctx, w.object.client.parker, w.owner, -1)
+		n, err = lock(ctx, parker, w.owner, -1)
 		return err
 	})
 	if err != nil {

@@ -21,22 +21,11 @@ type victim interface {
 // all others to go on. over: there are not so many.
 func (s *stage) die(v victim, n int) (over bool, err error) {
 	defer v.kill()
-	s.released, s.recovered = false, false
-	s.rules = s.scene.rules(s)
-	if err := s.rules.begin(); err != nil {
+	if err := s.open(); err != nil {
 		return false, err
 	}
-	if err := s.cue(s.scene.setUp); err != nil {
+	if err := s.enter(v, s.scene.before); err != nil {
 		return false, err
-	}
-	seat, err := s.seatOf(v.pid())
-	if err != nil {
-		return false, err
-	}
-	for _, line := range s.scene.before {
-		if err := v.do(line); err != nil {
-			return false, err
-		}
 	}
 	if err := s.cue(s.scene.during); err != nil {
 		return false, err
@@ -48,11 +37,7 @@ func (s *stage) die(v victim, n int) (over bool, err error) {
 	if over, err = v.advance(s.scene.act, n, whileAsleep); err != nil {
 		return over, err
 	}
-	holding, err := s.segment.Holding(seat)
-	if err == nil {
-		err = s.rules.stopped(seat)
-	}
-	if err != nil {
+	if err := s.look(v, n > 0 && !over); err != nil {
 		return over, err
 	}
 	if over {
@@ -61,14 +46,48 @@ func (s *stage) die(v victim, n int) (over bool, err error) {
 		}
 	}
 	v.kill()
-	s.tally.died(s.scene, holding, n > 0 && !over)
+	s.died = true
 	// Every other time those who live go on before the daemon has noticed.
 	if n%2 == 1 && s.sabotage == "" {
 		if err := s.release(); err != nil {
 			return over, err
 		}
 	}
-	return over, s.goOn(over, v.pid())
+	return over, s.goOn(over, v)
+}
+
+// open begins the scene.
+func (s *stage) open() error {
+	s.released, s.died, s.recovered = false, false, false
+	s.rules = s.scene.rules(s)
+	if err := s.rules.begin(); err != nil {
+		return err
+	}
+	return s.cue(s.scene.setUp)
+}
+
+// enter lets a victim do what comes before its operation.
+func (s *stage) enter(v victim, lines []string) error {
+	for _, line := range lines {
+		if err := v.do(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look looks at what a victim holds where it dies.
+func (s *stage) look(v victim, inside bool) error {
+	seat, err := s.seatOf(v.pid())
+	if err != nil {
+		return err
+	}
+	holding, err := s.segment.Holding(seat)
+	if err != nil {
+		return err
+	}
+	s.tally.died(s.scene, holding, inside)
+	return s.rules.stopped(seat)
 }
 
 // returns wants the victim's operation, which has ended, to have done what it should.
@@ -90,9 +109,9 @@ func (s *stage) release() error {
 }
 
 // goOn wants every peer to finish, and the object to be right, after the deaths.
-func (s *stage) goOn(over bool, dead ...int) error {
-	for _, pid := range dead {
-		if err := s.awaitRecovered(pid); err != nil {
+func (s *stage) goOn(over bool, dead ...victim) error {
+	for _, v := range dead {
+		if err := s.awaitRecovered(v.pid()); err != nil {
 			return err
 		}
 	}
@@ -135,9 +154,8 @@ func (s *stage) listen() (asleep []*peer, moved bool, err error) {
 			asleep = append(asleep, p)
 			continue
 		}
-		line := p.sleep
-		p.sleep, moved = "", true
-		if err := s.rules.said(p, line, answer); err != nil {
+		moved = true
+		if err := s.heard(p, answer); err != nil {
 			return nil, moved, err
 		}
 	}

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,30 +38,23 @@ func messages(size int) func(s *stage) rules {
 
 func (r *queueRules) begin() error {
 	for range r.scene.have {
-		if err := r.feedMessage(); err != nil {
+		if err := errors.Join(r.putNew(), r.finish()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// feedMessage puts a new message.
-func (r *queueRules) feedMessage() error {
-	if err := r.makeMessage(r.peers[holder]); err != nil {
-		return err
-	}
-	answer, err := r.tell(r.peers[holder], "queue put"+try)
-	if err != nil {
-		return err
-	}
-	return r.said(r.peers[holder], "queue put", answer)
-}
-
-// makeMessage lets a peer make a new message.
-func (r *queueRules) makeMessage(p *peer) error {
+// putNew starts to put a new message.
+func (r *queueRules) putNew() error {
+	p := r.peers[holder]
 	r.number++
 	p.message = numbersFrom + r.number
-	return r.want(p, fmt.Sprintf("queue make %d %d", p.message, r.size), "ok")
+	if err := r.want(p, fmt.Sprintf("queue make %d %d", p.message, r.size), "ok"); err != nil {
+		return err
+	}
+	r.start(p, "queue put"+try)
+	return nil
 }
 
 func (r *queueRules) stopped(seat uint16) error {
@@ -77,9 +71,13 @@ func (r *queueRules) offers() (bool, error) {
 	return lines.FreeCount > 0, err
 }
 
-// takers reports whether those who sleep want messages.
+// takers reports whether those who sleep want messages, the victim included.
 func (r *queueRules) takers() bool {
-	return slices.ContainsFunc(r.peers, func(p *peer) bool { return strings.HasPrefix(p.sleep, "queue take") })
+	act := r.scene.act
+	if r.scene.situation == woken && (strings.HasPrefix(act, "queue take") || strings.HasPrefix(act, "queue lease")) {
+		return true
+	}
+	return slices.ContainsFunc(r.peers, func(p *peer) bool { return p.sleep == "queue take"+forever })
 }
 
 func (r *queueRules) said(p *peer, line, answer string) error {
@@ -96,6 +94,7 @@ func (r *queueRules) said(p *peer, line, answer string) error {
 			return err
 		}
 		r.got = append(r.got, n)
+	case strings.HasSuffix(line, try) && answer == "error WOULD_BLOCK":
 	default:
 		return fmt.Errorf("peer %d answers %q to %q", p.index, answer, line)
 	}
@@ -103,14 +102,14 @@ func (r *queueRules) said(p *peer, line, answer string) error {
 }
 
 func (r *queueRules) feed() error {
+	if r.peers[holder].sleep != "" {
+		return nil // it does already
+	}
 	if r.takers() {
-		return r.feedMessage()
+		return r.putNew()
 	}
-	answer, err := r.tell(r.peers[holder], "queue take"+try)
-	if err != nil {
-		return err
-	}
-	return r.said(r.peers[holder], "queue take", answer)
+	r.start(r.peers[holder], "queue take"+try)
+	return nil
 }
 
 // drain takes all messages out.
@@ -142,7 +141,8 @@ func (r *queueRules) verify(over bool) error {
 	}
 	got := slices.Concat(r.got, r.drained)
 	report := func(what string) error {
-		return fmt.Errorf("%s: put %d, the victim's is %d; taken %d, then found %d", what, r.put, mine, r.got, r.drained)
+		return fmt.Errorf("%s: put %d, the victim's is %d; taken %d, then found %d", what, r.put, mine, r.got,
+			r.drained)
 	}
 	fromLater := func(n int) bool { return n < numbersFrom } // whose order nobody knows
 	if !slices.IsSorted(slices.DeleteFunc(slices.Clone(r.drained), fromLater)) {
@@ -239,7 +239,8 @@ func queueScenes() []*scene {
 		)
 	}
 	return flat(plain.with(scenes...), big.with(
-		scene{operation: put + ", long", situation: uncontended, before: []string{long}, act: put + forever, effects: in},
+		scene{operation: put + ", long", situation: uncontended, before: []string{long}, act: put + forever,
+			effects: in},
 		scene{operation: take + ", long", situation: uncontended, have: 1, act: take + forever, effects: out},
 	))
 }

@@ -116,7 +116,8 @@ type rules interface {
 	offers() (bool, error)
 	// said deals with the answer of a peer, who may have slept in the line.
 	said(p *peer, line, answer string) error
-	// feed gives something to those who sleep rightly.
+	// feed starts to give something to those who sleep rightly. The victim may live,
+	// and stand where it holds up whoever gives.
 	feed() error
 	// verify wants the object to be what it must be, and nobody to hold anything.
 	// over: the victim's operation had ended.

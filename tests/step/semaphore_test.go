@@ -1,6 +1,7 @@
 package step
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/shmd/shmd/wire"
@@ -72,12 +73,18 @@ func (r *semaphoreRules) said(p *peer, line, answer string) error {
 	if answer != "ok" {
 		return fmt.Errorf("peer %d answers %q to %q", p.index, answer, line)
 	}
-	n := 0
-	if _, err := fmt.Sscanf(line, "semaphore acquire %d", &n); err == nil {
-		r.held[p.index] += n
+	var verb string
+	var n int
+	if _, err := fmt.Sscanf(line, "semaphore %s %d", &verb, &n); err != nil {
+		return err
 	}
-	if _, err := fmt.Sscanf(line, "semaphore release %d", &n); err == nil {
+	switch verb {
+	case "acquire":
+		r.held[p.index] += n
+	case "release":
 		r.held[p.index] -= n
+		r.made += n
+	case "post":
 		r.made += n
 	}
 	return nil
@@ -85,22 +92,16 @@ func (r *semaphoreRules) said(p *peer, line, answer string) error {
 
 // feed gives all back that the peers hold, and without undo one more.
 func (r *semaphoreRules) feed() error {
-	if r.undo {
-		return r.giveBack()
+	if !r.undo {
+		if p := r.peers[holder]; p.sleep == "" {
+			r.start(p, "semaphore post 1")
+		}
+		return nil
 	}
-	r.made++
-	return r.want(r.peers[holder], "semaphore post 1", "ok")
-}
-
-func (r *semaphoreRules) giveBack() error {
 	for i, p := range r.peers {
-		if r.held[i] == 0 || p.sleep != "" {
-			continue
+		if r.held[i] != 0 && p.sleep == "" {
+			r.start(p, fmt.Sprintf("semaphore release %d", r.held[i]))
 		}
-		if err := r.want(p, fmt.Sprintf("semaphore release %d", r.held[i]), "ok"); err != nil {
-			return err
-		}
-		r.held[i] = 0
 	}
 	return nil
 }
@@ -108,7 +109,7 @@ func (r *semaphoreRules) giveBack() error {
 func (r *semaphoreRules) verify(over bool) error {
 	effect := 0
 	if r.undo {
-		if err := r.giveBack(); err != nil {
+		if err := errors.Join(r.feed(), r.finish()); err != nil {
 			return err
 		}
 		_, total, err := r.look()

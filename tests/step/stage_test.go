@@ -35,6 +35,7 @@ type stage struct {
 	// Of the death.
 	rules     rules
 	released  bool
+	died      bool
 	recovered bool
 }
 
@@ -166,7 +167,7 @@ func (s *stage) seatOf(pid int) (uint16, error) {
 
 // awaitRecovered waits until a dead process has no seat in the object any more.
 func (s *stage) awaitRecovered(pid int) error {
-	for giveUp := deadline(); ; {
+	for giveUp := s.deadline(); ; {
 		seat, err := s.seatOf(pid)
 		if err != nil || seat == 0 {
 			return err

@@ -22,7 +22,7 @@ MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
 # Seconds for each fuzz target, and for the long random runs.
 SECONDS ?= 30
-# The seed of `make linear`; empty = a new one, which it prints.
+# The seed of `make linear` and `make soak`, which print the one they take.
 SEED    ?=
 # Arguments for `make demo` and `make bench`.
 ARGS    ?=
@@ -162,7 +162,11 @@ crash: build $(VENV_READY) ## Kill clients at random for SECONDS=N, and verify
 
 .PHONY: linear
 linear: build ## Check recorded histories of killed clients for SECONDS=N (SEED=S repeats a run)
-	SHMD_LINEAR_SECONDS=$(SECONDS) SHMD_LINEAR_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 ./tests/linear
+	SHMD_LINEAR_SECONDS=$(SECONDS) SHMD_LINEAR_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Linearizable ./tests/linear
+
+.PHONY: soak
+soak: build ## Everything at random, with kills and stops, for SECONDS=N, and account for it (SEED=S)
+	SHMD_SOAK_SECONDS=$(SECONDS) SHMD_SOAK_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Soak ./tests/soak
 
 # Fuzz targets are found by name, so that a new one needs no entry here.
 .PHONY: fuzz

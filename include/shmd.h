@@ -910,7 +910,8 @@ enum shmd_until {
 	SHMD_UNTIL_SLOT = 4,          /* struct shmd_queue: put, reserve */
 	SHMD_UNTIL_VALUE_CHANGES = 5, /* struct shmd_value: its version is not `version` any more */
 	SHMD_UNTIL_ARRAY_CHANGES = 6, /* struct shmd_array: likewise */
-	SHMD_UNTIL_SET = 7            /* struct shmd_event: set, or with manual reset set since the wait began */
+	SHMD_UNTIL_SET = 7,           /* struct shmd_event: set, or with manual reset set since the wait began */
+	SHMD_UNTIL_READABLE = 8       /* struct shmd_rwlock: read_lock; who waits so holds back no writer */
 };
 
 struct shmd_waitable {

@@ -141,8 +141,8 @@ func TestBarrierReset(t *testing.T) {
 // Who is late learns from the history how its generation ended, across the end of
 // the 34 bits too, and after more generations than that holds, that nobody knows.
 func TestBarrierLateWaiter(t *testing.T) {
-	want := map[uint64]status.Code{barrierWasBad: status.Broken, barrierWasOK: status.OK, barrierWasDeath: status.PeerDied,
-		3: status.Broken}
+	want := map[uint64]status.Code{barrierWasBad: status.Broken, barrierWasOK: status.OK,
+		barrierWasDeath: status.PeerDied, 3: status.Broken}
 	for _, first := range []uint64{0, 1<<18 - 4, barrierGenerationMax - 3} {
 		for outcome, code := range want {
 			b := newBarrier(t, 2)

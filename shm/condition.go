@@ -70,10 +70,10 @@ func (c *Condition) Wait(ctx, relock context.Context, p *Parker, a Actor, o Owne
 	if timeout == 0 {
 		return nil, status.WouldBlock
 	}
-	deadline := deadlineWithin(ctx, timeout)
-	if err := endedBy(ctx, deadline); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, endOf(ctx)
 	}
+	deadline := deadlineWithin(ctx, timeout) // even if that is over, others get the mutex meanwhile
 	announced := c.ec.announce()
 	if c.seg.State() == StateRemoved { // after the announcement; pairs with remove
 		return nil, status.Removed
@@ -136,8 +136,8 @@ func notResumed(err error) error {
 }
 
 // Notify wakes n of those who wait, or all there are; math.MaxInt32 = all. It needs n >= 1
-// and never waits for a waiter. With unlock_any nobody may unlock the mutex under it: the
-// wake may go to somebody who came later.
+// and never waits for a waiter. With unlock_any nobody should unlock the mutex under it: a
+// wake might go to somebody who came later.
 func (c *Condition) Notify(a Actor, o Owner, n int) error {
 	if err := c.check(a, o); err != nil {
 		return err
@@ -157,12 +157,17 @@ func (c *Condition) notify(n int) {
 		return
 	}
 	add64(c.ec.word, eventcountStep)
-	if futexWakeN(futexWord32(c.ec.word), n) == n {
-		return
+	if futexWakeN(futexWord32(c.ec.word), n) < n {
+		c.nobodySleeps()
 	}
+}
+
+// nobodySleeps clears the waiters bit with the mutex held. With unlock_any somebody may have
+// unlocked that under us, and another announced itself: it is woken, in vain, rather than
+// left asleep without the bit.
+func (c *Condition) nobodySleeps() {
 	and64(c.ec.word, ^eventcountWaiters)
 	if c.mutex.unlockAny {
-		// Somebody may have unlocked the mutex under us, and another announced.
 		c.ec.wake(futexAll)
 	}
 }

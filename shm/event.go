@@ -36,14 +36,16 @@ type Event struct {
 	seg  *Segment
 	word *uint32     // immutable; points into the segment
 	auto *permitWord // immutable; nil = manual
+	set  uint32      // immutable; the bits of the word that say that it is set
 	spin spinner
 }
 
 // Event returns a view of the event. Several views are correct too.
 func (s *Segment) Event() *Event {
-	e := &Event{seg: s, word: &kindLines[EventLines](s).Word}
+	e := &Event{seg: s, word: &kindLines[EventLines](s).Word, set: eventSet}
 	if s.geometry.Flags.Has(FlagAutoReset) {
 		e.auto = &permitWord{seg: s, word: e.word, maximum: 1}
+		e.set = semaphorePermits
 	}
 	return e
 }
@@ -180,13 +182,10 @@ func (e *Event) Reset(a Actor) error {
 // IsSet is a look at the event that holds nothing still.
 func (e *Event) IsSet() (bool, error) {
 	x := atomic.LoadUint32(e.word)
-	switch {
-	case x == eventRemoved:
+	if x == eventRemoved { // of both sorts
 		return false, status.Removed
-	case e.auto != nil:
-		return hasPermits(x), nil
 	}
-	return x&eventSet != 0, nil
+	return x&e.set != 0, nil
 }
 
 // Waiters reports whether somebody may sleep.

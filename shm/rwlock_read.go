@@ -40,6 +40,46 @@ func (l *RWLock) ReadLock(ctx context.Context, p *Parker, o *RWOwner, timeout ti
 	return l.noticeIf(w), nil
 }
 
+// ReadFree lets o in if there is neither a writer nor a notice. It is the front of
+// ReadLock, small enough to be inlined, for a mapping that may be written; false =
+// nothing has changed, and ReadLock decides.
+func (l *RWLock) ReadFree(o *RWOwner) bool {
+	cell := l.cell(o)
+	x := load32(cell)
+	// Not with the removed bit, which makes it larger, nor at the limit.
+	if x&^readerWantMask >= readerActiveMask || !cas32(cell, x, x+1) {
+		return false
+	}
+	if load32(l.word)&(rwlockOwnerMask|rwlockInconsistent) != 0 { // after the announcement
+		l.stepBack(cell)
+		return false
+	}
+	o.began()
+	return true
+}
+
+// stepBack takes the announcement of ReadFree back.
+func (l *RWLock) stepBack(cell *uint32) {
+	if leaveCell(cell) == nil { // else somebody has scribbled, and ReadLock says so
+		wakeCell(cell)
+	}
+}
+
+// ReadUnlockFree ends one read of o if it reads. It is the front of ReadUnlock, small
+// enough to be inlined; false = nothing has changed, and ReadUnlock decides.
+func (l *RWLock) ReadUnlockFree(o *RWOwner) bool {
+	cell := l.cell(o)
+	x := load32(cell)
+	if x&readerActiveMask == 0 || x&readerRemoved != 0 || !o.shared && o.reads == 0 || !cas32(cell, x, x-1) {
+		return false
+	}
+	o.ended()
+	if load32(l.word)&rwlockOwnerMask != 0 { // after the leaving
+		wakeCell(cell)
+	}
+	return true
+}
+
 // enterCell announces a reader.
 func enterCell(cell *uint32) error {
 	for {
@@ -165,7 +205,11 @@ func (l *RWLock) ReadUnlock(o *RWOwner) error {
 	}
 	cell, inside := l.cell(o), o.ended()
 	if inside {
-		if err := leaveCell(cell); err != nil {
+		err := leaveCell(cell)
+		if err != nil && o.shared {
+			return status.NotOwner // nobody of this client reads
+		}
+		if err != nil {
 			return err
 		}
 	}

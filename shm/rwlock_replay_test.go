@@ -92,7 +92,8 @@ func rwlockCases() []rwlockCase {
 		{"write behind a want, and be cancelled", wants, ends(status.Cancelled, gone, -1, (*RWLock).WriteLock)},
 		{"write behind a writer, and time out", written, ends(status.TimedOut, background, 1, (*RWLock).WriteLock)},
 		{"write unlock", write, func(l *RWLock) { must(l.WriteUnlock(mine())) }},
-		{"write unlock with all bits", steps(dirty, write, wanted, waiters), func(l *RWLock) { must(l.WriteUnlock(mine())) }},
+		{"write unlock with all bits", steps(dirty, write, wanted, waiters),
+			func(l *RWLock) { must(l.WriteUnlock(mine())) }},
 		{"mark consistent", steps(dirty, write), func(l *RWLock) { must(l.MarkConsistent(mine())) }},
 	}
 	for i := range list {

@@ -250,10 +250,12 @@ func TestRWLockRefuses(t *testing.T) {
 		}
 	}
 	for name, before := range map[string]func(*RWLock) error{
-		"readers":      func(l *RWLock) error { return l.tryRead(rwOwner(2, 1)) },
-		"writer":       func(l *RWLock) error { return l.tryWrite(rwOwner(2, 1)) },
-		"wants":        func(l *RWLock) error { return l.declare(&l.cells[2].Word) },
-		"reader, want": func(l *RWLock) error { return errors.Join(l.tryRead(rwOwner(2, 1)), l.declare(&l.cells[3].Word)) },
+		"readers": func(l *RWLock) error { return l.tryRead(rwOwner(2, 1)) },
+		"writer":  func(l *RWLock) error { return l.tryWrite(rwOwner(2, 1)) },
+		"wants":   func(l *RWLock) error { return l.declare(&l.cells[2].Word) },
+		"reader, want": func(l *RWLock) error {
+			return errors.Join(l.tryRead(rwOwner(2, 1)), l.declare(&l.cells[3].Word))
+		},
 	} {
 		l := newRWLock(t)
 		ok(t, before(l))

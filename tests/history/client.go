@@ -124,8 +124,16 @@ func (c *Client) Poll() []Entry {
 	return c.harvest()
 }
 
-// Running reports whether a script runs.
-func (c *Client) Running() bool { return c.count > 0 }
+// Working reports whether something of the script is left to do.
+func (c *Client) Working() bool { return c.Done() < c.count }
+
+// Last is the entry that returned last; the zero Entry if none has.
+func (c *Client) Last() Entry {
+	if c.Done() == 0 {
+		return Entry{}
+	}
+	return c.Log.Read(c.first + c.done - 1)
+}
 
 // Done counts the entries of the running script that have returned.
 func (c *Client) Done() int {

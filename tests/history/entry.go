@@ -67,6 +67,16 @@ func (o Op) String() string {
 	return fmt.Sprintf("op %d", uint16(o))
 }
 
+// Takes reports whether the operation, if it succeeds, leaves something in the hands
+// of the client.
+func (o Op) Takes() bool {
+	switch o {
+	case OpLock, OpAcquire, OpLease, OpReserve, OpTakeDead:
+		return true
+	}
+	return false
+}
+
 // Statuses of an entry besides those of package status.
 const (
 	// Skipped: there was nothing to do it with, such as a lease to acknowledge.

@@ -136,9 +136,9 @@ func (q *mappedQueue) perform(e *Entry) error {
 	switch e.Op {
 	case OpPut:
 		if e.Timeout == 0 {
-			return q.TryPut(makeMessage(e.Argument, e.N))
+			return q.TryPut(e.Message())
 		}
-		return q.Put(ctx, makeMessage(e.Argument, e.N))
+		return q.Put(ctx, e.Message())
 	case OpReserve:
 		r, err := q.ReserveSize(ctx, int(max(e.N, MessageMin)))
 		if err == nil {
@@ -169,7 +169,7 @@ func (q *mappedQueue) take(ctx context.Context, e *Entry) error {
 	} else {
 		m, err = q.Take(ctx)
 	}
-	if err == nil && !e.receive(m) {
+	if err == nil && !e.Receive(m) {
 		err = errBroken
 	}
 	return err

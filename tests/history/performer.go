@@ -216,7 +216,7 @@ func (h *holdings) end(e *Entry) error {
 
 // hold keeps a lease on a message.
 func (h *holdings) hold(e *Entry, l lease, message []byte, deliveries int) error {
-	whole := e.receive(message)
+	whole := e.Receive(message)
 	e.Extra = uint32(deliveries)
 	h.leases = append(h.leases, heldLease{e.Result, l})
 	if !whole {

@@ -70,11 +70,11 @@ func (r *remote) perform(e *Entry) error {
 func (r *remote) message(e *Entry) error {
 	switch e.Op {
 	case OpPut:
-		return r.call(wire.MethodPut, nil, makeMessage(e.Argument, e.N), e.Timeout)
+		return r.call(wire.MethodPut, nil, e.Message(), e.Timeout)
 	case OpTake:
 		var m []byte
 		err := r.call(wire.MethodTake, &m, e.Timeout)
-		if err == nil && !e.receive(m) {
+		if err == nil && !e.Receive(m) {
 			err = errBroken
 		}
 		return err

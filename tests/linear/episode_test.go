@@ -120,17 +120,17 @@ func (s *stage) play(name string, random *rand.Rand, subjects []subject) *episod
 
 // script opens all objects and works on them.
 func (e *episode) script() []history.Entry {
-	w := writer{Rand: e.random, numbers: &e.numbers}
+	w := writer{history.Script{Rand: e.random}, &e.numbers}
 	for i := range e.subjects {
-		w.object = uint16(i)
-		w.do(history.OpOpen)
+		w.Object = uint16(i)
+		w.Do(history.OpOpen)
 	}
 	for range phrases {
 		i := w.IntN(len(e.subjects))
-		w.object = uint16(i)
+		w.Object = uint16(i)
 		e.subjects[i].phrase(&w)
 	}
-	return w.script
+	return w.Entries
 }
 
 // kill kills a client somewhere in its script, which its own progress tells, and

@@ -1,8 +1,6 @@
 package linear
 
 import (
-	"math/rand/v2"
-
 	"github.com/anishathalye/porcupine"
 
 	"github.com/shmd/shmd/tests/history"
@@ -58,80 +56,57 @@ func queueSubject(name string, m queueMachine, slotSize, messageMax uint32) subj
 
 // writer writes a client's script.
 type writer struct {
-	*rand.Rand
-	object  uint16
-	script  []history.Entry
+	history.Script
 	numbers *int64 // the next message's, of all writers
-}
-
-// one reports whether one of n chances came.
-func (w *writer) one(n int) bool { return w.IntN(n) == 0 }
-
-func (w *writer) add(e history.Entry) {
-	e.Object = w.object
-	w.script = append(w.script, e)
-	if w.one(2) {
-		w.script = append(w.script, history.Entry{Op: history.OpPause, Argument: w.Int64N(40_000)})
-	}
-}
-
-func (w *writer) do(op history.Op) { w.add(history.Entry{Op: op}) }
-
-// timeout is a try, or a wait that may be too short to sleep.
-func (w *writer) timeout() int64 {
-	if w.one(3) {
-		return 0
-	}
-	return 1000 + w.Int64N(1_000_000)
 }
 
 // lockPhrase locks and unlocks, and does what one should not.
 func lockPhrase(w *writer, recursive bool) {
-	timeout := w.timeout()
-	if w.one(4) {
+	timeout := w.Timeout()
+	if w.One(4) {
 		timeout = -1 // nothing else is held, and whoever has it lets it go
 	}
-	w.add(history.Entry{Op: history.OpLock, Timeout: timeout})
-	again := w.one(6) || recursive && w.one(2)
+	w.Add(history.Entry{Op: history.OpLock, Timeout: timeout})
+	again := w.One(6) || recursive && w.One(2)
 	if again {
-		w.add(history.Entry{Op: history.OpLock, Timeout: w.timeout()})
+		w.Add(history.Entry{Op: history.OpLock, Timeout: w.Timeout()})
 	}
-	if w.one(2) {
-		w.do(history.OpMark)
+	if w.One(2) {
+		w.Do(history.OpMark)
 	}
-	w.do(history.OpUnlock)
-	if again || w.one(12) {
-		w.do(history.OpUnlock)
+	w.Do(history.OpUnlock)
+	if again || w.One(12) {
+		w.Do(history.OpUnlock)
 	}
 	w.reopen(30)
 }
 
 // reopen closes the object now and then, with whatever is held.
 func (w *writer) reopen(chances int) {
-	if w.one(chances) {
-		w.do(history.OpClose)
-		w.do(history.OpOpen)
+	if w.One(chances) {
+		w.Do(history.OpClose)
+		w.Do(history.OpOpen)
 	}
 }
 
 func permitPhrase(w *writer, most uint32) {
 	n := 1 + w.Uint32N(most)
-	w.add(history.Entry{Op: history.OpAcquire, N: n, Timeout: w.timeout()})
-	if w.one(4) {
-		w.do(history.OpPermits)
+	w.Add(history.Entry{Op: history.OpAcquire, N: n, Timeout: w.Timeout()})
+	if w.One(4) {
+		w.Do(history.OpPermits)
 	}
-	if w.one(8) {
-		w.add(history.Entry{Op: history.OpPost, N: 1})
+	if w.One(8) {
+		w.Add(history.Entry{Op: history.OpPost, N: 1})
 	}
-	if !w.one(6) {
-		w.add(history.Entry{Op: history.OpRelease, N: n})
+	if !w.One(6) {
+		w.Add(history.Entry{Op: history.OpRelease, N: n})
 	}
 	w.reopen(20)
 }
 
 func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 	get := func(op history.Op) history.Entry {
-		e := history.Entry{Op: op, Timeout: w.timeout()}
+		e := history.Entry{Op: op, Timeout: w.Timeout()}
 		if m.long {
 			e.Timeout = 0
 		}
@@ -139,33 +114,33 @@ func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 	}
 	message := func(op history.Op) history.Entry {
 		*w.numbers++
-		return history.Entry{Op: op, Argument: *w.numbers, N: 8 + w.Uint32N(messageMax-7), Timeout: w.timeout()}
+		return history.Entry{Op: op, Argument: *w.numbers, N: 8 + w.Uint32N(messageMax-7), Timeout: w.Timeout()}
 	}
 	for range 1 + w.IntN(2) {
 		switch w.IntN(4) {
 		case 0, 1:
-			w.add(message(history.OpPut))
+			w.Add(message(history.OpPut))
 		case 2:
-			w.add(get(history.OpTake))
+			w.Add(get(history.OpTake))
 		case 3:
 			w.reserve(message(history.OpReserve))
 		}
 	}
 	for range w.IntN(3) {
-		w.add(get(history.OpLease))
+		w.Add(get(history.OpLease))
 	}
 	for range w.IntN(3) {
 		end := history.Entry{Op: history.OpAck, N: w.Uint32N(4)}
-		if w.one(3) {
+		if w.One(3) {
 			end.Op = history.OpNack
 		}
-		w.add(end)
+		w.Add(end)
 	}
-	if !m.long && w.one(4) {
-		w.do(history.OpCounts)
+	if !m.long && w.One(4) {
+		w.Do(history.OpCounts)
 	}
-	if m.deliveriesMax != 0 && w.one(3) {
-		w.do([]history.Op{history.OpTakeDead, history.OpRedeliver}[w.IntN(2)])
+	if m.deliveriesMax != 0 && w.One(3) {
+		w.Do([]history.Op{history.OpTakeDead, history.OpRedeliver}[w.IntN(2)])
 	}
 	w.reopen(20)
 }
@@ -173,13 +148,13 @@ func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 // reserve makes a message in place, or does not.
 func (w *writer) reserve(e history.Entry) {
 	e.Timeout = max(e.Timeout, 1000) // there is no try in every language
-	w.add(e)
-	if w.one(4) {
-		w.do(history.OpAbort)
+	w.Add(e)
+	if w.One(4) {
+		w.Do(history.OpAbort)
 		return
 	}
 	e.Op = history.OpCommit
-	w.add(e)
+	w.Add(e)
 }
 
 func valuePhrase(w *writer) {
@@ -187,5 +162,5 @@ func valuePhrase(w *writer) {
 	e := history.Entry{Argument: small(), Desired: small()}
 	e.Op = []history.Op{history.OpLoad, history.OpStore, history.OpAdd, history.OpExchange,
 		history.OpCompareExchange}[w.IntN(5)]
-	w.add(e)
+	w.Add(e)
 }

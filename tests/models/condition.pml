@@ -45,6 +45,9 @@
                       too: the two are separate objects)
      DESTROY          the condition is removed
      MUTEX_DESTROY    the mutex is removed
+     RELOCK_ENDS      waiter 1 may give up taking m again: it passes a wake on as a
+                      death does, without m
+     UNLOCK_ANY       somebody unlocks m under a notify: one that clears W wakes all
      ONLY_LOST        without 3: the same bugs as lost wake-ups
 
    Must fail:
@@ -55,6 +58,9 @@
      CLEAR_FIRST       notify clears W whatever its wake finds
      WAKE_AFTER_UNLOCK notify lets m go before it wakes and clears
      STORE_ANNOUNCE    announced by load and store: a death's bump is lost
+     RELOCK_NO_ALARM   (RELOCK_ENDS) it just leaves
+     CLEAR_ALONE       (UNLOCK_ANY) it wakes nobody more: who announced meanwhile
+                       sleeps unannounced
      UNLOCK_FIRST      m is let go before the announcement
      STICKY            (PAY) W is never cleared: one call per notify for ever
      DESTROY_NO_BUMP   (DESTROY) the state is stored and all are woken, c stays
@@ -108,7 +114,7 @@
 mtype = {
   m_load, m_take, m_set_w, m_wait, m_slept, m_free, m_wake,
   look, early, announce, store, state, wait, slept, expired, pass_on,
-  change, n_bump, n_wake, n_clear, n_late, n_late_clear, resume, next,
+  change, n_bump, n_wake, n_clear, n_all, alarm, alarm_wake, m_duty, n_late, n_late_clear, resume, next,
   r_free, r_gentle, r_gwake, r_bump, r_wake, r_done,
   x_state, x_word, x_mwake, x_bump, x_wake, done
 };
@@ -189,6 +195,17 @@ inline wake_c_all() {
 #define LEAVE(then) after = then; GO(m_free)     /* let m go, then */
 #define ENTER(then) after = then; GO(m_load)
 
+#ifdef UNLOCK_ANY
+bool notifying;           /* the first notifier has changed the predicate, and holds m still */
+#define NOTIFYING if :: i == NW -> notifying = true :: else fi
+#define UNLOCKED (OWNER(m) != ME)
+#define HELD_STILL if :: i == NW -> notifying = false :: else fi
+#else
+#define NOTIFYING skip
+#define UNLOCKED false
+#define HELD_STILL assert(holder == (i+1))
+#endif
+
 /* Lock and unlock; `after` says where to go on, `lost` where to if removed. */
 #define MUTEX(lost) \
   :: atomic { AT(m_load) -> old = m; \
@@ -216,11 +233,12 @@ inline wake_c_all() {
        fi; \
        old = 0 } \
   :: atomic { AT(m_slept) && !wants[i] -> GO(m_load) } \
-  :: atomic { AT(m_free) -> assert(holder == (i+1)); holder = 0; \
+  :: atomic { AT(m_free) -> HELD_STILL; if :: holder == i+1 -> holder = 0 :: else fi; \
        if \
-       :: OWNER(m) == GONE -> GO(lost); after = 0 \
+       :: OWNER(m) == GONE || UNLOCKED -> GO(lost); after = 0 \
        :: OWNER(m) == ME && (m & MW) -> m = 0; GO(m_wake) \
-       :: else -> assert(OWNER(m) == ME); m = 0; GO(after); after = 0 \
+       :: OWNER(m) != GONE && !UNLOCKED && !(m & MW) -> assert(OWNER(m) == ME); m = 0; \
+            GO(after); after = 0 \
        fi } \
   :: atomic { AT(m_wake) -> wake_m(); GO(after); after = 0 }
 
@@ -235,6 +253,11 @@ inline wake_c_all() {
 #else
 #define CLEAR c = c & (255-W)
 #endif
+#if defined(UNLOCK_ANY) && !defined(CLEAR_ALONE)
+#define CLEARED n_all
+#else
+#define CLEARED m_free
+#endif
 #define NOTIFY(k) \
   :: atomic { AT(n_bump) -> \
        if \
@@ -247,7 +270,8 @@ inline wake_c_all() {
        :: else -> j = k; do :: j > 0 -> wake_c(); j-- :: else -> break od \
        fi; \
        PAYS; GO((found < k -> n_clear : m_free)); found = 0 } \
-  :: atomic { AT(n_clear) -> CLEAR; GO(m_free) }
+  :: atomic { AT(n_clear) -> CLEAR; GO(CLEARED) } \
+  :: atomic { AT(n_all) -> wake_c_all(); GO(m_free) }
 
 #if NW > 2
 #define ASLEEP (asleep[0] || asleep[1] || asleep[2])
@@ -257,6 +281,14 @@ inline wake_c_all() {
 #define ASLEEP asleep[0]
 #endif
 
+#ifdef RELOCK_ENDS
+bool woken;               /* waiter 1: it owes a wake-up that it has had */
+#define WOKEN if :: i == 1 -> woken = true :: else fi
+#define SPENT if :: i == 1 -> woken = false :: else fi
+#else
+#define WOKEN skip
+#define SPENT skip
+#endif
 #define FORGET old = 0; keep = 0; after = 0; v = 0
 #define CUT(k) asleep[k] = false; wants[k] = false; if :: holder == k+1 -> holder = 0 :: else fi
 
@@ -289,7 +321,7 @@ proctype waiter(byte i) {
 end:                      /* it may sleep for ever if nobody notifies: watch() looks */
   do
   MUTEX(FREED_LOST)
-  :: atomic { AT(look) ->
+  :: atomic { AT(look) -> SPENT;
        if
        :: items >= NEED -> items--; LEAVE(next)
        :: else -> ANNOUNCE
@@ -318,7 +350,7 @@ end:                      /* it may sleep for ever if nobody notifies: watch() l
        :: else -> ENTER(look)
        fi;
        v = 0 }
-  :: atomic { AT(slept) && !asleep[i] -> ENTER(look) }
+  :: atomic { AT(slept) && !asleep[i] -> WOKEN; ENTER(look) }
 #ifdef TIMEOUTS
   /* expired; woken, and then cancelled: not to look at the predicate */
   :: atomic { AT(slept) && asleep[i] && i == 1 -> asleep[i] = false; ENTER(expired) }
@@ -331,12 +363,32 @@ end:                      /* it may sleep for ever if nobody notifies: watch() l
 #endif
   NOTIFY(1)
 #endif
+#ifdef RELOCK_ENDS
+  /* gives up while it waits for m: what it owes there is mutex.pml's leaving duty */
+  :: atomic { (AT(m_load) || AT(m_slept)) && i == 1 && woken -> wants[i] = false; old = 0; GO(m_duty) }
+  :: atomic { AT(m_duty) ->
+       if
+       :: OWNER(m) == 0 || OWNER(m) == GONE -> wake_m()
+       :: else -> m = m | MW
+       fi;
+       after = 0; keep = 0;
+#ifdef RELOCK_NO_ALARM
+       GO(next)
+#else
+       GO(alarm)
+#endif
+     }
+  :: atomic { AT(alarm) -> c = c + 2; GO(alarm_wake) }
+  :: atomic { AT(alarm_wake) -> wake_c_all(); GO(next) }
+#endif
   :: atomic { AT(next) -> FORGET; GO(done); break }
   :: atomic { kills > 0 && !AT(next) -> kills--; todo[ME] = true;
-#ifdef PAIR
-       CUT(0); CUT(1); pair_dead = true;      /* last: the unless cuts in here */
-#else
        CUT(i);
+#ifdef PAIR
+       if
+       :: i < 2 -> CUT(0); CUT(1); pair_dead = true     /* last: the unless cuts in here */
+       :: else
+       fi;
 #endif
        FORGET; GO(done); break }
   od
@@ -354,7 +406,7 @@ proctype notifier(byte i) {
 #define COUNT (i == NW -> PN : 1)
   do
   MUTEX(next)
-  :: atomic { AT(change) -> items = items + (COUNT == ALL -> 1 : COUNT); after = next; GO(n_bump) }
+  :: atomic { AT(change) -> NOTIFYING; items = items + (COUNT == ALL -> 1 : COUNT); after = next; GO(n_bump) }
 #ifdef WAKE_AFTER_UNLOCK
   :: atomic { AT(n_bump) ->
        if
@@ -451,6 +503,16 @@ end:
   od
 }
 
+#ifdef UNLOCK_ANY
+/* Unlocks under a notify of the first notifier, once. */
+proctype stranger() {
+  bool waiters;
+end:
+  atomic { notifying && OWNER(m) == NW+1 -> waiters = (m & MW) != 0; m = 0; holder = 0 };
+  atomic { if :: waiters -> wake_m() :: else fi }
+}
+#endif
+
 #ifdef DESTROY
 proctype remover() {
   mtype pc = x_state;
@@ -544,6 +606,9 @@ init {
 #endif
 #ifdef MUTEX_DESTROY
     run mutex_remover();
+#endif
+#ifdef UNLOCK_ANY
+    run stranger();
 #endif
     run watch(); k = 0
   }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/shmd/shmd/tests/harness"
@@ -29,9 +30,10 @@ func (f flavour) program(s *stage) string {
 // peer is a player that lives on.
 type peer struct {
 	*harness.Process
-	index int
-	seat  uint16 // in the object
-	sleep string // the line in which it sleeps; "" = none
+	index   int
+	seat    uint16 // in the object
+	sleep   string // the line in which it sleeps; "" = none
+	message int    // queue: the number of what it puts
 }
 
 // errHung says that a live client will wait for ever.
@@ -74,27 +76,55 @@ func (s *stage) cue(cues []cue) error {
 	for _, c := range cues {
 		p := s.peers[c.peer]
 		if !c.sleeps {
-			if err := s.want(p, c.line, c.want); err != nil {
+			answer, err := s.tell(p, c.line)
+			switch {
+			case err != nil:
+			case c.want == "":
+				err = s.rules.said(p, c.line, answer)
+			case answer != c.want:
+				err = fmt.Errorf("peer %d answers %q to %q, want %q", p.index, answer, c.line, c.want)
+			}
+			if err != nil {
 				return err
 			}
 			continue
 		}
-		p.Send(c.line)
-		p.sleep = c.line
-		for giveUp := deadline(); ; {
-			asleep, err := s.asleep(p)
-			if err != nil {
-				return err
-			}
-			if asleep {
-				break
-			}
-			if answer := p.Poll(); answer != "" || giveUp.passed() {
-				return fmt.Errorf("peer %d answers %q to %q and does not sleep", p.index, answer, c.line)
-			}
+		s.start(p, c.line)
+		if err := s.awaitAsleep(p); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// start lets a peer do a line in which it may sleep.
+func (s *stage) start(p *peer, line string) {
+	p.Send(line)
+	p.sleep = line
+}
+
+// awaitAsleep waits until a peer sleeps. After a death it may be woken at once.
+func (s *stage) awaitAsleep(p *peer) error {
+	for giveUp := deadline(); ; {
+		asleep, err := s.asleep(p)
+		if err != nil || asleep {
+			return err
+		}
+		answer := p.Poll()
+		switch {
+		case answer != "" && s.died:
+			return s.heard(p, answer)
+		case answer != "" || giveUp.passed():
+			return fmt.Errorf("peer %d answers %q to %q and does not sleep", p.index, answer, p.sleep)
+		}
+	}
+}
+
+// heard deals with the answer of a peer that may have slept.
+func (s *stage) heard(p *peer, answer string) error {
+	line := p.sleep
+	p.sleep = ""
+	return s.rules.said(p, line, answer)
 }
 
 // asleep reports whether a peer sleeps in the object: in C the kernel says so, in Go
@@ -113,6 +143,15 @@ func (s *stage) glance() time.Duration {
 		return harness.Patience
 	}
 	return time.Millisecond
+}
+
+// deadline is the end of patience with the daemon: one that may not steal, and has not
+// recovered a death by then, never will.
+func (s *stage) deadline() watchdog {
+	if strings.Contains(s.sabotage, stealsOwn) {
+		return watchdog(time.Now().Add(time.Second))
+	}
+	return deadline()
 }
 
 // stuck reports, of a sabotaged daemon and peers in C, that nothing moves any more:

@@ -23,6 +23,7 @@ type stage struct {
 	peers    []*peer
 	tally    *tally
 	objects  int // made so far
+	number   int // of messages so far
 
 	// Of the scene.
 	scene   *scene
@@ -34,6 +35,7 @@ type stage struct {
 	// Of the death.
 	rules     rules
 	released  bool
+	died      bool
 	recovered bool
 }
 
@@ -44,7 +46,7 @@ func newStage(t *testing.T, f flavour, sabotage string, c company, y *tally) *st
 	t.Helper()
 	runtime.LockOSThread()
 	t.Cleanup(runtime.UnlockOSThread)
-	o := harness.DaemonOptions{}
+	o := harness.DaemonOptions{Flags: []string{"--log-level", "warn"}} // thousands die
 	if sabotage != "" {
 		o.Program, o.Env = harness.Program(t, "shmd-sabotage"), []string{"SHMD_SABOTAGE=" + sabotage}
 	}
@@ -165,7 +167,7 @@ func (s *stage) seatOf(pid int) (uint16, error) {
 
 // awaitRecovered waits until a dead process has no seat in the object any more.
 func (s *stage) awaitRecovered(pid int) error {
-	for giveUp := deadline(); ; {
+	for giveUp := s.deadline(); ; {
 		seat, err := s.seatOf(pid)
 		if err != nil || seat == 0 {
 			return err

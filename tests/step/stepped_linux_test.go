@@ -35,8 +35,8 @@ func seize(p *process, i *image) (*stepped, error) {
 }
 
 // advance begins an operation and goes n boundaries on: 0 is before the first
-// instruction. Where it sleeps on the way, whileAsleep is called, if not nil, and
-// else it is left to its timeout. over = it ended before.
+// instruction. Where it sleeps on the way, whileAsleep is called until it does not;
+// nil leaves it to its timeout. over = it ended before.
 func (v *stepped) advance(line string, n int, whileAsleep func() error) (over bool, err error) {
 	if err := v.send("step " + line); err != nil {
 		return false, err
@@ -72,21 +72,20 @@ func (v *stepped) advance(line string, n int, whileAsleep func() error) (over bo
 
 // next goes to the next boundary.
 func (v *stepped) next(whileAsleep func() error) error {
-	if v.where.asleep {
-		if whileAsleep != nil {
+	if !v.where.asleep && !v.sleeps() {
+		return v.step()
+	}
+	if !v.where.asleep {
+		if err := unix.PtraceSingleStep(v.id); err != nil {
+			return fmt.Errorf("step process %d: %w", v.id, err)
+		}
+	}
+	for giveUp := deadline(); ; {
+		if v.where.asleep && whileAsleep != nil {
 			if err := whileAsleep(); err != nil {
 				return err
 			}
 		}
-		return v.awaitStop()
-	}
-	if !v.sleeps() {
-		return v.step()
-	}
-	if err := unix.PtraceSingleStep(v.id); err != nil {
-		return fmt.Errorf("step process %d: %w", v.id, err)
-	}
-	for giveUp := deadline(); ; {
 		var ws unix.WaitStatus
 		got, err := unix.Wait4(v.id, &ws, unix.WALL|unix.WNOHANG, nil)
 		switch {
@@ -95,11 +94,11 @@ func (v *stepped) next(whileAsleep func() error) error {
 			return fmt.Errorf("wait for process %d: %w", v.id, err)
 		case got == v.id:
 			return v.stopped(ws)
-		case inFutex(v.id):
+		case !v.where.asleep && inFutex(v.id):
 			v.where.asleep = true
 			return nil
 		case giveUp.passed():
-			return fmt.Errorf("process %d neither sleeps nor steps", v.id)
+			return fmt.Errorf("the victim, process %d, stays at %v", v.id, v.where)
 		}
 	}
 }

@@ -19,25 +19,37 @@ func (l *RWLock) ReadLock(ctx context.Context, p *Parker, o *RWOwner, timeout ti
 	if err := l.seg.mayAct(o.word); err != nil {
 		return nil, err
 	}
-	cell := l.cell(o)
-	if !o.readsAlready() {
-		if w := atomic.LoadUint32(l.word); keepsOut(w) {
-			return l.readSlow(ctx, p, o, timeout)
-		}
+	w, inside, err := atomic.LoadUint32(l.word), false, error(nil)
+	switch {
+	case o.readsAlready():
+		inside, err = true, enterCell(l.cell(o)) // whatever the word
+	case !keepsOut(w):
+		w, inside, err = l.tryCell(l.cell(o))
 	}
-	if err := enterCell(cell); err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	w := atomic.LoadUint32(l.word) // after the announcement
-	if keepsOut(w) && !o.readsAlready() {
-		if err := leaveCell(cell); err != nil {
-			return nil, err
-		}
-		wakeCell(cell)
+	case !inside:
 		return l.readSlow(ctx, p, o, timeout)
 	}
 	o.began()
 	return l.noticeIf(w), nil
+}
+
+// tryCell announces a reader, and takes that back if the word keeps it out then.
+func (l *RWLock) tryCell(cell *uint32) (word uint32, inside bool, err error) {
+	if err := enterCell(cell); err != nil {
+		return 0, false, err
+	}
+	word = atomic.LoadUint32(l.word)
+	if !keepsOut(word) {
+		return word, true, nil
+	}
+	if err := leaveCell(cell); err != nil {
+		return word, false, err
+	}
+	wakeCell(cell)
+	return word, false, nil
 }
 
 // enterCell announces a reader.
@@ -108,16 +120,9 @@ func (l *RWLock) comeIn(ctx context.Context, p *Parker, o *RWOwner, cell *uint32
 		}
 		// want stays up during the try, for a writer that passes over it would
 		// be one more than the bound.
-		if err := enterCell(cell); err != nil {
+		if w, inside, err := l.tryCell(cell); inside || err != nil {
 			return w, err
 		}
-		if w = atomic.LoadUint32(l.word); !keepsOut(w) {
-			return w, nil
-		}
-		if err := leaveCell(cell); err != nil {
-			return w, err
-		}
-		wakeCell(cell)
 	}
 }
 

@@ -155,6 +155,21 @@ func TestRWLockReadsAgain(t *testing.T) {
 	l.atRest(t)
 }
 
+// A reader that a writer overtakes between the look and the announcement takes that
+// back, for which the writer may sleep already.
+func TestRWLockReaderLooksAgain(t *testing.T) {
+	l, p := newRWLock(t), NewParker(ParkerOptions{})
+	cell := &l.cells[1].Word
+	ok(t, enterCell(cell))
+	w := l.writer(background, p, rwOwner(2, 1)) // asleep on the cell
+	ok(t, leaveCell(cell))                      // whose wake is yet to come
+	if word, inside, err := l.tryCell(cell); inside || err != nil || !keepsOut(word) {
+		t.Errorf("%#x, %v, %v", word, inside, err)
+	}
+	ok(t, (<-w).err, l.WriteUnlock(rwOwner(2, 1)))
+	l.atRest(t)
+}
+
 // Many threads behind one owner: each is let in or waits as a thread of its own.
 func TestRWLockSharedOwner(t *testing.T) {
 	l, p := newRWLock(t), NewParker(ParkerOptions{})

@@ -20,8 +20,10 @@ LIBDIR  ?= $(PREFIX)/lib
 INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
-# Seconds for each fuzz target, and for the long crash run.
+# Seconds for each fuzz target, and for the long random runs.
 SECONDS ?= 30
+# The seed of `make linear` and `make soak`, which print the one they take.
+SEED    ?=
 # Arguments for `make demo` and `make bench`.
 ARGS    ?=
 # Only a watchdog for a test that hangs in spite of its own; never tuned.
@@ -41,6 +43,9 @@ CORE := ./ctypes/... ./status/... ./shm/... ./wire/... ./daemon/... ./clients/go
 
 # Code behind these tags must build and pass the linters too.
 TAGS := shmd_replay,models
+# Builds of their own, for tests: stores that a test can stop after, and a recovery
+# that leaves its duties out.
+TEST_TAGS := shmd_crash shmd_sabotage
 
 # The tests and the demo find what was built here. SHMD_CC is for tests that
 # compile a probe: CC itself, exported, would rebuild half of Go's cache.
@@ -56,6 +61,9 @@ C_SOURCES := $(wildcard clients/c/*.c)
 # One file is one program, linked with libshmd.a; its path is kept:
 # tests/crash/c/holder.c becomes build/tests/crash/c/holder.
 C_PROGRAM_SOURCES := $(wildcard demo/c/*.c examples/c/*.c tests/*/c/*.c)
+
+# Go programs that only tests use.
+TEST_PROGRAMS := build/shmd-sabotage build/tests/step/player build/tests/step/player-crash
 
 C_OBJECTS  := $(C_SOURCES:%.c=build/obj/%.o)
 C_PROGRAMS := $(C_PROGRAM_SOURCES:%.c=build/%)
@@ -98,7 +106,17 @@ bin/shmd:
 c: $(C_LIBRARY)
 
 .PHONY: programs
-programs: $(C_PROGRAMS)
+programs: $(C_PROGRAMS) $(TEST_PROGRAMS)
+
+.PHONY: $(TEST_PROGRAMS)
+build/shmd-sabotage:
+	CGO_ENABLED=0 $(GO) build -tags shmd_sabotage -o $@ ./cmd/shmd
+
+build/tests/step/player:
+	CGO_ENABLED=0 $(GO) build -o $@ ./tests/step/player
+
+build/tests/step/player-crash:
+	CGO_ENABLED=0 $(GO) build -tags shmd_crash -o $@ ./tests/step/player
 
 .PHONY: demo
 demo: build $(VENV_READY) ## Go, C and Python share memory, one is killed, nothing is lost
@@ -142,6 +160,14 @@ model: build/setup/model ## Check the protocol models, and that their broken var
 crash: build $(VENV_READY) ## Kill clients at random for SECONDS=N, and verify
 	SHMD_CRASH_SECONDS=$(SECONDS) $(GO) test -v -count=1 -timeout 0 ./tests/crash
 
+.PHONY: linear
+linear: build ## Check recorded histories of killed clients for SECONDS=N (SEED=S repeats a run)
+	SHMD_LINEAR_SECONDS=$(SECONDS) SHMD_LINEAR_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Linearizable ./tests/linear
+
+.PHONY: soak
+soak: build ## Everything at random, with kills and stops, for SECONDS=N, and account for it (SEED=S)
+	SHMD_SOAK_SECONDS=$(SECONDS) SHMD_SOAK_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Soak ./tests/soak
+
 # Fuzz targets are found by name, so that a new one needs no entry here.
 .PHONY: fuzz
 fuzz: ## Fuzz each decoder of foreign bytes for SECONDS=N
@@ -162,6 +188,7 @@ lint: ## go vet, staticcheck, errcheck, go mod tidy
 	$(call say,linters)
 	$(GO) vet ./...
 	$(GO) vet -tags $(TAGS) ./...
+	@for tag in $(TEST_TAGS); do echo $(GO) vet -tags $$tag ./...; $(GO) vet -tags $$tag ./...; done
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags $(TAGS) ./...
 	$(GO) tool errcheck -exclude .errcheck ./...
@@ -286,6 +313,9 @@ build/libshmd.so.$(VERSION): $(C_OBJECTS) clients/c/libshmd.map
 build/libshmd.so: build/libshmd.so.$(VERSION)
 	ln -sf libshmd.so.$(VERSION) build/$(SONAME)
 	ln -sf $(SONAME) $@
+
+# Without a loader, whose work would be stepped through too.
+build/tests/step/c/player: LDFLAGS += -static
 
 $(C_PROGRAMS): build/%: %.c build/libshmd.a build/flags
 	@mkdir -p $(@D)

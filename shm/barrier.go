@@ -122,7 +122,7 @@ func (b *Barrier) removed() bool { return b.seg.State() == StateRemoved }
 // Declare makes a's client a party that has yet to arrive. Errors: Permission,
 // Invalid, Removed.
 func (b *Barrier) Declare(a Actor) error {
-	if err := b.seg.mayAct(a.Seat); err != nil {
+	if err := b.seg.admits(a.Seat); err != nil {
 		return err
 	}
 	if b.removed() {
@@ -151,7 +151,7 @@ func (b *Barrier) join(owner uint32) {
 // generations have ended since than the barrier remembers; Removed, Permission
 // (read-only mapping), Invalid (no such seat), Corrupt.
 func (b *Barrier) Arrive(ctx context.Context, p *Parker, a Actor, timeout time.Duration, act bool) (Arrival, error) {
-	if err := b.seg.mayAct(a.Seat); err != nil {
+	if err := b.seg.admits(a.Seat); err != nil {
 		return Arrival{}, err
 	}
 	try, deadline := timeout == 0, deadlineWithin(ctx, timeout)
@@ -230,7 +230,7 @@ func (b *Barrier) await(ctx context.Context, p *Parker, a Actor, g uint64, deadl
 
 // sleep sleeps once on a word, after a look at the state.
 func (b *Barrier) sleep(ctx context.Context, p *Parker, a Actor, w barrierWord, deadline int64) error {
-	return b.seg.sleep(ctx, p, a.Seat, futexWord32(&b.lines.Word), w.futex(), deadline)
+	return b.seg.sleepFree(ctx, p, a.Seat, futexWord32(&b.lines.Word), w.futex(), deadline)
 }
 
 // Complete ends the generation that r leads: with ok the others are released, else
@@ -268,7 +268,7 @@ func (b *Barrier) CompleteCurrent(a Actor, ok bool) error {
 // endAction ends the action that a's client runs, if it runs one of a generation
 // that is meant; else it returns the word that says otherwise.
 func (b *Barrier) endAction(a Actor, ok bool, meant func(barrierWord) bool) (w barrierWord, done bool, err error) {
-	if err := b.seg.mayAct(a.Seat); err != nil {
+	if err := b.seg.admits(a.Seat); err != nil {
 		return 0, false, err
 	}
 	for {
@@ -297,7 +297,7 @@ func (b *Barrier) led(w barrierWord, owner uint32) bool {
 // Abort breaks the barrier until Reset, if it is not broken yet: who waits, acts or
 // arrives is told status.Broken. Errors: Removed, Permission, Invalid, Corrupt.
 func (b *Barrier) Abort(a Actor) error {
-	if err := b.seg.mayAct(a.Seat); err != nil {
+	if err := b.seg.admits(a.Seat); err != nil {
 		return err
 	}
 	for {
@@ -319,7 +319,7 @@ func (b *Barrier) Abort(a Actor) error {
 // in that is told status.Broken. A notice means that it was broken by a death.
 // Errors: Removed, Permission, Invalid.
 func (b *Barrier) Reset(a Actor) (*Notice, error) {
-	if err := b.seg.mayAct(a.Seat); err != nil {
+	if err := b.seg.admits(a.Seat); err != nil {
 		return nil, err
 	}
 	for {

@@ -13,11 +13,21 @@ func (b *Barrier) recover(v Victim) (held, done bool) {
 	}
 	cell := &b.cells[seat].Word
 	held, done = b.breakFor(cell, v)
-	b.wakeAll() // a wake may have died with the client
+	if held || wakesAnyway {
+		b.wakeAll() // a wake may have died with the client
+	}
 	if done {
 		store64(cell, 0)
 	}
 	return held, done
+}
+
+// PartyDied breaks the barrier as recovery does, ahead of it: for a client that died
+// while it waits here through the daemon, whose wait ends by that. False = it could not;
+// recovery will.
+func (b *Barrier) PartyDied(v Victim) bool {
+	_, done := b.recover(v)
+	return done
 }
 
 // breakFor breaks what the end of a client breaks.

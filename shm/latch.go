@@ -130,10 +130,31 @@ func (l *Latch) Restore(me uint32) error {
 	if err := l.Unlatch(me); err != nil {
 		return err
 	}
-	if !wakeGently(l.word) {
+	if wakesAnyway && !wakeGently(l.word) {
 		return status.Corrupt
 	}
 	return nil
+}
+
+// finish is Restore, and the same for those who sleep on the eventcounts under the
+// latch: all are woken, whether or not anything of the victim's came back. false =
+// recover again later.
+func (l *Latch) finish(v Victim, cameBack bool, events ...eventcount) bool {
+	wakes := cameBack || wakesAnyway
+	for _, e := range events {
+		if wakes {
+			e.rebuilt()
+		}
+	}
+	if l.Restore(v.Daemon) != nil {
+		return false
+	}
+	for _, e := range events {
+		if wakes {
+			e.wake(futexAll)
+		}
+	}
+	return true
 }
 
 // abandon follows the store of REMOVED: nobody recovers the object any more, so

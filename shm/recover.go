@@ -25,7 +25,7 @@ type Victim struct {
 
 // lives reports whether an owner word is a living client's; the victim's is not.
 func (v *Victim) lives(owner uint32) bool {
-	return owner != v.Owner&ownerMask && v.Alive != nil && v.Alive(owner)
+	return owner != v.Owner&ownerMask && (!stealsFromAnyDead || v.Alive != nil && v.Alive(owner))
 }
 
 // recoverTries bounds every loop of recovery: a live client may flip a word for
@@ -42,6 +42,10 @@ const recoverTries = 1000
 //	dead writer              sequence even, advanced and dirty, in one store,
 //	                         before the lock is released
 //	anywhere else            nothing to undo
+//	event                    the word is right after every prefix; all are woken, or
+//	                         with auto reset one, who passes it on
+//	condition                the word moves on without the mutex, and all are woken:
+//	                         whoever was notified and died is nobody's wake-up
 //	semaphore with undo      what it held is 0, in one store; the derived state is
 //	                         built again under the latch, whoever dead had that
 //	queue                    what it was writing is free, what it had leased is
@@ -57,11 +61,18 @@ const recoverTries = 1000
 //	                         may have died with the client; and the version moves
 //	                         on, unless the end was orderly
 func (s *Segment) Recover(v Victim) (held, done bool) {
+	if !s.itsTurn(v) {
+		return false, false
+	}
 	switch s.geometry.Kind {
 	case KindSemaphore:
 		held, done = s.Semaphore().recover(v)
 	case KindQueue:
 		held, done = s.Queue().recover(v)
+	case KindEvent:
+		held, done = s.Event().recover()
+	case KindCondition:
+		held, done = s.Condition(nil).recover(v)
 	case KindBarrier:
 		held, done = s.Barrier().recover(v)
 	case KindRWLock:
@@ -72,6 +83,7 @@ func (s *Segment) Recover(v Victim) (held, done bool) {
 	if c := s.seatCell(SeatOf(v.Owner)); done && c != nil && SeatOf(v.Owner) != SeatDaemon {
 		store32(&c.Waiting, 0)
 	}
+	s.endTurn(v, done)
 	return held, done
 }
 
@@ -80,7 +92,7 @@ func (s *Segment) recoverLock(v Victim) (held, done bool) {
 	owner := v.Owner & ownerMask
 	lock := &s.page.Lock
 	held = s.HeldBy(owner)
-	changed := held || !v.Orderly
+	changed := held || !v.Orderly && wakesAnyway
 	if s.geometry.Kind.HasData() {
 		foreign := s.geometry.Flags.Has(FlagLockForeign)
 		writing := foreign && (v.HeldForeign || atomic.LoadUint32(&s.page.Sequence.Writer) == owner)
@@ -100,7 +112,7 @@ func (s *Segment) recoverLock(v Victim) (held, done bool) {
 		// The victim may have changed an element and died before its own bump.
 		s.changes().alarm()
 	}
-	return held, wakeGently(&lock.Word)
+	return held, !held && !wakesAnyway || wakeGently(&lock.Word)
 }
 
 // markDirty makes the sequence even, advances it and marks it dirty, in one
@@ -160,6 +172,10 @@ func (s *Segment) Remove() bool {
 		return s.Semaphore().remove()
 	case KindQueue:
 		return s.Queue().remove()
+	case KindEvent:
+		return s.Event().remove()
+	case KindCondition:
+		return s.Condition(nil).remove()
 	case KindBarrier:
 		return s.Barrier().remove()
 	case KindRWLock:

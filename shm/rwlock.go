@@ -97,7 +97,7 @@ func (l *RWLock) wait(ctx context.Context, p *Parker, o *RWOwner, seen uint32, d
 		}
 		seen |= rwlockWaiters
 	}
-	return l.seg.sleep(ctx, p, o.word, l.word, seen, deadline)
+	return l.seg.sleepFree(ctx, p, o.word, l.word, seen, deadline)
 }
 
 // wakeCell wakes the writer that waits for a cell.

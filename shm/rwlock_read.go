@@ -16,7 +16,7 @@ import (
 // the client are inside, or 32767 wait), Removed, Permission (read-only mapping),
 // Invalid. After an error it is not inside.
 func (l *RWLock) ReadLock(ctx context.Context, p *Parker, o *RWOwner, timeout time.Duration) (*Notice, error) {
-	if err := l.seg.mayAct(o.word); err != nil {
+	if err := l.seg.admits(o.word); err != nil {
 		return nil, err
 	}
 	w, inside, err := atomic.LoadUint32(l.word), false, error(nil)
@@ -45,11 +45,47 @@ func (l *RWLock) tryCell(cell *uint32) (word uint32, inside bool, err error) {
 	if !keepsOut(word) {
 		return word, true, nil
 	}
-	if err := leaveCell(cell); err != nil {
-		return word, false, err
-	}
+	return word, false, stepBack(cell)
+}
+
+// stepBack takes an announcement back, for which the writer may sleep already.
+func stepBack(cell *uint32) error {
+	err := leaveCell(cell)
 	wakeCell(cell)
-	return word, false, nil
+	return err
+}
+
+// ReadFree lets o in if there is neither a writer nor a notice. It is the front of
+// ReadLock, small enough to be inlined, for a mapping that may be written; false =
+// nothing has changed, and ReadLock decides.
+func (l *RWLock) ReadFree(o *RWOwner) bool {
+	cell := l.cell(o)
+	x := load32(cell)
+	// Not with the removed bit, which makes it larger, nor at the limit.
+	if x&^readerWantMask >= readerActiveMask || !cas32(cell, x, x+1) {
+		return false
+	}
+	if load32(l.word)&(rwlockOwnerMask|rwlockInconsistent) != 0 { // after the announcement
+		_ = stepBack(cell) // a scribbler's cell: ReadLock says so
+		return false
+	}
+	o.began()
+	return true
+}
+
+// ReadUnlockFree ends one read of o if it reads. It is the front of ReadUnlock, small
+// enough to be inlined; false = nothing has changed, and ReadUnlock decides.
+func (l *RWLock) ReadUnlockFree(o *RWOwner) bool {
+	cell := l.cell(o)
+	x := load32(cell)
+	if x&readerActiveMask == 0 || x&readerRemoved != 0 || !o.shared && o.reads == 0 || !cas32(cell, x, x-1) {
+		return false
+	}
+	o.ended()
+	if load32(l.word)&rwlockOwnerMask != 0 { // after the leaving
+		wakeCell(cell)
+	}
+	return true
 }
 
 // enterCell announces a reader.
@@ -165,12 +201,16 @@ func (l *RWLock) undeclare(cell *uint32) {
 // ReadUnlock ends one read of o. Errors: status.NotOwner (o does not read), Removed
 // (which ends it too), Corrupt, Permission, Invalid.
 func (l *RWLock) ReadUnlock(o *RWOwner) error {
-	if err := l.seg.mayAct(o.word); err != nil {
+	if err := l.seg.admits(o.word); err != nil {
 		return err
 	}
 	cell, inside := l.cell(o), o.ended()
 	if inside {
-		if err := leaveCell(cell); err != nil {
+		err := leaveCell(cell)
+		if err != nil && o.shared {
+			return status.NotOwner // nobody of this client reads
+		}
+		if err != nil {
 			return err
 		}
 	}

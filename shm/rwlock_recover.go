@@ -12,10 +12,13 @@ func (l *RWLock) recover(v Victim) (held, done bool) {
 	cell := &l.cells[seat].Word
 	x := atomic.LoadUint32(cell)
 	store32(cell, x&readerRemoved) // nobody but the dead and the daemon changes it
-	wakeCell(cell)
 	wrote, done := l.release(v)
-	futexWakeN(l.word, futexAll) // a wake may have died with the client
-	return x&readerActiveMask != 0 || wrote, done
+	held = x&readerActiveMask != 0 || wrote
+	if held || wakesAnyway { // a wake may have died with the client
+		wakeCell(cell)
+		futexWakeN(l.word, futexAll)
+	}
+	return held, done
 }
 
 // release frees the word of a dead writer: with the notice if it was inside, and

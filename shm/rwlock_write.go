@@ -15,7 +15,7 @@ import (
 // writes), Removed, Permission (read-only mapping), Invalid. After an error it is
 // not inside.
 func (l *RWLock) WriteLock(ctx context.Context, p *Parker, o *RWOwner, timeout time.Duration) (*Notice, error) {
-	if err := l.seg.mayAct(o.word); err != nil {
+	if err := l.seg.admits(o.word); err != nil {
 		return nil, err
 	}
 	if o.readsAlready() {
@@ -44,7 +44,7 @@ func (l *RWLock) WriteLock(ctx context.Context, p *Parker, o *RWOwner, timeout t
 	if err != nil {
 		return nil, l.withdraw(o, err)
 	}
-	store64(&l.lines.Token, o.token)
+	put64(&l.lines.Token, o.token)
 	return l.noticeIf(w), nil
 }
 
@@ -117,7 +117,7 @@ func (l *RWLock) awaitCells(ctx context.Context, p *Parker, o *RWOwner, bits uin
 				spun = true
 				l.quiet.until(cell, func(x uint32) bool { return x&bits == 0 || x&readerRemoved != 0 })
 			default:
-				if err := l.seg.sleep(ctx, p, o.word, cell, x, deadline); err != nil {
+				if err := l.seg.sleepFree(ctx, p, o.word, cell, x, deadline); err != nil {
 					return err
 				}
 			}
@@ -163,7 +163,7 @@ func (l *RWLock) wakeAll(left uint32) {
 // WriteUnlock ends the write of o. Errors, with nothing changed: status.NotOwner
 // (o does not write), Removed, Permission, Invalid.
 func (l *RWLock) WriteUnlock(o *RWOwner) error {
-	if err := l.seg.mayAct(o.word); err != nil {
+	if err := l.seg.admits(o.word); err != nil {
 		return err
 	}
 	if w := atomic.LoadUint32(l.word); !l.writes(o, w) {
@@ -172,7 +172,7 @@ func (l *RWLock) WriteUnlock(o *RWOwner) error {
 		}
 		return status.NotOwner
 	}
-	store64(&l.lines.Token, 0) // before the release, so that a stale token never matches
+	put64(&l.lines.Token, 0) // before the release, so that a stale token never matches
 	w, err := l.change(o, func(w uint32) uint32 { return w & (rwlockInconsistent | rwlockWanted) })
 	if err == nil {
 		l.wakeAll(w)

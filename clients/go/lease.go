@@ -92,21 +92,47 @@ type Reservation struct {
 // Reserve reserves a slot, waiting until ctx ends while there is none: room for a
 // message of the queue's SlotSize. Errors as Put.
 func (q *Queue) Reserve(ctx context.Context) (*Reservation, error) {
-	return q.ReserveSize(ctx, int(min(q.info.SlotSize, q.info.MessageMax)))
+	return q.ReserveSize(ctx, q.slotBytes())
 }
 
 // ReserveSize is Reserve for a message of up to size bytes. Errors as Put.
 func (q *Queue) ReserveSize(ctx context.Context, size int) (*Reservation, error) {
 	r := &Reservation{queue: q}
-	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
-		bytes := uint32(min(max(size, 0), maxUint32))
-		r.slot, err = q.queue.ReserveSize(ctx, q.client.parker, q.actor(), bytes, timeout)
-		return err
+	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
+		return r.reserve(ctx, size, timeout)
 	})
 	if err != nil {
 		return nil, wrap("reserve in", q.info.Name, err)
 	}
 	return r, nil
+}
+
+// TryReserve is Reserve that does not wait: ErrWouldBlock if there is no slot.
+func (q *Queue) TryReserve() (*Reservation, error) {
+	return q.TryReserveSize(q.slotBytes())
+}
+
+// TryReserveSize is ReserveSize that does not wait: ErrWouldBlock.
+func (q *Queue) TryReserveSize(size int) (*Reservation, error) {
+	r := &Reservation{queue: q}
+	err := q.usable()
+	if err == nil {
+		err = r.reserve(context.Background(), size, 0)
+	}
+	if err != nil {
+		return nil, wrap("reserve in", q.info.Name, err)
+	}
+	return r, nil
+}
+
+// slotBytes is what fits a slot.
+func (q *Queue) slotBytes() int { return int(min(q.info.SlotSize, q.info.MessageMax)) }
+
+func (r *Reservation) reserve(ctx context.Context, size int, timeout time.Duration) (err error) {
+	q := r.queue
+	bytes := uint32(min(max(size, 0), maxUint32))
+	r.slot, err = q.queue.ReserveSize(ctx, q.client.parker, q.actor(), bytes, timeout)
+	return err
 }
 
 // Buffer is where the message is made, in shared memory: valid until Commit or

@@ -30,8 +30,14 @@ type Owner struct {
 // ErrPermission (read-only), ErrUnsupported (no lock).
 func (w *Owner) Lock(ctx context.Context) (*Notice, error) {
 	o := w.object
-	if o.lockable() == nil && o.guard.TakeFree(w.owner) && w.keep() == nil {
-		return nil, nil // as lock does it, without a call
+	if o.lockable() == nil {
+		// As lock does it, without a call.
+		if o.guard.TakeFree(w.owner) && w.keep() == nil {
+			return nil, nil
+		}
+		if o.guard.RetakeFree(w.owner) {
+			return nil, nil
+		}
 	}
 	n, err := w.lock(ctx, -1)
 	if err != nil {

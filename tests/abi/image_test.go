@@ -136,6 +136,20 @@ var scenes = []scene{
 	{"queue-shut-down", shm.KindQueue, 0, nil, 0, steps(queueWaiters, shutDown), slots},
 	{"queue-sides", shm.KindQueue, 0, nil, shm.FlagRaw, queueSides, longSlots},
 	{"queue-removed", shm.KindQueue, 0, nil, shm.FlagRaw, steps(queueStates, destroy), slots},
+	{"event-fresh", shm.KindEvent, 0, nil, 0, steps(), event(false)},
+	{"event-set-at-first", shm.KindEvent, 0, nil, 0, steps(), event(true)},
+	{"event-set-again", shm.KindEvent, 0, nil, 0, steps(set, reset, set), event(true)},
+	{"event-waiters", shm.KindEvent, 0, nil, 0, steps(pulse, awaitInVain(4), die(4)), event(false)},
+	{"event-removed", shm.KindEvent, 0, nil, 0, steps(awaitInVain(4), destroy), event(false)},
+	{"event-auto-set", shm.KindEvent, 0, nil, shm.FlagAutoReset, steps(awaitInVain(4), set, set), event(false)},
+	{"event-auto-waiters", shm.KindEvent, 0, nil, shm.FlagAutoReset, steps(reset, awaitInVain(4)), event(true)},
+	{"event-auto-removed", shm.KindEvent, 0, nil, shm.FlagAutoReset, destroy, event(true)},
+	{"condition-fresh", shm.KindCondition, 0, nil, shm.FlagLockForeign, steps(), condition},
+	{"condition-waiters", shm.KindCondition, 0, nil, shm.FlagLockForeign, conditionWait(4), condition},
+	{"condition-notified", shm.KindCondition, 0, nil, shm.FlagLockForeign,
+		steps(conditionWait(4), notify(5), notify(5)), condition},
+	{"condition-recovered", shm.KindCondition, 0, nil, shm.FlagLockForeign, steps(conditionWait(4), die(4)), condition},
+	{"condition-removed", shm.KindCondition, 0, nil, shm.FlagLockForeign, steps(conditionWait(4), destroy), condition},
 	{"barrier-fresh", shm.KindBarrier, 0, nil, 0, steps(declare(3)), three},
 	{"barrier-filling", shm.KindBarrier, 0, nil, 0, steps(arrive(1), arrive(2)), three},
 	{"barrier-acting", shm.KindBarrier, 0, nil, 0, steps(arrive(1), arrive(2), lead(7)), three},
@@ -301,6 +315,10 @@ func saidByGo(t *testing.T, s *shm.Segment) []string {
 		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfSemaphore(t, s)...)
 	case shm.KindQueue:
 		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfQueue(t, s)...)
+	case shm.KindEvent:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfEvent(t, s)...)
+	case shm.KindCondition:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfCondition(t, s)...)
 	case shm.KindBarrier:
 		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfBarrier(t, s)...)
 	case shm.KindRWLock:

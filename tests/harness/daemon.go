@@ -17,9 +17,11 @@ import (
 
 // DaemonOptions are what StartDaemon does without.
 type DaemonOptions struct {
-	Socket string               // "" = one of its own
-	Attr   *syscall.SysProcAttr // namespaces and credentials
-	Flags  []string             // of serve
+	Socket  string               // "" = one of its own
+	Attr    *syscall.SysProcAttr // namespaces and credentials
+	Flags   []string             // of serve
+	Program string               // "" = bin/shmd
+	Env     []string             // besides this process's own
 }
 
 // Daemon is a running `shmd serve`.
@@ -53,7 +55,11 @@ func StartDaemonWith(t testing.TB, o DaemonOptions) *Daemon {
 	}
 	defer ready.Close()
 	args := append([]string{"serve", "--socket", d.Socket, "--ready-fd", "3", "--log-level", "debug"}, o.Flags...)
-	cmd := exec.Command(Binary(t), args...)
+	if o.Program == "" {
+		o.Program = Binary(t)
+	}
+	cmd := exec.Command(o.Program, args...)
+	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.ExtraFiles, cmd.SysProcAttr = []*os.File{in}, o.Attr
 	d.Process = StartCmd(t, cmd)
 	in.Close()

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,9 +17,13 @@ const kindOffset = int64(0x100)
 const (
 	slotStateShift = 32
 	slotFree       = 0
+	slotWriting    = 1
 	slotReady      = 2
+	slotLeased     = 3
 	slotDead       = 4
 )
+
+func slotState(d shm.QueueDesc) uint64 { return d.State >> slotStateShift & 0xf }
 
 // read reads words of the segment at an offset, into a pointer or a slice.
 func (s *Segment) read(offset int64, into any) error {
@@ -36,20 +41,16 @@ func afterSeats(h *shm.Header) int64 {
 // semaphoreAtRest checks what a semaphore has of its own. The waiters bits may
 // stay: a stray one costs a call and nothing else.
 func (s *Segment) semaphoreAtRest(h *shm.Header, check func(ok bool, format string, args ...any)) error {
-	var lines shm.SemaphoreLines
-	if err := s.read(kindOffset, &lines); err != nil {
+	lines, held, err := s.Semaphore()
+	if err != nil {
 		return err
 	}
 	check(lines.Latch == 0, "its latch is %#x: seat %d holds it", lines.Latch, shm.SeatOf(lines.Latch))
-	if h.Flags&uint32(shm.FlagUndo) == 0 {
+	if held == nil {
 		check(uint64(lines.Word>>1) <= h.Length, "%d permits, at most %d", lines.Word>>1, h.Length)
 		check(lines.Available == 0 && lines.Total == 0, "a plain one has %d permits available of %d",
 			lines.Available, lines.Total)
 	} else {
-		held := make([]shm.HeldCell, h.SeatsMax+1)
-		if err := s.read(afterSeats(h), held); err != nil {
-			return err
-		}
 		for seat, c := range held {
 			check(c.Permits == 0, "nobody in seat %d holds %d permits", seat, c.Permits)
 		}
@@ -65,20 +66,15 @@ func (s *Segment) semaphoreAtRest(h *shm.Header, check func(ok bool, format stri
 // queueAtRest checks what a queue has of its own: no slot is leased or being
 // written, and all that is derived is what the slots' words say.
 func (s *Segment) queueAtRest(h *shm.Header, check func(ok bool, format string, args ...any)) error {
-	var lines shm.QueueLines
-	if err := s.read(kindOffset, &lines); err != nil {
+	lines, descs, err := s.Queue()
+	if err != nil {
 		return err
 	}
 	size := int64(h.Length)
-	ring, stack, descs := make([]uint32, size), make([]uint32, size), make([]shm.QueueDesc, size)
+	ring, stack := make([]uint32, size), make([]uint32, size)
 	ringAt := afterSeats(h)
-	for _, part := range []struct {
-		at   int64
-		into any
-	}{{ringAt, ring}, {ringAt + 4*size, stack}, {alignLine(ringAt + 8*size), descs}} {
-		if err := s.read(part.at, part.into); err != nil {
-			return err
-		}
+	if err := errors.Join(s.read(ringAt, ring), s.read(ringAt+4*size, stack)); err != nil {
+		return err
 	}
 	checkReserved(check, lines.Reserved0[:], lines.Reserved1[:], lines.Reserved2[:], lines.Reserved3[:])
 	check(lines.Latch == 0, "its latch is %#x: seat %d holds it", lines.Latch, shm.SeatOf(lines.Latch))
@@ -88,7 +84,7 @@ func (s *Segment) queueAtRest(h *shm.Header, check func(ok bool, format string, 
 	var ready, free []uint32
 	dead, highest := uint32(0), uint64(0)
 	for i, d := range descs {
-		switch state := d.State >> slotStateShift & 0xf; state {
+		switch state := slotState(d); state {
 		case slotFree:
 			free = append(free, uint32(i))
 		case slotReady:

@@ -42,7 +42,8 @@ func built(t testing.TB, variable, fallback, target string) string {
 // Binary is bin/shmd.
 func Binary(t testing.TB) string { return built(t, "SHMD_BIN", "bin/shmd", "build") }
 
-// Program is a C program, named by its source: "tests/crash/c/holder".
+// Program is a C program, named by its source, "tests/crash/c/holder", or a Go program
+// that only tests use.
 func Program(t testing.TB, source string) string {
 	t.Helper()
 	path := filepath.Join(built(t, "SHMD_BUILD", "build", "build"), source)

@@ -120,6 +120,18 @@ func (p *Process) Line() string {
 	return ""
 }
 
+// Within returns the next line if it prints one before the time is over.
+func (p *Process) Within(d time.Duration) (line string, ok bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case line, ok := <-p.lines:
+		return line, ok
+	case <-timer.C:
+		return "", false
+	}
+}
+
 // Poll returns the next line if it has printed one already; "" = it has not.
 func (p *Process) Poll() string {
 	select {

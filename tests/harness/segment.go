@@ -92,6 +92,17 @@ func (s *Segment) Waiting() (uint64, error) {
 	return sum, nil
 }
 
+// WaitingOf is how many threads of one seat say that they sleep in the object.
+func (s *Segment) WaitingOf(seat uint16) (uint32, error) {
+	page, err := s.Page()
+	if err != nil {
+		return 0, err
+	}
+	var cell shm.SeatCell
+	err = s.read(int64(page.Header.SeatsOffsetBytes)+int64(binary.Size(cell))*int64(seat), &cell)
+	return cell.Waiting, err
+}
+
 // atRest says what is wrong with an object that nobody uses.
 func (s *Segment) atRest() error {
 	page, err := s.Page()
@@ -123,6 +134,14 @@ func (s *Segment) atRest() error {
 		err = s.semaphoreAtRest(header, check)
 	case shm.KindQueue:
 		err = s.queueAtRest(header, check)
+	case shm.KindEvent:
+		err = s.eventAtRest(header, check)
+	case shm.KindCondition:
+		err = s.conditionAtRest(header, check)
+	case shm.KindBarrier:
+		err = s.barrierAtRest(header, check)
+	case shm.KindRWLock:
+		err = s.rwlockAtRest(header, check)
 	default:
 		lockAtRest(page, check)
 	}

@@ -18,6 +18,8 @@ static union {
 		union {
 			struct shmd_semaphore_lines semaphore;
 			struct shmd_queue_lines queue;
+			struct shmd_event_lines event;
+			struct shmd_condition_lines condition;
 			struct shmd_barrier_lines barrier;
 			struct shmd_rwlock_lines rwlock;
 		};
@@ -207,6 +209,33 @@ static void print_queue(void)
 	print("removed", image.of.header.state == SHMD_STATE_REMOVED);
 }
 
+static void print_event(void)
+{
+	OWN_FIELD(event.word);
+	OWN_RESERVED(event.reserved);
+
+	uint32_t word = image.of.event.word;
+	int removed = word == SHMD_EVENT_REMOVED;
+	if ((image.of.header.flags & SHMD_FLAG_AUTO_RESET) != 0) {
+		print("set", !removed && (word & SHMD_SEMAPHORE_PERMITS_MASK) != 0);
+		print("waiters", !removed && (word & SHMD_SEMAPHORE_WAITERS) != 0);
+	} else {
+		print("set", !removed && (word & SHMD_EVENT_SET) != 0);
+		print("waiters", !removed && (word & SHMD_EVENT_WAITERS) != 0);
+		print("generation", (word & SHMD_EVENT_GENERATION_MASK) / SHMD_EVENT_GENERATION_UNIT);
+	}
+	print("removed", (uint64_t)removed);
+}
+
+static void print_condition(void)
+{
+	OWN_FIELD(condition.word);
+	OWN_RESERVED(condition.reserved);
+	print("count", image.of.condition.word / SHMD_EVENTCOUNT_STEP);
+	print("waiters", (image.of.condition.word & SHMD_EVENTCOUNT_WAITERS) != 0);
+	print("removed", image.of.header.state == SHMD_STATE_REMOVED);
+}
+
 static void print_barrier(void)
 {
 	OWN_FIELD(barrier.word);
@@ -294,6 +323,12 @@ int main(void)
 		break;
 	case SHMD_KIND_QUEUE:
 		print_queue();
+		break;
+	case SHMD_KIND_EVENT:
+		print_event();
+		break;
+	case SHMD_KIND_CONDITION:
+		print_condition();
 		break;
 	case SHMD_KIND_BARRIER:
 		print_barrier();

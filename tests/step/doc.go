@@ -1,0 +1,30 @@
+// Package step kills a real client at every instruction of every operation, and
+// a Go client after every store, and looks at what is left: once the daemon has
+// recovered, every live client finishes what it does, the object's words are as
+// they must be, and nothing was lost or given twice. The same runs against a
+// daemon whose recovery is sabotaged must report clients that hang.
+//
+// The victims are c/player.c, statically linked and single-stepped by ptrace, and
+// player/, built with the tag shmd_crash. Those who live on are players too, in C
+// or in Go. A player does what it is told, a line for a line:
+//
+//	KIND open NAME            one object of each kind is open at a time
+//	warm NAME                 does what a process does once; another holds the mutex
+//	mutex lock NS, unlock, mark
+//	value store X, add X, load, version, wait NS
+//	array lock NS, unlock, mark, store X, add X, write X NS, begin, end, read NS, version, wait NS
+//	semaphore acquire N NS, release N, post N
+//	queue make NUMBER BYTES, put NS, take NS, lease NS, ack, nack, reserve NS, fill, commit, abort
+//
+// and answers "ok NUMBER...", "notice NUMBER..." or "error NAME". NS is a timeout,
+// -1 = for ever. An array has four elements: read tells them all, write makes
+// all of them X, store and add change the first. wait waits for a change since the
+// last version or wait. make makes the message that put, and fill and commit,
+// use; take and lease tell the number of a message that is whole, lease also its
+// deliveries; ack and nack end the last lease.
+//
+//	step LINE                 C: does the line between two marks
+//	crash STORE LINE          Go, with shmd_crash: stops after that store (0 = before
+//	                          the first), to be looked at and killed; a line that
+//	                          is over before is answered
+package step

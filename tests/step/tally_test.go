@@ -1,0 +1,96 @@
+package step
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/shmd/shmd/tests/harness"
+)
+
+// tally counts what died and what came back, by operation.
+type tally struct {
+	mu   sync.Mutex
+	rows map[string]*row // protected by mu
+	list []string        // of the operations, in the order of their first scene; protected by mu
+}
+
+type row struct {
+	boundaries, kills, inside        int
+	notices, latches, permits, slots int
+	leases, hangs                    int
+}
+
+func (r *row) add(o row) {
+	r.boundaries += o.boundaries
+	r.kills += o.kills
+	r.inside += o.inside
+	r.notices += o.notices
+	r.latches += o.latches
+	r.permits += o.permits
+	r.leases += o.leases
+	r.slots += o.slots
+	r.hangs += o.hangs
+}
+
+func (y *tally) row(sc *scene, r row) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.rows == nil {
+		y.rows = make(map[string]*row)
+	}
+	if y.rows[sc.operation] == nil {
+		y.rows[sc.operation] = new(row)
+		y.list = append(y.list, sc.operation)
+	}
+	y.rows[sc.operation].add(r)
+}
+
+// saw counts the boundaries of an operation.
+func (y *tally) saw(sc *scene, boundaries int) { y.row(sc, row{boundaries: boundaries}) }
+
+// died counts a death, and what the dead held.
+func (y *tally) died(sc *scene, h harness.Holding, inside bool) {
+	y.row(sc, row{kills: 1, inside: count(inside), notices: count(h.Lock), latches: count(h.Latch),
+		permits: int(h.Permits), leases: int(h.Leases), slots: int(h.Slots)})
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+func (y *tally) hung(sc *scene) { y.row(sc, row{hangs: 1}) }
+
+func (y *tally) hangs() (n int) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for _, r := range y.rows {
+		n += r.hangs
+	}
+	return n
+}
+
+// String is a table.
+func (y *tally) String() string {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "operation\tboundaries\tkills\tinside\tlocks\tlatches\tpermits\tleases\tslots\thangs\t")
+	var sum row
+	line := func(name string, r *row) {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", name, r.boundaries, r.kills, r.inside,
+			r.notices, r.latches, r.permits, r.leases, r.slots, r.hangs)
+	}
+	for _, name := range y.list {
+		line(name, y.rows[name])
+		sum.add(*y.rows[name])
+	}
+	line("all", &sum)
+	w.Flush()
+	return b.String()
+}

@@ -56,8 +56,8 @@ func stepBack(cell *uint32) error {
 }
 
 // ReadFree lets o in if there is neither a writer nor a notice. It is the front of
-// ReadLock, small enough to be inlined, for a mapping that may be written; false =
-// nothing has changed, and ReadLock decides.
+// ReadLock without its checks: the mapping may be written, and the seat is one of the
+// object's. false = nothing has changed, and ReadLock decides.
 func (l *RWLock) ReadFree(o *RWOwner) bool {
 	cell := l.cell(o)
 	x := load32(cell)
@@ -73,8 +73,8 @@ func (l *RWLock) ReadFree(o *RWOwner) bool {
 	return true
 }
 
-// ReadUnlockFree ends one read of o if it reads. It is the front of ReadUnlock, small
-// enough to be inlined; false = nothing has changed, and ReadUnlock decides.
+// ReadUnlockFree ends one read of o if it reads. It is the front of ReadUnlock,
+// likewise; false = nothing has changed, and ReadUnlock decides.
 func (l *RWLock) ReadUnlockFree(o *RWOwner) bool {
 	cell := l.cell(o)
 	x := load32(cell)

@@ -20,8 +20,10 @@ LIBDIR  ?= $(PREFIX)/lib
 INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
-# Seconds for each fuzz target, and for the random part of the crash run.
+# Seconds for each fuzz target, and for the long random runs.
 SECONDS ?= 30
+# The seed of `make linear` and `make soak`, which print the one they take.
+SEED    ?=
 # Arguments for `make demo` and `make bench`.
 ARGS    ?=
 # Only a watchdog for a test that hangs in spite of its own; never tuned.
@@ -158,6 +160,14 @@ model: build/setup/model ## Check the protocol models, and that their broken var
 crash: build $(VENV_READY) ## Kill clients at every instruction, and at random for SECONDS=N
 	SHMD_CRASH_STRIDE=1 $(GO) test -v -count=1 -timeout 0 ./tests/step
 	SHMD_CRASH_SECONDS=$(SECONDS) $(GO) test -v -count=1 -timeout 0 ./tests/crash
+
+.PHONY: linear
+linear: build ## Check recorded histories of killed clients for SECONDS=N (SEED=S repeats a run)
+	SHMD_LINEAR_SECONDS=$(SECONDS) SHMD_LINEAR_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Linearizable ./tests/linear
+
+.PHONY: soak
+soak: build ## Everything at random, with kills and stops, for SECONDS=N, and account for it (SEED=S)
+	SHMD_SOAK_SECONDS=$(SECONDS) SHMD_SOAK_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Soak ./tests/soak
 
 # Fuzz targets are found by name, so that a new one needs no entry here.
 .PHONY: fuzz

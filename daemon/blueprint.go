@@ -44,8 +44,8 @@ func (c *call) blueprint() (*blueprint, error) {
 	}
 	kind, ok := shm.ParseKind(kindName)
 	if !ok {
-		return nil, status.New(status.Invalid, "", "kind is %.32q; it must be value, array, mutex, semaphore or queue",
-			kindName).On(name)
+		return nil, status.New(status.Invalid, "", "kind is %.32q; it must be value, array, mutex, semaphore, queue, "+
+			"event, condition, barrier or rwlock", kindName).On(name)
 	}
 	raw, err := c.params.Value("options")
 	if err != nil {
@@ -71,23 +71,28 @@ var optionKinds = []struct {
 }{
 	{"code", func(o *wire.CreateOptions) bool { return o.Code != nil }, dataKinds},
 	{"init", func(o *wire.CreateOptions) bool { return o.Init != nil }, dataKinds},
-	{"lock", func(o *wire.CreateOptions) bool { return o.Lock != nil }, dataKinds},
-	{"length", func(o *wire.CreateOptions) bool { return o.Length != nil }, []shm.Kind{shm.KindArray}},
-	{"shape", func(o *wire.CreateOptions) bool { return o.Shape != nil }, []shm.Kind{shm.KindArray}},
-	{"recursive", func(o *wire.CreateOptions) bool { return o.Recursive != nil }, []shm.Kind{shm.KindMutex}},
-	{"unlock_any", func(o *wire.CreateOptions) bool { return o.UnlockAny != nil }, []shm.Kind{shm.KindMutex}},
-	{"strict", func(o *wire.CreateOptions) bool { return o.Strict != nil }, []shm.Kind{shm.KindMutex}},
-	{"initial", func(o *wire.CreateOptions) bool { return o.Initial != nil }, []shm.Kind{shm.KindSemaphore}},
-	{"maximum", func(o *wire.CreateOptions) bool { return o.Maximum != nil }, []shm.Kind{shm.KindSemaphore}},
-	{"undo", func(o *wire.CreateOptions) bool { return o.Undo != nil }, []shm.Kind{shm.KindSemaphore}},
-	{"content", func(o *wire.CreateOptions) bool { return o.Content != nil }, []shm.Kind{shm.KindQueue}},
-	{"maxsize", func(o *wire.CreateOptions) bool { return o.MaxSize != nil }, []shm.Kind{shm.KindQueue}},
-	{"slot_size", func(o *wire.CreateOptions) bool { return o.SlotSize != nil }, []shm.Kind{shm.KindQueue}},
-	{"message_max", func(o *wire.CreateOptions) bool { return o.MessageMax != nil }, []shm.Kind{shm.KindQueue}},
-	{"deliveries_max", func(o *wire.CreateOptions) bool { return o.DeliveriesMax != nil }, []shm.Kind{shm.KindQueue}},
+	{"lock", func(o *wire.CreateOptions) bool { return o.Lock != nil }, append(dataKinds, shm.KindCondition)},
+	{"length", func(o *wire.CreateOptions) bool { return o.Length != nil }, kinds(shm.KindArray)},
+	{"shape", func(o *wire.CreateOptions) bool { return o.Shape != nil }, kinds(shm.KindArray)},
+	{"recursive", func(o *wire.CreateOptions) bool { return o.Recursive != nil }, kinds(shm.KindMutex)},
+	{"unlock_any", func(o *wire.CreateOptions) bool { return o.UnlockAny != nil }, kinds(shm.KindMutex)},
+	{"strict", func(o *wire.CreateOptions) bool { return o.Strict != nil }, kinds(shm.KindMutex)},
+	{"initial", func(o *wire.CreateOptions) bool { return o.Initial != nil }, kinds(shm.KindSemaphore)},
+	{"maximum", func(o *wire.CreateOptions) bool { return o.Maximum != nil }, kinds(shm.KindSemaphore)},
+	{"undo", func(o *wire.CreateOptions) bool { return o.Undo != nil }, kinds(shm.KindSemaphore)},
+	{"content", func(o *wire.CreateOptions) bool { return o.Content != nil }, kinds(shm.KindQueue)},
+	{"maxsize", func(o *wire.CreateOptions) bool { return o.MaxSize != nil }, kinds(shm.KindQueue)},
+	{"slot_size", func(o *wire.CreateOptions) bool { return o.SlotSize != nil }, kinds(shm.KindQueue)},
+	{"message_max", func(o *wire.CreateOptions) bool { return o.MessageMax != nil }, kinds(shm.KindQueue)},
+	{"deliveries_max", func(o *wire.CreateOptions) bool { return o.DeliveriesMax != nil }, kinds(shm.KindQueue)},
+	{"auto_reset", func(o *wire.CreateOptions) bool { return o.AutoReset != nil }, kinds(shm.KindEvent)},
+	{"set", func(o *wire.CreateOptions) bool { return o.Set != nil }, kinds(shm.KindEvent)},
+	{"parties", func(o *wire.CreateOptions) bool { return o.Parties != nil }, kinds(shm.KindBarrier)},
 }
 
-var dataKinds = []shm.Kind{shm.KindValue, shm.KindArray}
+func kinds(all ...shm.Kind) []shm.Kind { return all }
+
+var dataKinds = kinds(shm.KindValue, shm.KindArray)
 
 // Defaults of a queue.
 const (
@@ -105,24 +110,41 @@ func (b *blueprint) read(kind shm.Kind, o *wire.CreateOptions, seatsMax uint32) 
 	}
 	for _, option := range optionKinds {
 		if option.given(o) && !slices.Contains(option.kinds, kind) {
-			return status.New(status.Invalid, "", "%s is no option of a %s", option.name, kind)
+			return status.New(status.Invalid, "", "%s is no option of %s", option.name, withArticle(kind.String()))
 		}
 	}
-	seatsMax = orDefault(o.SeatsMax, seatsMax)
+	g := shm.Geometry{Kind: kind, SeatsMax: orDefault(o.SeatsMax, seatsMax)}
 	switch kind {
 	case shm.KindMutex:
-		flags := flagIf(o.Recursive, shm.FlagRecursive) | flagIf(o.UnlockAny, shm.FlagUnlockAny) |
+		g.Flags = flagIf(o.Recursive, shm.FlagRecursive) | flagIf(o.UnlockAny, shm.FlagUnlockAny) |
 			flagIf(o.Strict, shm.FlagStrict)
-		b.geometry, err = shm.NewGeometry(kind, 0, nil, flags, seatsMax)
 	case shm.KindSemaphore:
-		b.geometry, err = shm.NewSemaphoreGeometry(orDefault(o.Initial, 1), orDefault(o.Maximum, shm.PermitsMax),
-			flagIf(o.Undo, shm.FlagUndo), seatsMax)
+		g.Initial, g.Maximum = orDefault(o.Initial, 1), orDefault(o.Maximum, shm.PermitsMax)
+		g.Flags = flagIf(o.Undo, shm.FlagUndo)
 	case shm.KindQueue:
-		b.geometry, err = queueGeometry(o, seatsMax)
-	default:
-		err = b.readData(kind, o, seatsMax)
+		err = readQueue(&g, o)
+	case shm.KindEvent:
+		g.Flags = flagIf(o.AutoReset, shm.FlagAutoReset)
+		if orDefault(o.Set, false) {
+			g.Initial = 1
+		}
+	case shm.KindCondition:
+		err = b.readMutex(o.Lock)
+	case shm.KindBarrier:
+		if o.Parties == nil {
+			return status.New(status.Invalid, "", "the option parties is missing: how many must arrive?")
+		}
+		g.Length = uint64(*o.Parties)
+	case shm.KindValue, shm.KindArray:
+		err = b.readData(&g, o)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if b.geometry, err = g.Complete(); err != nil {
+		return err
+	}
+	return b.readInit(o.Init)
 }
 
 func orDefault[T any](option *T, fallback T) T {
@@ -139,44 +161,58 @@ func flagIf(option *bool, flag shm.Flags) shm.Flags {
 	return 0
 }
 
-func queueGeometry(o *wire.CreateOptions, seatsMax uint32) (shm.Geometry, error) {
-	var flags shm.Flags
+// readQueue reads what makes a queue.
+func readQueue(g *shm.Geometry, o *wire.CreateOptions) error {
 	switch content := orDefault(o.Content, wire.ContentMsgpack); content {
 	case wire.ContentMsgpack:
 	case wire.ContentRaw:
-		flags = shm.FlagRaw
+		g.Flags = shm.FlagRaw
 	default:
-		return shm.Geometry{}, status.New(status.Invalid, "", "content is %.32q; it must be msgpack or raw", content)
+		return status.New(status.Invalid, "", "content is %.32q; it must be msgpack or raw", content)
 	}
-	slotSize := orDefault(o.SlotSize, slotSizeDefault)
-	return shm.NewQueueGeometry(uint64(orDefault(o.MaxSize, maxsizeDefault)), slotSize,
-		orDefault(o.MessageMax, slotSize), orDefault(o.DeliveriesMax, 0), flags, seatsMax)
+	g.Length = uint64(orDefault(o.MaxSize, maxsizeDefault))
+	g.SlotSize = orDefault(o.SlotSize, slotSizeDefault)
+	g.MessageMax, g.DeliveriesMax = orDefault(o.MessageMax, g.SlotSize), orDefault(o.DeliveriesMax, 0)
+	return nil
 }
 
 // readData reads what makes a value or an array.
-func (b *blueprint) readData(kind shm.Kind, o *wire.CreateOptions, seatsMax uint32) error {
-	var flags shm.Flags
-	if err := b.readLock(o.Lock, &flags); err != nil {
+func (b *blueprint) readData(g *shm.Geometry, o *wire.CreateOptions) error {
+	if err := b.readLock(o.Lock, &g.Flags); err != nil {
 		return err
 	}
 	if o.Code == nil {
 		return status.New(status.Invalid, "", "the option code is missing: which type do the elements have?")
 	}
-	code, err := parseCode(*o.Code)
-	if err != nil {
+	var err error
+	if g.Code, err = parseCode(*o.Code); err != nil {
 		return err
 	}
-	shape := o.Shape
+	g.Shape = o.Shape
 	if o.Length != nil {
-		if shape != nil {
+		if o.Shape != nil {
 			return status.New(status.Invalid, "", "give length or shape, not both")
 		}
-		shape = []uint64{*o.Length}
+		g.Shape = []uint64{*o.Length}
 	}
-	if b.geometry, err = shm.NewGeometry(kind, code, shape, flags, seatsMax); err != nil {
+	return nil
+}
+
+// readMutex reads the option lock of a condition.
+func (b *blueprint) readMutex(option any) error {
+	var flags shm.Flags
+	if err := b.readLock(option, &flags); err != nil {
 		return err
 	}
-	return b.readInit(o.Init)
+	switch {
+	case option == nil:
+		return status.New(status.Invalid, "", `the option lock is missing: "@" and the name of the mutex `+
+			"that the condition is bound to, or its id")
+	case flags != shm.FlagLockForeign:
+		return status.New(status.Invalid, "", `lock is %q; of a condition it must be "@" and the name of a mutex, `+
+			"or its id", option)
+	}
+	return nil
 }
 
 // readLock reads the option lock.
@@ -251,7 +287,8 @@ func (b *blueprint) agrees(o *object) error {
 	want, have := &b.geometry, &o.geometry
 	switch {
 	case want.Kind != have.Kind:
-		return status.New(status.KindMismatch, "", "it is %s, you ask for a %s", o.describe(), want.Kind)
+		return status.New(status.KindMismatch, "", "it is %s, you ask for %s", o.describe(),
+			withArticle(want.Kind.String()))
 	case want.Code != have.Code:
 		return status.New(status.TypeMismatch, "", "it is %s, you ask for '%s'", o.describe(), want.Code)
 	case !slices.Equal(want.Shape, have.Shape):
@@ -264,105 +301,11 @@ func (b *blueprint) agrees(o *object) error {
 	case want.Kind == shm.KindQueue && (want.Length != have.Length || want.SlotSize != have.SlotSize ||
 		want.MessageMax != have.MessageMax || want.DeliveriesMax != have.DeliveriesMax):
 		return status.New(status.OptionMismatch, "", "it is %s; you ask for %s", o.describe(), describeQueue(want))
+	case want.Kind == shm.KindBarrier && want.Length != have.Length:
+		return status.New(status.OptionMismatch, "", "it is %s, you ask for %d", o.describe(), want.Length)
 	case o.guard != nil && b.lock != (ref{name: o.guard.name}) && b.lock != (ref{id: o.guard.id}):
 		return status.New(status.OptionMismatch, "",
 			"its lock is the mutex %s, you ask for %s", o.guard.label(), b.lock.label())
 	}
 	return nil
 }
-
-// build creates an object; the caller unpins it. Everything is charged first.
-func (s *Server) build(c *client, b *blueprint) (*object, error) {
-	o := &object{
-		name: b.name, geometry: b.geometry, uid: c.peer.uid, gid: c.peer.gid, mode: b.mode, lifetime: b.lifetime,
-	}
-	if err := s.registry.vacant(b.name); err != nil {
-		return nil, err
-	}
-	if b.lifetime == lifetimeOwned {
-		o.creator = c
-	}
-	if b.lock != (ref{}) {
-		guard, err := s.guardFor(c, b.lock)
-		if err != nil {
-			return nil, err
-		}
-		defer s.registry.unpin(guard)
-		o.guard, o.geometry.LockID = guard, guard.id
-	}
-	size := b.geometry.SegmentSize
-	if err := s.registry.charge(o.uid, size); err != nil {
-		return nil, named(err, b.name)
-	}
-	if err := s.buildSegment(o, b.init); err != nil {
-		s.registry.discharge(o.uid, size)
-		return nil, named(err, b.name)
-	}
-	if err := s.registry.insert(o); err != nil {
-		s.registry.dispose([]*object{o})
-		return nil, err
-	}
-	s.log.Debug("object created", "object", o.label(), "id", o.id, "kind", o.geometry.Kind, "bytes", size, "uid", o.uid)
-	return o, nil
-}
-
-// guardFor finds the mutex that shall guard an object; the caller unpins it.
-func (s *Server) guardFor(c *client, which ref) (*object, error) {
-	guard, err := s.registry.pin(which)
-	if err != nil {
-		return nil, err
-	}
-	s.registry.mu.Lock()
-	err = guard.permits(c.peer, modeRead|modeWrite)
-	s.registry.mu.Unlock()
-	switch {
-	case err != nil:
-	case guard.geometry.Kind != shm.KindMutex:
-		err = status.New(status.KindMismatch, "",
-			"it is %s; the lock of an object is a mutex", guard.describe()).On(guard.label())
-	case guard.geometry.Flags.Has(shm.FlagUnlockAny):
-		// Brackets belong to who holds the lock, and with unlock_any that is unknown.
-		err = status.New(status.OptionMismatch, "",
-			"a mutex with unlock_any cannot be the lock of an object").On(guard.label())
-	}
-	if err != nil {
-		s.registry.unpin(guard)
-		return nil, err
-	}
-	return guard, nil
-}
-
-func (s *Server) buildSegment(o *object, init []byte) (err error) {
-	o.id = s.registry.newID()
-	o.geometry.ID, o.geometry.CreatedNs = o.id, uint64(nowNs())
-	options := shm.SegmentOptions{Epoch: s.epoch, WithoutNoexecSeal: s.config.Without.NoexecSeal}
-	o.segment, o.file, err = shm.CreateSegment(o.geometry, options)
-	if err != nil {
-		return err
-	}
-	copy(o.segment.Data(), init)
-	switch o.geometry.Kind {
-	case shm.KindSemaphore:
-		o.semaphore = o.segment.Semaphore()
-	case shm.KindQueue:
-		o.queue = o.segment.Queue()
-		if o.geometry.MessageMax > o.geometry.SlotSize {
-			o.sides = newSideTable(o, s.registry, options)
-			o.queue.WithSides(o.sides)
-		}
-	case shm.KindMutex:
-		o.lock = o.segment.Lock()
-	default:
-		if o.guard != nil {
-			o.lock = o.guard.lock
-		} else if !o.geometry.Flags.Has(shm.FlagLockNone) {
-			o.lock = o.segment.Lock()
-		}
-		o.array = o.segment.Array(o.lock)
-	}
-	o.segment.Publish()
-	return nil
-}
-
-// named is err with the object's name.
-func named(err error, name string) error { return asStatus(err).On(name) }

@@ -54,6 +54,17 @@ func init() { // not in the declaration: methods.go would refer to itself
 		wire.MethodRedeliver: (*call).redeliver, wire.MethodShutdown: (*call).shutdown,
 		wire.MethodSide: (*call).side, wire.MethodMapSide: (*call).mapSide,
 		wire.MethodCounts: (*call).counts, wire.MethodHoldings: (*call).holdings,
+
+		wire.MethodSignal: (*call).signal, wire.MethodReset: (*call).reset, wire.MethodPulse: (*call).pulse,
+		wire.MethodIsSet: (*call).isSet, wire.MethodWait: (*call).waitEvent,
+
+		wire.MethodWaitCondition: (*call).waitCondition, wire.MethodNotify: (*call).notify,
+
+		wire.MethodArrive: (*call).arrive, wire.MethodComplete: (*call).complete, wire.MethodAbort: (*call).abort,
+		wire.MethodBarrier: (*call).barrier,
+
+		wire.MethodWaitAny:  (*call).waitAny,
+		wire.MethodReadLock: (*call).readLock, wire.MethodReadUnlock: (*call).readUnlock,
 	}
 }
 
@@ -96,6 +107,7 @@ func tooLarge(size int) error {
 var tellsOnly = map[string]bool{
 	wire.MethodStatus: true, wire.MethodClients: true, wire.MethodList: true, wire.MethodStat: true,
 	wire.MethodGet: true, wire.MethodRead: true, wire.MethodVersion: true, wire.MethodWaitChange: true,
+	wire.MethodIsSet: true, wire.MethodBarrier: true,
 }
 
 // notified takes a notification; unknown ones are ignored.

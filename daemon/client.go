@@ -19,6 +19,8 @@ type client struct {
 	// as long as its process lives, connection or not.
 	mapped atomic.Bool
 
+	tokens atomic.Int32 // that hold rwlocks or wait for them
+
 	// seats by object id, those it may still use; protected by registry.mu.
 	seats map[uint64]*seat
 	// owned are the linked objects that end with it; protected by registry.mu.
@@ -44,6 +46,13 @@ func (c *client) notice() {
 	if c.noticed.IsZero() {
 		c.noticed = time.Now()
 	}
+}
+
+// hasCrashed: its recovery has begun, and it did not say bye.
+func (c *client) hasCrashed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.crashed
 }
 
 // isZombie: its connection is over, its process is not, and may still write.

@@ -51,7 +51,11 @@ func (c *call) handle() (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := c.session
+	return c.session.handle(number)
+}
+
+// handle finds an open handle.
+func (s *session) handle(number uint64) (*handle, error) {
 	s.handlesMu.Lock()
 	h := s.handles[number]
 	s.handlesMu.Unlock()
@@ -77,6 +81,24 @@ func (h *handle) alive() error {
 		return nil
 	}
 	return status.New(status.Removed, "", "close the handle").On(h.seat.object.label())
+}
+
+// handleOf is live for the objects of one kind: part is what those have.
+func handleOf[T any](c *call, kind string, part func(*object) *T) (*handle, *T, error) {
+	h, err := c.live()
+	if err != nil {
+		return nil, nil, err
+	}
+	o := h.seat.object
+	if its := part(o); its != nil {
+		return h, its, nil
+	}
+	return nil, nil, o.isNo(kind)
+}
+
+// isNo is the error of a call that is for another kind.
+func (o *object) isNo(kind string) error {
+	return status.New(status.KindMismatch, "", "it is %s, no %s", o.describe(), kind).On(o.label())
 }
 
 // writable refuses a handle that was opened for reading only.

@@ -11,7 +11,7 @@ import (
 // holdingsMax is how many holdings one answer tells of.
 const holdingsMax = 4096
 
-// holdings tells what the client holds: locks, permits, leases, reserved slots.
+// holdings tells what the client holds: locks, reads, permits, leases, reserved slots.
 func (c *call) holdings() error {
 	if err := c.params.Arity(0, 0); err != nil {
 		return err
@@ -61,6 +61,13 @@ func (s *seat) holdings(most int) []wire.Holding {
 			all = append(all, one)
 		}
 		return all
+	case shm.KindRWLock:
+		if n := o.rwlock.ReadersOf(s.number); n > 0 {
+			return []wire.Holding{held(wire.HoldsRead, n)}
+		}
+		if o.rwlock.Writes(s.number) {
+			return []wire.Holding{held(wire.HoldsLock, 1)}
+		}
 	default:
 		if o.lock != nil && o.guard == nil {
 			if lock := o.lock.Status(); lock.Held && lock.Owner == s.word {

@@ -24,6 +24,9 @@ func greeted(t *testing.T, s *Server, uuid byte) *rawClient {
 // open opens or creates an object and returns its handle.
 func (c *rawClient) open(name, kind string, options map[string]any) uint64 {
 	c.t.Helper()
+	if options == nil {
+		options = map[string]any{}
+	}
 	var a wire.Attachment
 	if err := c.call(&a, wire.MethodOpenOrCreate, name, kind, options); err != nil {
 		c.t.Fatal(err)

@@ -285,15 +285,22 @@ const latchPatience = 5 * time.Second
 // not even look, because another client is in the middle of an operation.
 func (c *call) tryThenWait(h *handle, bytes int, timeout time.Duration,
 	work func(ctx context.Context, timeout time.Duration) (appender, error), undo func()) error {
+	return c.tryThenWaitOn([]*handle{h}, bytes, timeout, work, undo)
+}
+
+// tryThenWaitOn is tryThenWait for a work on several handles.
+func (c *call) tryThenWaitOn(handles []*handle, bytes int, timeout time.Duration,
+	work func(ctx context.Context, timeout time.Duration) (appender, error), undo func()) error {
 	result, err := work(context.Background(), 0)
 	switch code := status.Of(err); {
 	case err == nil:
 		c.out, err = result(wire.AppendResultHeader(c.out, c.id))
 		return err
 	case timeout != 0 && (code == status.WouldBlock || code == status.Busy):
-		return c.wait(h, bytes, func(ctx context.Context) (appender, error) { return work(ctx, timeout) }, undo)
+		return c.wait(handles, bytes, func(ctx context.Context) (appender, error) { return work(ctx, timeout) }, undo)
 	case code == status.Busy:
-		return c.wait(h, bytes, func(ctx context.Context) (appender, error) { return tryPatiently(ctx, work) }, undo)
+		return c.wait(handles, bytes, func(ctx context.Context) (appender, error) { return tryPatiently(ctx, work) },
+			undo)
 	}
 	return err
 }

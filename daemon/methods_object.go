@@ -28,7 +28,7 @@ func (c *call) create() error {
 func (c *call) attachNew(o *object) error {
 	srv := c.session.server
 	defer srv.registry.unpin(o)
-	err := c.attach(o, false, true)
+	err := c.attach(o, entry{created: true})
 	if err != nil {
 		srv.destroy(o)
 	}
@@ -63,10 +63,14 @@ func (c *call) open() error {
 		return err
 	}
 	defer srv.registry.unpin(o)
+	e := entry{readOnly: readOnly, party: orDefault(options.Party, false)}
 	if err := o.matches(&options); err != nil {
 		return on(o, err)
 	}
-	return c.attach(o, readOnly, false)
+	if err := o.admits(e, options.Party != nil); err != nil {
+		return on(o, err)
+	}
+	return c.attach(o, e)
 }
 
 func parseAccess(access *string) (readOnly bool, err error) {
@@ -99,7 +103,7 @@ func (c *call) openOrCreate() error {
 			if err := blueprint.agrees(o); err != nil {
 				return on(o, err)
 			}
-			return c.attach(o, false, false)
+			return c.attach(o, entry{})
 		}
 		o, err = srv.build(c.client, blueprint)
 		switch {
@@ -112,9 +116,30 @@ func (c *call) openOrCreate() error {
 	return status.New(status.Busy, "", "others create and remove it all the time").On(blueprint.name)
 }
 
+// entry is how a client comes to an object.
+type entry struct {
+	readOnly bool
+	party    bool // of a barrier, from now on
+	created  bool
+}
+
+// admits checks what makes no sense with the kind of the object.
+func (o *object) admits(e entry, partyGiven bool) error {
+	switch {
+	case partyGiven && o.barrier == nil:
+		return status.New(status.Invalid, "", "party is no option of %s", withArticle(o.geometry.Kind.String()))
+	case e.party && e.readOnly:
+		return status.New(status.Invalid, "", `a party arrives, for which access "r" is not enough`)
+	case e.readOnly && o.condition != nil:
+		return status.New(status.Permission, "", "a condition is not opened read-only: whoever waits or notifies "+
+			`writes to it and to its mutex: open it with "rw"`)
+	}
+	return nil
+}
+
 // attach gives the client a seat in o and a handle, and answers. When the only
 // seats left are being swept, the call waits for one.
-func (c *call) attach(o *object, readOnly, created bool) error {
+func (c *call) attach(o *object, e entry) error {
 	srv := c.session.server
 	handles := 1
 	if o.guard != nil {
@@ -123,21 +148,28 @@ func (c *call) attach(o *object, readOnly, created bool) error {
 	if err := c.session.room(handles); err != nil {
 		return on(o, err)
 	}
-	s, swept, err := srv.registry.take(c.client, o, readOnly)
+	s, swept, err := srv.registry.take(c.client, o, e.readOnly)
 	if err != nil {
 		return on(o, err)
 	}
 	if s != nil {
-		return c.encoded(c.attachment(s, readOnly, created))
+		result, err := c.attachment(s, e)
+		if err != nil {
+			return err
+		}
+		return c.encoded(result)
 	}
 	srv.registry.keep(o)
 	err = c.wait(nil, 0, func(ctx context.Context) (appender, error) {
 		defer srv.registry.unpin(o)
-		s, err := srv.takeSwept(ctx, c.client, o, readOnly, swept)
+		s, err := srv.takeSwept(ctx, c.client, o, e.readOnly, swept)
 		if err != nil {
 			return nil, on(o, err)
 		}
-		result := c.attachment(s, readOnly, created)
+		result, err := c.attachment(s, e)
+		if err != nil {
+			return nil, err
+		}
 		return func(b []byte) ([]byte, error) { return wire.AppendEncoded(b, result) }, nil
 	}, nil)
 	if err != nil {
@@ -164,21 +196,30 @@ func (s *Server) takeSwept(ctx context.Context, c *client, o *object, readOnly b
 }
 
 // attachment makes a handle of a seat and describes it.
-func (c *call) attachment(s *seat, readOnly, created bool) *wire.Attachment {
-	h := c.session.addHandle(s, readOnly)
+func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 	o := s.object
+	if e.party {
+		srv := c.session.server
+		if err := o.barrier.Declare(srv.actor(s)); err != nil {
+			if srv.registry.release(s) {
+				srv.sweep(s)
+			}
+			return nil, on(o, err)
+		}
+	}
+	h := c.session.addHandle(s, e.readOnly)
 	a := &wire.Attachment{
-		Handle: h.number, Created: created, Access: wire.AccessReadWrite, Seat: uint32(s.number), Owner: s.word,
+		Handle: h.number, Created: e.created, Access: wire.AccessReadWrite, Seat: uint32(s.number), Owner: s.word,
 		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset,
 	}
-	if readOnly {
+	if e.readOnly {
 		a.Access = wire.AccessRead
 	}
 	if h.mutex != nil {
 		a.LockHandle, a.LockOwner = &h.mutex.number, &h.mutex.seat.word
 	}
 	a.Info = c.session.server.registry.info(o)
-	return a
+	return a, nil
 }
 
 // mapSegment hands out the segment's descriptor.
@@ -320,58 +361,11 @@ func (c *call) list() error {
 	return c.encoded(&result)
 }
 
-func (c *call) stat() error {
-	if err := c.params.Arity(1, 1); err != nil {
-		return err
-	}
-	which, err := c.ref()
-	if err != nil {
-		return err
-	}
-	srv := c.session.server
-	o, err := srv.registry.pin(which)
-	if err != nil {
-		return err
-	}
-	defer srv.registry.unpin(o)
-	result := srv.stat(o)
-	return c.encoded(&result)
-}
-
-// stat looks at an object; nothing stands still meanwhile.
-func (s *Server) stat(o *object) wire.Stat {
-	result := s.registry.look(o)
-	if o.array != nil {
-		result.Version, result.Dirty = o.array.Version(), o.array.Dirty()
-	}
-	if o.lock == nil {
-		return result
-	}
-	lock := o.lock.Status()
-	result.Inconsistent, result.Deaths = lock.Inconsistent, uint64(lock.Deaths)
-	if lock.LastDeath != nil {
-		notice := wireNotice(lock.LastDeath)
-		result.LastDeath = &notice
-	}
-	if lock.Held {
-		holder := o
-		if o.guard != nil {
-			holder = o.guard
-		}
-		result.Held = s.registry.held(holder, lock)
-	}
-	return result
-}
-
-func wireNotice(n *shm.Notice) wire.Notice {
-	return wire.Notice{Seat: uint32(n.Seat), PID: int32(n.PID), UID: n.UID, DiedNS: n.DiedNs, Deaths: uint64(n.Deaths)}
-}
-
 // matches checks what open asks for.
 func (o *object) matches(want *wire.OpenOptions) error {
 	g := &o.geometry
 	if want.Kind != nil && *want.Kind != g.Kind.String() {
-		return status.New(status.KindMismatch, "", "it is %s, not a %.32s", o.describe(), *want.Kind)
+		return status.New(status.KindMismatch, "", "it is %s, not %.32s", o.describe(), withArticle(*want.Kind))
 	}
 	if want.Code != nil {
 		code, err := parseCode(*want.Code)

@@ -15,15 +15,15 @@ func (c *call) queue(least, most int) (*handle, *shm.Queue, error) {
 	if err := c.params.Arity(least, most); err != nil {
 		return nil, nil, err
 	}
-	h, err := c.live()
+	h, q, err := queueOf(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	o := h.seat.object
-	if o.queue == nil {
-		return nil, nil, status.New(status.KindMismatch, "", "it is %s, no queue", o.describe()).On(o.label())
-	}
-	return h, o.queue, h.writable()
+	return h, q, h.writable()
+}
+
+func queueOf(c *call) (*handle, *shm.Queue, error) {
+	return handleOf(c, wire.KindQueue, func(o *object) *shm.Queue { return o.queue })
 }
 
 func (o *object) raw() bool { return o.geometry.Flags.Has(shm.FlagRaw) }
@@ -243,17 +243,13 @@ func (c *call) counts() error {
 	if err := c.params.Arity(1, 1); err != nil {
 		return err
 	}
-	h, err := c.live()
+	h, q, err := queueOf(c)
 	if err != nil {
 		return err
 	}
-	o := h.seat.object
-	if o.queue == nil {
-		return status.New(status.KindMismatch, "", "it is %s, no queue", o.describe()).On(o.label())
-	}
 	return c.atQueue(h, func(ctx context.Context, p *shm.Parker, a shm.Actor, timeout time.Duration) (appender, error) {
-		n, err := o.queue.Counts(ctx, p, a, timeout)
-		counts := wireCounts(o, n)
+		n, err := q.Counts(ctx, p, a, timeout)
+		counts := wireCounts(h.seat.object, n)
 		return func(b []byte) ([]byte, error) { return wire.AppendEncoded(b, &counts) }, err
 	})
 }

@@ -11,30 +11,31 @@ import (
 
 // actor is the daemon acting for a client: it takes latches as itself, and what it
 // takes is the client's.
-func (c *call) actor(h *handle) shm.Actor {
-	return shm.Actor{Latcher: c.session.server.word(), Seat: h.seat.word}
-}
+func (c *call) actor(h *handle) shm.Actor { return c.session.server.actor(h.seat) }
+
+func (s *Server) actor(seat *seat) shm.Actor { return shm.Actor{Latcher: s.word(), Seat: seat.word} }
 
 // semaphore reads the handle of one, and how many permits the call is about.
 func (c *call) semaphore(arity int) (h *handle, m *shm.Semaphore, n uint32, err error) {
 	if err := c.params.Arity(1, arity); err != nil {
 		return nil, nil, 0, err
 	}
-	if h, err = c.live(); err != nil {
+	if h, m, err = semaphoreOf(c); err == nil {
+		err = h.writable()
+	}
+	if err != nil {
 		return nil, nil, 0, err
 	}
 	o := h.seat.object
-	if o.semaphore == nil {
-		return nil, nil, 0, status.New(status.KindMismatch, "", "it is %s, no semaphore", o.describe()).On(o.label())
-	}
-	if err := h.writable(); err != nil {
-		return nil, nil, 0, err
-	}
 	count, err := c.params.Int64Or("n", 1)
 	if err == nil && (count < 1 || count > int64(o.geometry.Maximum)) {
 		err = status.New(status.Invalid, "", "n is %d; it must be 1 to the maximum, %d", count, o.geometry.Maximum)
 	}
-	return h, o.semaphore, uint32(count), on(o, err)
+	return h, m, uint32(count), on(o, err)
+}
+
+func semaphoreOf(c *call) (*handle, *shm.Semaphore, error) {
+	return handleOf(c, wire.KindSemaphore, func(o *object) *shm.Semaphore { return o.semaphore })
 }
 
 func (c *call) acquire() error {
@@ -76,14 +77,11 @@ func (c *call) permits() error {
 	if err := c.params.Arity(1, 1); err != nil {
 		return err
 	}
-	h, err := c.live()
+	h, m, err := semaphoreOf(c)
 	if err != nil {
 		return err
 	}
-	o := h.seat.object
-	if o.semaphore == nil {
-		return status.New(status.KindMismatch, "", "it is %s, no semaphore", o.describe()).On(o.label())
-	}
-	p := o.semaphore.Permits(h.seat.word)
-	return c.encoded(&wire.Permits{Available: p.Available, Total: p.Total, Held: p.Held, Maximum: o.geometry.Maximum})
+	p := m.Permits(h.seat.word)
+	return c.encoded(&wire.Permits{Available: p.Available, Total: p.Total, Held: p.Held,
+		Maximum: h.seat.object.geometry.Maximum})
 }

@@ -22,9 +22,13 @@ type object struct {
 	lock     *shm.Lock    // immutable; its own, its guard's, or nil
 	array    *shm.Array   // immutable; of a value or array, else nil
 	guard    *object      // immutable; the mutex that is its foreign lock, or nil
-	// What a semaphore and a queue have instead; nil for the others.
+	// What the other kinds have, one each; else nil.
 	semaphore *shm.Semaphore // immutable
 	queue     *shm.Queue     // immutable
+	event     *shm.Event     // immutable
+	condition *shm.Condition // immutable
+	barrier   *shm.Barrier   // immutable
+	rwlock    *shm.RWLock    // immutable
 	sides     *sideTable     // immutable; of a queue with messages longer than a slot
 	uid, gid  uint32         // immutable; the creator's
 	lifetime  string         // immutable
@@ -42,6 +46,9 @@ type object struct {
 	refs    int       // protected by registry.mu; see doc.go
 	handles uint64    // protected by registry.mu; of all clients
 	seats   seatTable // protected by registry.mu
+	// bound are the conditions of a mutex, which its destruction wakes; protected by
+	// registry.mu.
+	bound map[*object]struct{}
 }
 
 // label names an object in errors and logs.
@@ -99,7 +106,7 @@ func (o *object) ownedBy(p *peer, what string) error {
 // lockText says whose the lock is, as the wire names it.
 func (o *object) lockText() string {
 	switch {
-	case !o.geometry.Kind.HasData():
+	case !o.geometry.Kind.HasData() && o.geometry.Kind != shm.KindCondition:
 		return ""
 	case o.geometry.Flags.Has(shm.FlagLockNone):
 		return wire.LockNone
@@ -132,8 +139,10 @@ func (o *object) info() wire.Info {
 		}
 	}
 	switch g.Kind {
-	case shm.KindSemaphore:
+	case shm.KindSemaphore, shm.KindEvent:
 		info.Initial, info.Maximum = g.Initial, g.Maximum
+	case shm.KindBarrier:
+		info.Parties = uint32(g.Length)
 	case shm.KindQueue:
 		info.MaxSize, info.SlotSize, info.MessageMax, info.DeliveriesMax = uint32(g.Length), g.SlotSize, g.MessageMax,
 			g.DeliveriesMax
@@ -153,6 +162,7 @@ var namedFlags = []struct {
 	{shm.FlagUnlockAny, wire.FlagUnlockAny},
 	{shm.FlagStrict, wire.FlagStrict},
 	{shm.FlagUndo, wire.FlagUndo},
+	{shm.FlagAutoReset, wire.FlagAutoReset},
 }
 
 // state is the daemon's own opinion, not the segment's.
@@ -173,8 +183,18 @@ func (o *object) describe() string {
 		return fmt.Sprintf("an array of '%c' with shape %v", byte(g.Code), g.Shape)
 	case shm.KindQueue:
 		return describeQueue(g)
+	case shm.KindBarrier:
+		return fmt.Sprintf("a barrier of %d parties", g.Length)
 	}
-	return "a " + g.Kind.String()
+	return withArticle(g.Kind.String())
+}
+
+// withArticle puts "a" or "an" before the name of a kind.
+func withArticle(kind string) string {
+	if kind == wire.KindArray || kind == wire.KindEvent || kind == wire.KindRWLock {
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 func describeQueue(g *shm.Geometry) string {

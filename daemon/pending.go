@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -51,8 +52,9 @@ func (t *pendingTotals) release(bytes int) {
 
 // pendingCall is a call that waits.
 type pendingCall struct {
-	handle uint64 // immutable; 0 = none
-	cancel context.CancelCauseFunc
+	handles []*handle               // immutable; that it works on
+	cancel  context.CancelCauseFunc // for its client; ends the wait
+	end     context.CancelCauseFunc // for its handle and connection; ends all of it
 }
 
 // pendingSet holds the waiting calls of one connection.
@@ -100,12 +102,12 @@ func (p *pendingSet) cancel(id uint32) {
 }
 
 // cancelHandle ends the calls that wait on a handle.
-func (p *pendingSet) cancelHandle(handle uint64) {
+func (p *pendingSet) cancelHandle(number uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, call := range p.calls {
-		if call.handle == handle {
-			call.cancel(errHandleClosed)
+		if slices.ContainsFunc(call.handles, func(h *handle) bool { return h.number == number }) {
+			call.end(errHandleClosed)
 		}
 	}
 }
@@ -118,7 +120,7 @@ func (p *pendingSet) end(why error) {
 		p.ended = why
 	}
 	for _, call := range p.calls {
-		call.cancel(p.ended)
+		call.end(p.ended)
 	}
 }
 
@@ -126,25 +128,30 @@ func (p *pendingSet) end(why error) {
 type appender func(b []byte) ([]byte, error)
 
 // wait sets the call aside: work runs in a goroutine of its own until it is done
-// or ctx ends. h is the handle it works on, nil if none; bytes is the size of the
+// or ctx ends. handles are those that it works on; bytes is the size of the
 // buffers it keeps. undo, if not nil, takes back what a work that succeeded got,
 // when nobody is left to be told. After an error work was not and will not be run.
-func (c *call) wait(h *handle, bytes int, work func(ctx context.Context) (appender, error), undo func()) error {
+func (c *call) wait(handles []*handle, bytes int, work func(ctx context.Context) (appender, error), undo func()) error {
+	return c.waitBound(handles, bytes, func(ctx, _ context.Context) (appender, error) { return work(ctx) }, undo)
+}
+
+// waitBound is wait for a work that has more to do once it is cancelled: life ends
+// with the handle and the connection only, and ctx with it.
+func (c *call) waitBound(handles []*handle, bytes int, work func(ctx, life context.Context) (appender, error),
+	undo func()) error {
 	srv, session := c.session.server, c.session
 	if err := srv.pending.take(bytes); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	p := &pendingCall{cancel: cancel}
-	if h != nil {
-		p.handle = h.number
-	}
+	life, end := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(life)
+	p := &pendingCall{handles: handles, cancel: cancel, end: end}
 	if err := session.pending.add(c.id, p); err != nil {
-		cancel(nil)
+		end(nil)
 		srv.pending.release(bytes)
 		return err
 	}
-	if h != nil {
+	for _, h := range handles {
 		srv.registry.retain(h.seat)
 		h.seat.waiting.Add(1)
 	}
@@ -153,10 +160,10 @@ func (c *call) wait(h *handle, bytes int, work func(ctx context.Context) (append
 	later.out = nil
 	go func() {
 		defer session.pending.wg.Done()
-		defer cancel(nil)
-		later.finish(ctx, work, undo)
+		defer end(nil)
+		later.finish(ctx, func() (appender, error) { return work(ctx, life) }, undo)
 		srv.pending.release(bytes)
-		if h != nil {
+		for _, h := range handles {
 			h.seat.waiting.Add(-1)
 			if srv.registry.release(h.seat) {
 				srv.sweep(h.seat)
@@ -167,10 +174,10 @@ func (c *call) wait(h *handle, bytes int, work func(ctx context.Context) (append
 }
 
 // finish runs a waiting call to its end and answers it.
-func (c *call) finish(ctx context.Context, work func(ctx context.Context) (appender, error), undo func()) {
+func (c *call) finish(ctx context.Context, work func() (appender, error), undo func()) {
 	granted := false
 	err := c.guarded(func() error {
-		result, err := work(ctx)
+		result, err := work()
 		if err != nil {
 			return err
 		}

@@ -50,12 +50,10 @@ func (s *Server) recoverSeat(target *seat) bool {
 	c.mu.Lock()
 	alive, crashed := !c.recovered, c.crashed
 	c.mu.Unlock()
-	victim := shm.Victim{
-		Owner: target.word, PID: uint32(c.peer.pid), UID: c.peer.uid, NowNs: nowNs(),
-		// Through the socket alone nothing is ever left half done.
-		Orderly: !crashed || !target.mapped.Load(),
-		Alive:   s.registry.living(o), Daemon: s.word(),
-	}
+	victim := s.victim(target)
+	// Through the socket alone nothing is ever left half done.
+	victim.Orderly = !crashed || !target.mapped.Load()
+	victim.Died = target.died
 	o.recoverMu.Lock()
 	defer o.recoverMu.Unlock()
 	if o.guard != nil && !alive {
@@ -65,12 +63,45 @@ func (s *Server) recoverSeat(target *seat) bool {
 		victim.HeldForeign = o.guard.segment.HeldBy(target.guard.word)
 	}
 	held, done := o.segment.Recover(victim)
-	if held && done {
-		s.metrics.recoveries.Add(1)
-		s.log.Info("what a client held came back", "object", o.label(), "kind", o.geometry.Kind.String(),
-			"client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "seat", target.number)
-	}
+	s.recovered(target, held && done)
 	return done
+}
+
+// recovered counts and logs that something came back.
+func (s *Server) recovered(target *seat, held bool) {
+	if !held {
+		return
+	}
+	o, c := target.object, target.client
+	s.metrics.recoveries.Add(1)
+	s.log.Info("what a client held came back", "object", o.label(), "kind", o.geometry.Kind.String(),
+		"client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "seat", target.number)
+}
+
+// victim describes the client of a seat to recovery.
+func (s *Server) victim(target *seat) shm.Victim {
+	p := target.client.peer
+	return shm.Victim{Owner: target.word, PID: uint32(p.pid), UID: p.uid, NowNs: nowNs(),
+		Alive: s.registry.living(target.object), Daemon: s.word()}
+}
+
+// mourn breaks the barriers at which a client that is gone still waits through the
+// daemon. When its calls end they break them too, but without saying who died.
+func (s *Server) mourn(c *client) {
+	if c.mapped.Load() && !c.peer.dead() {
+		return // it may live
+	}
+	for _, target := range s.registry.retainParties(c) {
+		victim := s.victim(target)
+		victim.Orderly, victim.Died = true, true
+		target.object.recoverMu.Lock()
+		broke, done := target.object.barrier.PartyDied(victim)
+		target.object.recoverMu.Unlock()
+		s.recovered(target, broke && done) // else the sweep does it
+		if s.registry.release(target) {
+			s.sweep(target)
+		}
+	}
 }
 
 // recoverClient gives back everything that a client has: its handles are
@@ -139,6 +170,11 @@ func (s *Server) remove(o *object) {
 	if !done {
 		s.later(recoveryRetry, func() { s.remove(o) })
 		return
+	}
+	for _, condition := range s.registry.pinBound(o) {
+		// Who waits there finds the mutex destroyed: before, it would wait again.
+		condition.condition.Alarm()
+		s.registry.unpin(condition)
 	}
 	s.registry.unpin(o)
 }

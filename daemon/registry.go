@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -76,6 +77,19 @@ func (r *registry) unpin(o *object) {
 	r.dispose(freed)
 }
 
+// pinBound pins the conditions that are bound to a mutex. Once that is destroyed no
+// more come.
+func (r *registry) pinBound(mutex *object) []*object {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	conditions := make([]*object, 0, len(mutex.bound))
+	for o := range mutex.bound {
+		o.refs++
+		conditions = append(conditions, o)
+	}
+	return conditions
+}
+
 // unref takes one reference away. It returns what is freed by that, for dispose
 // once mu is no longer held: the object and, behind it, its guard.
 func (r *registry) unref(o *object) []*object {
@@ -88,6 +102,9 @@ func (r *registry) unref(o *object) []*object {
 		r.unname(o)
 		delete(r.ids, o.id)
 		o.freed = true
+		if o.condition != nil {
+			delete(o.guard.bound, o)
+		}
 		freed = append(freed, o)
 	}
 	return freed
@@ -177,6 +194,12 @@ func (r *registry) insert(o *object) error {
 			return status.New(status.Removed, "", "the mutex that is its lock was destroyed").On(o.guard.label())
 		}
 		o.guard.refs++
+		if o.condition != nil {
+			if o.guard.bound == nil {
+				o.guard.bound = make(map[*object]struct{})
+			}
+			o.guard.bound[o] = struct{}{}
+		}
 	}
 	if o.name != "" {
 		r.names[o.name] = o
@@ -221,6 +244,20 @@ func (r *registry) retain(s *seat) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.refs++
+}
+
+// retainParties adds a reference to each seat at which the client waits in a barrier,
+// and returns them.
+func (r *registry) retainParties(c *client) (parties []*seat) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range c.seats {
+		if s.object.barrier != nil && s.waiting.Load() > 0 {
+			s.refs++
+			parties = append(parties, s)
+		}
+	}
+	return parties
 }
 
 // take gives a client that may have it a seat in o, as seatFor does.
@@ -320,6 +357,11 @@ func (r *registry) closed(handles []*handle) (sweeps []*seat) {
 			sweeps = append(sweeps, h.seat)
 		}
 	}
+	// What others may wait for comes first. What nobody else has open is freed when
+	// it is swept, which takes longer.
+	slices.SortStableFunc(sweeps, func(a, b *seat) int {
+		return min(2, len(b.object.seats.taken)) - min(2, len(a.object.seats.taken))
+	})
 	return sweeps
 }
 
@@ -337,6 +379,7 @@ func (r *registry) releaseLocked(s *seat) (sweep bool) {
 		return false
 	}
 	s.sweeping = true
+	s.died = s.client.hasCrashed()
 	s.object.seats.sweeping++
 	if s.client.seats[s.object.id] == s {
 		delete(s.client.seats, s.object.id)
@@ -347,6 +390,7 @@ func (r *registry) releaseLocked(s *seat) (sweep bool) {
 // swept makes a swept seat free. It returns the seat to sweep next, the guard's,
 // or nil; and whether this ended the client.
 func (r *registry) swept(s *seat) (next *seat, ended bool) {
+	s.forgetThreads()
 	r.mu.Lock()
 	s.object.seats.release(s.number)
 	freed := r.unref(s.object)

@@ -16,10 +16,15 @@ type seat struct {
 
 	mapped  atomic.Bool  // the client was given the descriptor
 	waiting atomic.Int32 // calls of the client that wait here through the daemon
+	// leads is how the client last became the leader at a barrier; nil = not yet, or
+	// it is over.
+	leads   atomic.Pointer[shm.Arrival]
+	threads threadTable // at an rwlock
 
 	refs     int    // protected by registry.mu; see doc.go
 	handles  uint64 // protected by registry.mu
 	sweeping bool   // protected by registry.mu; no longer the client's, not yet free
+	died     bool   // protected by registry.mu; its client had ended without bye when it was given up
 }
 
 // owner names the client's thread of control in the seat's own segment.

@@ -299,6 +299,9 @@ func (s *session) finish(err error) {
 	if why == errGone && s.bye == nil {
 		// Whoever still listens was told; a waiting call has nobody to tell.
 		s.conn.Close()
+		if s.client != nil {
+			s.server.mourn(s.client)
+		}
 	}
 	s.pending.end(why)
 	s.pending.wg.Wait()

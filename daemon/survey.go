@@ -95,8 +95,8 @@ func (r *registry) look(o *object) wire.Stat {
 	return result
 }
 
-// holders returns a function that tells how many permits, or leases and reserved
-// slots, the client of an owner word holds.
+// holders returns a function that tells how many permits, leases and reserved slots,
+// or reads the client of an owner word holds.
 func (o *object) holders() func(owner uint32) uint32 {
 	switch {
 	case o.semaphore != nil:
@@ -104,21 +104,23 @@ func (o *object) holders() func(owner uint32) uint32 {
 	case o.queue != nil:
 		slots := o.queue.Holders() // once, and without the registry's lock: a queue may be long
 		return func(owner uint32) uint32 { return slots[owner] }
+	case o.rwlock != nil:
+		return func(owner uint32) uint32 { return o.rwlock.ReadersOf(shm.SeatOf(owner)) }
 	}
 	return func(uint32) uint32 { return 0 }
 }
 
 // held says who holds the lock of an object, of those who may: a word in shared
 // memory may name anybody.
-func (r *registry) held(o *object, lock shm.LockStatus) *wire.Held {
-	h := &wire.Held{Seat: uint32(lock.Seat), Depth: lock.Depth + 1}
-	if lock.Seat == shm.SeatDaemon {
+func (r *registry) held(o *object, seat uint16, depth uint32) *wire.Held {
+	h := &wire.Held{Seat: uint32(seat), Depth: depth + 1}
+	if seat == shm.SeatDaemon {
 		h.PID, h.UID = int32(os.Getpid()), uint32(os.Getuid())
 		return h
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := o.seats.taken[lock.Seat]; s != nil {
+	if s := o.seats.taken[seat]; s != nil {
 		h.PID, h.UID = s.client.peer.pid, s.client.peer.uid
 	}
 	return h

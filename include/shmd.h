@@ -49,7 +49,8 @@
  *     on shared contents unchecked unless you trust everybody who may write.
  *   - A value or array may be destroyed by others at any time: its handles then
  *     answer SHMD_E_REMOVED, the memory stays mapped until they are closed.
- *   - The library never logs, never aborts, never starts a thread.
+ *   - The library never logs and never aborts. It starts a thread for pollables, and
+ *     none else.
  *
  * Conventions
  *   - Functions return 0, or a negative SHMD_E_ code and then nothing was
@@ -215,6 +216,10 @@ SHMD_API int shmd_destroy_id(struct shmd_client *client, uint64_t id);
 struct shmd_mutex;
 struct shmd_semaphore;
 struct shmd_queue;
+struct shmd_event;
+struct shmd_condition;
+struct shmd_barrier;
+struct shmd_rwlock;
 struct shmd_value;
 struct shmd_array;
 
@@ -238,7 +243,8 @@ struct shmd_create_options {
 	uint32_t seats_max;                  /* clients at once, up to 4094; 0 = 64 */
 	enum shmd_lifetime lifetime;
 	enum shmd_lock_kind lock;            /* value, array */
-	const struct shmd_mutex *lock_mutex; /* of SHMD_LOCK_FOREIGN, and then without unlock_any; else null */
+	const struct shmd_mutex *lock_mutex; /* condition: its mutex, required. value, array: that of
+	                                      * SHMD_LOCK_FOREIGN, without unlock_any. Else null. */
 	const void *init;                    /* value, array: the first init_count items; the rest is zero */
 	size_t init_count;                   /* in items; 1 for a value */
 	bool recursive;                      /* mutex: the same thread may lock again */
@@ -252,12 +258,16 @@ struct shmd_create_options {
 	uint32_t message_max;                /* queue: bytes of the longest message, up to 1 GiB; 0 = slot_size */
 	uint32_t deliveries_max;             /* queue: deliveries after which a message is dead, up to 254; 0 = no limit */
 	bool raw;                            /* queue: messages are any bytes; else each is one msgpack value */
+	bool auto_reset;                     /* event: one wait ends for each set, and resets it */
+	bool set;                            /* event: set at first */
+	uint32_t parties;                    /* barrier: how many must arrive, 1 to 4094 */
 };
 
 struct shmd_open_options {
 	size_t size;    /* sizeof(struct shmd_open_options) */
 	uint64_t id;    /* which object, if the name is null */
 	bool read_only; /* map for reading; whatever writes or locks is PERMISSION */
+	bool party;     /* barrier: this process is a party already, before it arrives */
 };
 
 /* The death of an owner. All of it is 0 if none has died yet. */
@@ -499,6 +509,249 @@ SHMD_API bool shmd_queue_raw(const struct shmd_queue *queue);
 SHMD_API uint64_t shmd_queue_id(const struct shmd_queue *queue);
 SHMD_API bool shmd_queue_created(const struct shmd_queue *queue);
 
+/* ---- Event ----------------------------------------------------------------------
+ *
+ * Set or not set; waits end while it is set. With auto reset the wait that ends by a
+ * set resets it: each set ends one wait, and a set of what is set already changes
+ * nothing. What a thread wrote before set, the thread whose wait ends by it sees.
+ *
+ * Errors that any of these functions may return: REMOVED, PERMISSION (read-only; not
+ * of is_set), INVALID, FORKED. */
+
+SHMD_API int shmd_event_create(struct shmd_client *client, const char *name,
+                               const struct shmd_create_options *options, struct shmd_event **ret_event);
+SHMD_API int shmd_event_open(struct shmd_client *client, const char *name, const struct shmd_open_options *options,
+                             struct shmd_event **ret_event);
+SHMD_API int shmd_event_open_or_create(struct shmd_client *client, const char *name,
+                                       const struct shmd_create_options *options, struct shmd_event **ret_event);
+/* Takes null and returns null. */
+SHMD_API struct shmd_event *shmd_event_close(struct shmd_event *event);
+
+/* Sets it and ends the waits: all of them, with auto reset one. Never waits. */
+SHMD_API int shmd_event_set(struct shmd_event *event);
+
+/* Resets it. Who waited before a set that was before this is let go all the same. */
+SHMD_API int shmd_event_reset(struct shmd_event *event);
+
+/* Ends the waits of all who wait now, and leaves it not set.
+ * Errors: UNSUPPORTED (auto reset). */
+SHMD_API int shmd_event_pulse(struct shmd_event *event);
+
+/* Waits up to timeout_ns for it to be set. timeout_ns 0 with auto reset: takes the
+ * set, if there is one. Not fair.
+ * Errors: WOULD_BLOCK, TIMED_OUT, SYSTEM. */
+SHMD_API int shmd_event_wait(struct shmd_event *event, int64_t timeout_ns);
+
+/* A look; works read-only too. */
+SHMD_API int shmd_event_is_set(const struct shmd_event *event, bool *ret_set);
+
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_event_id(const struct shmd_event *event);
+SHMD_API bool shmd_event_created(const struct shmd_event *event);
+
+/* ---- Condition -------------------------------------------------------------------
+ *
+ * Like pthread_cond_t, bound to one mutex when it is created, which must be held to
+ * wait and to notify. Opening it opens the mutex too: the functions here and those of a
+ * handle on the mutex work on the same lock, and the thread that locked by one may
+ * wait or unlock by the other, if both belong to one client.
+ *
+ *	shmd_mutex_lock(mutex, SHMD_FOREVER);
+ *	while (!ready)
+ *		shmd_condition_wait(condition, SHMD_FOREVER);
+ *	...
+ *	shmd_mutex_unlock(mutex);
+ *
+ * A wait may end without a cause: look at what is waited for, in a loop. When a process
+ * dies, those who wait are woken, so that no notification is lost with it. Destroying
+ * the mutex ends the waits with REMOVED.
+ *
+ * Errors that any of these functions may return: NOT_OWNER (this thread does not hold
+ * the mutex; one with unlock_any: this client), REMOVED (of the condition or of the
+ * mutex), INVALID, FORKED. A condition cannot be opened read-only: PERMISSION. */
+
+SHMD_API int shmd_condition_create(struct shmd_client *client, const char *name,
+                                   const struct shmd_create_options *options,
+                                   struct shmd_condition **ret_condition);
+SHMD_API int shmd_condition_open(struct shmd_client *client, const char *name,
+                                 const struct shmd_open_options *options, struct shmd_condition **ret_condition);
+SHMD_API int shmd_condition_open_or_create(struct shmd_client *client, const char *name,
+                                           const struct shmd_create_options *options,
+                                           struct shmd_condition **ret_condition);
+/* Takes null and returns null. */
+SHMD_API struct shmd_condition *shmd_condition_close(struct shmd_condition *condition);
+
+/* Releases the mutex, sleeps until it is notified or timeout_ns is over, and takes the
+ * mutex again, which may take longer. A recursive mutex is released whatever its depth,
+ * and taken again with it. Whatever this returns, the mutex is held as before, unless it
+ * cannot be had any more, and then unlocking it is harmless: REMOVED of the mutex, and
+ * NOT_RECOVERABLE. timeout_ns 0 releases nothing. SHMD_OWNER_DIED: an owner died since
+ * the mutex was released, as of a lock; also if the time is over. To wait without having
+ * marked a strict mutex consistent makes it NOT_RECOVERABLE, as to unlock it does.
+ * Errors: WOULD_BLOCK, TIMED_OUT, SYSTEM; NOT_RECOVERABLE. */
+SHMD_API int shmd_condition_wait(struct shmd_condition *condition, int64_t timeout_ns);
+
+/* Waits until the predicate, called with the argument and while the mutex is held,
+ * says true: 0. TIMED_OUT and WOULD_BLOCK: it is false and the time is over.
+ * SHMD_OWNER_DIED: the predicate was not asked since an owner died; repair, mark
+ * consistent, and wait again. The mutex is held as after shmd_condition_wait.
+ * Errors: as of that. */
+SHMD_API int shmd_condition_wait_for(struct shmd_condition *condition, bool (*predicate)(void *argument),
+                                     void *argument, int64_t timeout_ns);
+
+/* Wakes n of those who wait, at least 1; all. Who begins to wait later is not meant.
+ * Sleeps for nobody. */
+SHMD_API int shmd_condition_notify(struct shmd_condition *condition, uint32_t n);
+SHMD_API int shmd_condition_notify_all(struct shmd_condition *condition);
+
+/* The mutex, as by a handle on it. */
+SHMD_API int shmd_condition_lock(struct shmd_condition *condition, int64_t timeout_ns);
+SHMD_API int shmd_condition_unlock(struct shmd_condition *condition);
+SHMD_API int shmd_condition_mark_consistent(struct shmd_condition *condition);
+SHMD_API int shmd_condition_notice(const struct shmd_condition *condition, struct shmd_notice *ret_notice);
+
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_condition_id(const struct shmd_condition *condition);
+SHMD_API bool shmd_condition_created(const struct shmd_condition *condition);
+
+/* ---- Barrier ----------------------------------------------------------------------
+ *
+ * Opens when as many have arrived as it has parties, again and again. Each arrival
+ * counts, also of threads of one process. A process is a party once it has arrived, or
+ * was declared one when it opened the barrier; if it dies, the barrier breaks for the
+ * others. It also breaks when a party times out, by shmd_barrier_abort, and by an
+ * action that fails, and stays broken until it is reset.
+ *
+ *	uint32_t index;
+ *	int result = shmd_barrier_wait(barrier, SHMD_FOREVER, &index);
+ *	if (result == 0 && index == 0)
+ *		report();                         // one of each generation
+ *	else if (result == SHMD_E_PEER_DIED)
+ *		fprintf(stderr, "%s\n", shmd_last_error()); // whose pid
+ *
+ * Errors that any of these functions may return: REMOVED, CORRUPT (reset mends that
+ * too), PERMISSION (read-only; not of state and notice), INVALID, FORKED. */
+
+/* Why a barrier is broken. */
+#define SHMD_BROKEN_BY_TIMEOUT 0x1u
+#define SHMD_BROKEN_BY_ABORT 0x2u
+#define SHMD_BROKEN_BY_DEATH 0x4u
+#define SHMD_BROKEN_BY_ACTION 0x8u
+
+/* What a barrier is at one moment. */
+struct shmd_barrier_state {
+	uint32_t parties;
+	uint32_t waiting;    /* have arrived, while more are missing; else 0 */
+	bool acting;         /* all have arrived, and one of them runs its action */
+	bool broken;
+	uint32_t reasons;    /* SHMD_BROKEN_BY_ bits; 0 = not broken */
+	uint64_t generation; /* how often it opened or was reset, modulo 2^34 */
+};
+
+SHMD_API int shmd_barrier_create(struct shmd_client *client, const char *name,
+                                 const struct shmd_create_options *options, struct shmd_barrier **ret_barrier);
+SHMD_API int shmd_barrier_open(struct shmd_client *client, const char *name,
+                               const struct shmd_open_options *options, struct shmd_barrier **ret_barrier);
+SHMD_API int shmd_barrier_open_or_create(struct shmd_client *client, const char *name,
+                                         const struct shmd_create_options *options,
+                                         struct shmd_barrier **ret_barrier);
+/* Takes null and returns null. Closing is no death: it breaks nothing, unless an action
+ * of this process is under way. */
+SHMD_API struct shmd_barrier *shmd_barrier_close(struct shmd_barrier *barrier);
+
+/* Arrives, and waits up to timeout_ns for the others. ret_index, which may be null, is
+ * how many had arrived before: 0 to parties - 1, each once in a generation. timeout_ns
+ * 0 arrives only if that opens the barrier; otherwise nothing has changed. To time out
+ * breaks the barrier for the others, unless an action of the parties before was under
+ * way and this arrival did not count yet.
+ * Errors: WOULD_BLOCK, TIMED_OUT, BROKEN, PEER_DIED (broken by a death;
+ * shmd_last_error says whose, and shmd_barrier_notice), OUTCOME_UNKNOWN (this thread
+ * was stopped while more than 8 generations went by), SYSTEM. */
+SHMD_API int shmd_barrier_wait(struct shmd_barrier *barrier, int64_t timeout_ns, uint32_t *ret_index);
+
+/* The same, but the last to arrive runs its action, called with the argument, before
+ * anybody is let go; the others may have brought actions too, which do not run. A
+ * negative number that it returns breaks the barrier by ACTION and is returned here. It
+ * must not use the barrier but for abort and state. If it is under way when another
+ * party times out or dies, it is not interrupted, but the barrier is broken: BROKEN or
+ * PEER_DIED, although the action ran.
+ * Errors: as of shmd_barrier_wait. */
+SHMD_API int shmd_barrier_wait_action(struct shmd_barrier *barrier, int64_t timeout_ns,
+                                      int (*action)(void *argument), void *argument, uint32_t *ret_index);
+
+/* Breaks the barrier, unless it is broken already: who waits, acts or arrives gets
+ * BROKEN. Never waits. */
+SHMD_API int shmd_barrier_abort(struct shmd_barrier *barrier);
+
+/* Makes it whole and empty again, whatever it was: who waits gets BROKEN. Never waits.
+ * SHMD_OWNER_DIED: done, and it was broken by a death. */
+SHMD_API int shmd_barrier_reset(struct shmd_barrier *barrier);
+
+/* A look; works read-only too. */
+SHMD_API int shmd_barrier_state(const struct shmd_barrier *barrier, struct shmd_barrier_state *ret_state);
+
+/* The last death of a party; works read-only too. Its parts belong together while the
+ * barrier stays broken. */
+SHMD_API int shmd_barrier_notice(const struct shmd_barrier *barrier, struct shmd_notice *ret_notice);
+
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_barrier_id(const struct shmd_barrier *barrier);
+SHMD_API bool shmd_barrier_created(const struct shmd_barrier *barrier);
+
+/* ---- Reader-writer lock -------------------------------------------------------------
+ *
+ * Lets many readers in, or one writer. A reader that has to wait comes in after one
+ * more writer at most; a writer waits for the readers that are inside or have waited.
+ * Among themselves writers are not fair.
+ *
+ * It belongs to a thread, as a mutex does. A thread that reads may read again, at once
+ * whoever waits, and unlocks as often; it must not write, and a thread that writes must
+ * do neither: DEADLOCK. One thread reads at most 64 rwlocks at once, and the threads of
+ * one process are at most 65535 times inside: OVERFLOW.
+ *
+ * When a process dies, its readers are out and its writer is: then SHMD_OWNER_DIED says
+ * to readers and writers that they are inside, and that what they see may be half
+ * written, until a writer marks it consistent. Closing the last handle is as a death.
+ *
+ * Errors that any of these functions may return: REMOVED, CORRUPT (somebody has
+ * scribbled over it), PERMISSION (read-only), INVALID, FORKED. */
+
+SHMD_API int shmd_rwlock_create(struct shmd_client *client, const char *name,
+                                const struct shmd_create_options *options, struct shmd_rwlock **ret_rwlock);
+SHMD_API int shmd_rwlock_open(struct shmd_client *client, const char *name, const struct shmd_open_options *options,
+                              struct shmd_rwlock **ret_rwlock);
+SHMD_API int shmd_rwlock_open_or_create(struct shmd_client *client, const char *name,
+                                        const struct shmd_create_options *options, struct shmd_rwlock **ret_rwlock);
+/* Takes null and returns null. */
+SHMD_API struct shmd_rwlock *shmd_rwlock_close(struct shmd_rwlock *rwlock);
+
+/* Begins to read, waiting up to timeout_ns for the writer.
+ * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK, OVERFLOW, SYSTEM. */
+SHMD_API int shmd_rwlock_read_lock(struct shmd_rwlock *rwlock, int64_t timeout_ns);
+
+/* Ends one read of this thread. Never waits.
+ * Errors: NOT_OWNER (it does not read); REMOVED ends it too. */
+SHMD_API int shmd_rwlock_read_unlock(struct shmd_rwlock *rwlock);
+
+/* Begins to write, waiting up to timeout_ns for readers and writers.
+ * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK, SYSTEM. */
+SHMD_API int shmd_rwlock_write_lock(struct shmd_rwlock *rwlock, int64_t timeout_ns);
+
+/* Ends the write of this thread. Never waits. Errors: NOT_OWNER. */
+SHMD_API int shmd_rwlock_write_unlock(struct shmd_rwlock *rwlock);
+
+/* Says that what the lock guards is in order again; to be called by the writer after
+ * SHMD_OWNER_DIED. Harmless otherwise. Errors: NOT_OWNER. */
+SHMD_API int shmd_rwlock_mark_consistent(struct shmd_rwlock *rwlock);
+
+/* The last death of a writer inside; works read-only too. Its parts belong together
+ * while the caller is inside. */
+SHMD_API int shmd_rwlock_notice(const struct shmd_rwlock *rwlock, struct shmd_notice *ret_notice);
+
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_rwlock_id(const struct shmd_rwlock *rwlock);
+SHMD_API bool shmd_rwlock_created(const struct shmd_rwlock *rwlock);
+
 /* ---- Value ---------------------------------------------------------------------
  *
  * One element. Loads, stores and the atomic operations need no lock; the lock is
@@ -633,6 +886,83 @@ SHMD_API char shmd_array_code(const struct shmd_array *array);
 SHMD_API size_t shmd_array_item_size_bytes(const struct shmd_array *array);
 SHMD_API uint64_t shmd_array_id(const struct shmd_array *array);
 SHMD_API bool shmd_array_created(const struct shmd_array *array);
+
+/* ---- Waiting for any of several objects ----------------------------------------
+ *
+ * What is waited for is that a try (timeout_ns = 0) on an object may succeed, or
+ * would say why it never will. Nothing is taken: between the end of the wait and the
+ * try another may be faster, so try, and wait again after WOULD_BLOCK.
+ *
+ *	struct shmd_waitable items[] = {
+ *		{.until = SHMD_UNTIL_MESSAGE, .object = queue},
+ *		{.until = SHMD_UNTIL_PERMIT, .object = stop},
+ *	};
+ *	size_t index;
+ *	while (shmd_wait_any(items, 2, SHMD_FOREVER, &index) == 0 && index == 0)
+ *		if (shmd_queue_take(queue, buffer, sizeof buffer, 0, &size_bytes) == 0)
+ *			work(buffer, size_bytes); */
+
+/* What to wait for, and of which type the object is. */
+enum shmd_until {
+	SHMD_UNTIL_MUTEX_FREE = 1,    /* struct shmd_mutex: lock */
+	SHMD_UNTIL_PERMIT = 2,        /* struct shmd_semaphore: acquire 1 */
+	SHMD_UNTIL_MESSAGE = 3,       /* struct shmd_queue: take, lease */
+	SHMD_UNTIL_SLOT = 4,          /* struct shmd_queue: put, reserve */
+	SHMD_UNTIL_VALUE_CHANGES = 5, /* struct shmd_value: its version is not `version` any more */
+	SHMD_UNTIL_ARRAY_CHANGES = 6, /* struct shmd_array: likewise */
+	SHMD_UNTIL_SET = 7,           /* struct shmd_event: set, or with manual reset set since the wait began */
+	SHMD_UNTIL_READABLE = 8       /* struct shmd_rwlock: read_lock; who waits so holds back no writer */
+};
+
+struct shmd_waitable {
+	enum shmd_until until;
+	void *object;     /* an open handle; not closed before the wait ends, or the pollable is closed */
+	uint64_t version; /* of values and arrays; else unused */
+};
+
+#define SHMD_WAIT_ANY_MAX 127
+
+/* Waits up to timeout_ns until a try on one of count items may succeed; ret_index is
+ * the lowest of those. 0 = a look only.
+ * Errors: WOULD_BLOCK, TIMED_OUT, INVALID (no items or more than SHMD_WAIT_ANY_MAX, an
+ * unknown until), PERMISSION (read-only), CORRUPT, FORKED, SYSTEM. That an object was
+ * destroyed is no error here: its try says so. Before Linux 5.16 waiting costs some
+ * looks each 5 ms. */
+SHMD_API int shmd_wait_any(const struct shmd_waitable *items, size_t count, int64_t timeout_ns, size_t *ret_index);
+
+/* A descriptor for poll, epoll and event loops, readable while a try may succeed.
+ *
+ *	struct shmd_pollable *pollable;
+ *	shmd_pollable_open(&item, &pollable);
+ *	for (;;) {
+ *		poll(&(struct pollfd){shmd_pollable_fd(pollable), POLLIN, 0}, 1, -1);
+ *		while (shmd_queue_take(queue, buffer, sizeof buffer, 0, &size_bytes) == 0)
+ *			work(buffer, size_bytes);
+ *		shmd_pollable_rearm(pollable);
+ *	}
+ *
+ * It stays readable, whatever is done to the object, until it is armed again: after
+ * a try that answered WOULD_BLOCK, call rearm, which makes it unreadable until there is
+ * something again, at once if there is. Never read or write the descriptor yourself.
+ * One thread of the library watches up to 126 pollables of a process; it takes no
+ * signals, and ends with the last pollable. In a forked child they are dead: the
+ * descriptor never changes any more, and the functions answer FORKED. */
+struct shmd_pollable;
+
+/* Makes a pollable, armed.
+ * Errors: INVALID, PERMISSION, CORRUPT, FORKED, NO_SPACE (memory, descriptors), OVERFLOW (126
+ * exist), UNSUPPORTED (before Linux 5.16), SYSTEM. */
+SHMD_API int shmd_pollable_open(const struct shmd_waitable *item, struct shmd_pollable **ret_pollable);
+
+/* The descriptor; it belongs to the pollable. Requires one. */
+SHMD_API int shmd_pollable_fd(const struct shmd_pollable *pollable);
+
+/* Arms it again. The version of a value or array that counts from here is the current one.
+ * Errors: INVALID, FORKED. */
+SHMD_API int shmd_pollable_rearm(struct shmd_pollable *pollable);
+
+/* Takes null and returns null. Close it before the handle of its object. */
+SHMD_API struct shmd_pollable *shmd_pollable_close(struct shmd_pollable *pollable);
 
 #ifdef __cplusplus
 }

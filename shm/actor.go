@@ -6,7 +6,7 @@ package shm
 type Actor struct {
 	// Latcher is the owner word that takes the latch.
 	Latcher uint32
-	// Seat is the owner word that holds permits, leases and slots.
+	// Seat is the owner word that holds permits, leases and slots, or is a party.
 	Seat uint32
 }
 

@@ -43,10 +43,7 @@ func (c *contender) wait(ctx context.Context, p *Parker, old uint32) error {
 		old |= ownerWaiters
 	}
 	c.keep = ownerWaiters // others may sleep behind us
-	c.seg.announce(c.self, 1)
-	w := p.wait(ctx, c.word, old, c.deadline)
-	c.seg.announce(c.self, ^uint32(0))
-	switch w {
+	switch c.seg.sleep(ctx, p, c.self, c.word, old, c.deadline) {
 	case woken:
 		c.duty = true
 	case expired:
@@ -66,6 +63,14 @@ type spinner struct{ batches atomic.Int32 }
 // whileHeld polls an owner word briefly in the hope that the owner lets go.
 func (s *spinner) whileHeld(word *uint32) {
 	s.until(word, func(old uint32) bool { return isFree(old) || isRemoved(old) })
+}
+
+// forActor is until, but for the daemon: those for whom it waits are no nearer to a
+// wake-up by its spinning.
+func (s *spinner) forActor(a Actor, word *uint32, good func(uint32) bool) {
+	if !a.daemon() {
+		s.until(word, good)
+	}
 }
 
 // until polls a word briefly in the hope that it becomes good; it adapts to how

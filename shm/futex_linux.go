@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/status"
 )
 
 // Futex operations, always process-shared: a private futex on a shared word
@@ -55,10 +57,14 @@ func futexWait(p *uint32, expected uint32, deadlineNs int64, bit uint32) wakeup 
 	return changed
 }
 
-// futexWakeN wakes at most n sleepers. A RawSyscall: it never blocks, and the
-// scheduler need not hear of it.
-func futexWakeN(p *uint32, n int) {
-	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWake, uintptr(n), 0, 0, 0)
+// futexWakeN wakes at most n sleepers and returns how many it woke. A RawSyscall: it
+// never blocks, and the scheduler need not hear of it.
+func futexWakeN(p *uint32, n int) (slept int) {
+	r, _, errno := unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p)), futexWake, uintptr(n), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(r)
 }
 
 // futexWakeBit wakes the sleepers that wait with one of the given bits.
@@ -97,23 +103,36 @@ func monotonicNs() int64 {
 	return ts.Nano()
 }
 
-// deadlineAfter is the absolute deadline of a relative timeout; 0 = none.
+// deadlineAfter is the absolute deadline of a relative timeout; 0 = none, which one
+// beyond the end of the clock is too.
 func deadlineAfter(timeout time.Duration) int64 {
 	if timeout < 0 {
 		return 0
 	}
-	return monotonicNs() + int64(timeout)
+	return max(0, monotonicNs()+int64(timeout))
 }
 
 // deadlineWithin is the earlier one of a relative timeout's end and of ctx's.
 func deadlineWithin(ctx context.Context, timeout time.Duration) int64 {
 	deadline := deadlineAfter(timeout)
 	if d, ok := ctx.Deadline(); ok {
-		if until := deadlineAfter(max(0, time.Until(d))); deadline == 0 || until < deadline {
+		until := deadlineAfter(max(0, time.Until(d)))
+		if until != 0 && (deadline == 0 || until < deadline) {
 			deadline = until
 		}
 	}
 	return deadline
+}
+
+// endedBy says why a wait must end: status.TimedOut, Cancelled, or nil if it need not.
+func endedBy(ctx context.Context, deadlineNs int64) error {
+	if ctx.Err() != nil {
+		return endOf(ctx)
+	}
+	if deadlineNs != 0 && monotonicNs() >= deadlineNs {
+		return status.TimedOut
+	}
+	return nil
 }
 
 // futexWord32 is the low half of a 64-bit word, where its futex lies.

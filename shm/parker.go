@@ -87,12 +87,8 @@ func (p *Parker) waitDirect(ctx context.Context, word *uint32, expected uint32, 
 func (p *Parker) waitShared(ctx context.Context, word *uint32, expected uint32, deadlineNs int64) wakeup {
 	e := &entry{word: word, expected: expected, result: make(chan wakeup, 1)}
 	b := p.place(e)
-	var timer <-chan time.Time
-	if deadlineNs != 0 {
-		t := time.NewTimer(time.Duration(deadlineNs - monotonicNs()))
-		defer t.Stop()
-		timer = t.C
-	}
+	timer, stop := timerAt(deadlineNs)
+	defer stop()
 	select {
 	case w := <-e.result:
 		return w
@@ -101,11 +97,56 @@ func (p *Parker) waitShared(ctx context.Context, word *uint32, expected uint32, 
 		<-e.result
 		return cancelled
 	case <-timer:
-		// The board may have consumed a wake for this entry meanwhile, so this
-		// is a wake-up with a duty; the caller finds its deadline passed.
+		// The board may have consumed a wake for this entry meanwhile: then this is a
+		// wake-up with a duty, and the caller finds its deadline passed.
 		b.remove(e)
 		return <-e.result
 	}
+}
+
+// waitAny sleeps while every word holds what is expected of it. What wait returns
+// for one word is returned here for all: after woken or cancelled a wake may have
+// been consumed on any of them.
+func (p *Parker) waitAny(ctx context.Context, sleeps []sleep, deadlineNs int64) wakeup {
+	if len(sleeps) == 1 {
+		return p.wait(ctx, sleeps[0].word, sleeps[0].expected, deadlineNs)
+	}
+	if ctx.Err() != nil {
+		return cancelled
+	}
+	result := make(chan wakeup, len(sleeps))
+	entries := make([]*entry, len(sleeps))
+	boards := make([]*board, len(sleeps))
+	for i, s := range sleeps {
+		entries[i] = &entry{word: s.word, expected: s.expected, result: result}
+		boards[i] = p.place(entries[i])
+	}
+	timer, stop := timerAt(deadlineNs)
+	defer stop()
+	w, left := woken, len(entries)
+	select {
+	case w = <-result:
+		left--
+	case <-ctx.Done():
+		w = cancelled
+	case <-timer: // woken, for a wake may have been consumed; the caller finds its deadline passed
+	}
+	for i, e := range entries {
+		boards[i].remove(e)
+	}
+	for range left {
+		<-result
+	}
+	return w
+}
+
+// timerAt fires at an absolute CLOCK_MONOTONIC time in ns, never if that is 0.
+func timerAt(deadlineNs int64) (fires <-chan time.Time, stop func()) {
+	if deadlineNs == 0 {
+		return nil, func() {}
+	}
+	t := time.NewTimer(time.Duration(deadlineNs - monotonicNs()))
+	return t.C, func() { t.Stop() }
 }
 
 // place puts e on a board with room, or on a new one.
@@ -194,6 +235,7 @@ func (b *board) poke() {
 // run is the board's thread. An entry whose word still holds its value goes on
 // sleeping although it may have been woken: every protocol here changes the
 // word before it wakes, and an equal value means that somebody announced since.
+// For the same reason one that is removed then owes nothing: it has expired.
 func (b *board) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -203,11 +245,14 @@ func (b *board) run() {
 		b.mu.Lock()
 		kept := b.entries[:0]
 		for _, e := range b.entries {
-			if e.removed || atomic.LoadUint32(e.word) != e.expected {
+			switch {
+			case atomic.LoadUint32(e.word) != e.expected:
 				e.result <- woken
-				continue
+			case e.removed:
+				e.result <- expired
+			default:
+				kept = append(kept, e)
 			}
-			kept = append(kept, e)
 		}
 		clear(b.entries[len(kept):])
 		b.entries = kept

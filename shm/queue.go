@@ -89,8 +89,8 @@ func (w *queueWait) clock(ctx context.Context) int64 {
 // latch is free and no duty is left.
 func (w *queueWait) enter(ctx context.Context, p *Parker) error {
 	q, a := w.q, w.actor
-	if seat := uint32(SeatOf(a.Seat)); q.seg.readOnly || seat == 0 || seat > q.seg.geometry.SeatsMax {
-		return q.refuse(seat)
+	if err := q.seg.admits(a.Seat); err != nil {
+		return err
 	}
 	stolen, err := q.latch.TryLatch(a.Latcher)
 	if err != nil {
@@ -109,13 +109,6 @@ func (w *queueWait) enter(ctx context.Context, p *Parker) error {
 		return w.leave(errCorrupt)
 	}
 	return nil
-}
-
-func (q *Queue) refuse(seat uint32) error {
-	if q.seg.readOnly {
-		return status.Permission
-	}
-	return status.New(status.Invalid, "", "seat %d of an object with %d seats", seat, q.seg.geometry.SeatsMax)
 }
 
 // passOn wakes another if this call may have eaten its wake.
@@ -251,10 +244,10 @@ func (w *queueWait) slot(ctx context.Context, p *Parker) (slot uint32, ok bool, 
 // True = notEmpty.wake(1) is due once the latch is free.
 func (q *Queue) publish(slot uint32, number uint64, at place) (due bool) {
 	d := &q.descs[slot]
-	store64(&q.lines.NextSeq, number+1)
-	store64(&d.Seq, number)
-	store32(&d.Length, at.length)
-	store32(&d.Side, at.side)
+	put64(&q.lines.NextSeq, number+1)
+	put64(&d.Seq, number)
+	put32(&d.Length, at.length)
+	put32(&d.Side, at.side)
 	q.set(slot, makeSlot(slotReady, 0, 0)) // the commit
 	q.pushReady(slot)
 	return q.notEmpty.signal()

@@ -13,6 +13,9 @@ type Victim struct {
 	// Orderly: it ended between two operations, so that nothing but what it holds
 	// needs repair. If in doubt, false.
 	Orderly bool
+	// Died: it ended without saying so; the death of a barrier's party breaks that
+	// only then.
+	Died bool
 	// Alive reports whether an owner word is a living client's; nil = nobody else
 	// lives. Daemon is the daemon's own owner word, of this epoch. Both are for the
 	// kinds with a latch, which recovery steals from the dead.
@@ -32,18 +35,28 @@ const recoverTries = 1000
 // Recover gives back what the dead client held, run by the daemon only and one
 // at a time per object. It is idempotent: the daemon may die inside it and run
 // it again from the top. done = false asks to be called again later. The rules
-// are the crash tables of tests/models/mutex.pml and value.pml:
+// are the crash tables of the models in tests/models:
 //
 //	dead owner of the lock   private words reset, notice written, then the word
 //	                         released with the inconsistent bit: the commit
 //	dead writer              sequence even, advanced and dirty, in one store,
 //	                         before the lock is released
 //	anywhere else            nothing to undo
+//	event                    the word is right after every prefix; all are woken, or
+//	                         with auto reset one, who passes it on
+//	condition                the word moves on without the mutex, and all are woken:
+//	                         whoever was notified and died is nobody's wake-up
 //	semaphore with undo      what it held is 0, in one store; the derived state is
 //	                         built again under the latch, whoever dead had that
 //	queue                    what it was writing is free, what it had leased is
 //	                         ready again, or dead; each slot in one store, and
 //	                         the derived state as above
+//	party of a barrier       the generation is named in its cell, in one store, and
+//	                         broken; then the cell is 0
+//	reader of an rwlock      its cell is 0, in one store
+//	writer of an rwlock      the private word reset, notice written, then the word
+//	                         released with the wanted bit, and with the
+//	                         inconsistent bit if it was inside
 //	always                   wake-ups are repeated generously, because a wake
 //	                         may have died with the client; and the version moves
 //	                         on, unless the end was orderly
@@ -56,6 +69,14 @@ func (s *Segment) Recover(v Victim) (held, done bool) {
 		held, done = s.Semaphore().recover(v)
 	case KindQueue:
 		held, done = s.Queue().recover(v)
+	case KindEvent:
+		held, done = s.Event().recover()
+	case KindCondition:
+		held, done = s.Condition(nil).recover(v)
+	case KindBarrier:
+		held, done = s.Barrier().recover(v)
+	case KindRWLock:
+		held, done = s.RWLock().recover(v)
 	default:
 		held, done = s.recoverLock(v)
 	}
@@ -151,6 +172,14 @@ func (s *Segment) Remove() bool {
 		return s.Semaphore().remove()
 	case KindQueue:
 		return s.Queue().remove()
+	case KindEvent:
+		return s.Event().remove()
+	case KindCondition:
+		return s.Condition(nil).remove()
+	case KindBarrier:
+		return s.Barrier().remove()
+	case KindRWLock:
+		return s.RWLock().remove()
 	}
 	return s.removeLock()
 }

@@ -26,18 +26,28 @@ import (
 // another image of the segment.
 func recordStores(s *Segment, op func()) []func(*Segment) {
 	var log []func(*Segment)
-	base := uintptr(unsafe.Pointer(unsafe.SliceData(s.mem)))
+	for _, repeat := range recordStoresIn([]*Segment{s}, op) {
+		log = append(log, func(t *Segment) { repeat([]*Segment{t}) })
+	}
+	return log
+}
+
+// recordStoresIn is recordStores for an operation on several segments.
+func recordStoresIn(segments []*Segment, op func()) []func([]*Segment) {
+	var log []func([]*Segment)
 	storeMu.Lock()
 	storeLog = func(r storeRecord) {
-		at := uintptr(r.addr) - base
-		if at >= uintptr(len(s.mem)) {
-			return // a side segment, of which there is one for all images
-		}
-		log = append(log, func(t *Segment) {
-			for i := range r.size {
-				t.mem[at+uintptr(i)] = byte(r.new >> (8 * i))
+		for i, s := range segments {
+			at := uintptr(r.addr) - uintptr(unsafe.Pointer(unsafe.SliceData(s.mem)))
+			if at >= uintptr(len(s.mem)) {
+				continue // or a side segment, of which there is one for all images
 			}
-		})
+			log = append(log, func(images []*Segment) {
+				for b := range r.size {
+					images[i].mem[at+uintptr(b)] = byte(r.new >> (8 * b))
+				}
+			})
+		}
 	}
 	storeMu.Unlock()
 	op()

@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -104,6 +105,8 @@ func (s *Segment) writeHeader(epoch uint32) {
 		s.initSemaphore()
 	case KindQueue:
 		s.initQueue()
+	case KindEvent:
+		s.initEvent()
 	}
 	atomic.StoreUint32(&h.DaemonEpoch, epoch)
 }
@@ -131,6 +134,23 @@ func (s *Segment) Inode() uint64 { return s.inode }
 // State is the header's state word.
 func (s *Segment) State() State { return State(atomic.LoadUint32(&s.page.Header.State)) }
 
+// admits is nil if the client of an owner word may change the object through this
+// mapping; else status.Permission (it is read-only), or Invalid (a seat that the object
+// does not have).
+func (s *Segment) admits(owner uint32) error {
+	if seat := uint32(SeatOf(owner)); s.readOnly || seat-1 >= s.geometry.SeatsMax {
+		return s.refuse(seat)
+	}
+	return nil
+}
+
+func (s *Segment) refuse(seat uint32) error {
+	if s.readOnly {
+		return status.Permission
+	}
+	return status.New(status.Invalid, "", "seat %d of an object with %d seats", seat, s.geometry.SeatsMax)
+}
+
 // Bytes is the whole mapping, for tools and images.
 func (s *Segment) Bytes() []byte { return s.mem }
 
@@ -153,14 +173,14 @@ func (s *Segment) seatCell(seat uint16) *SeatCell {
 	return (*SeatCell)(unsafe.Pointer(&s.mem[s.geometry.SeatsOffset+uint64(seat)*4]))
 }
 
-// semaphoreLines is the part of page 0 that a semaphore has of its own.
-func (s *Segment) semaphoreLines() *SemaphoreLines {
-	return (*SemaphoreLines)(unsafe.Pointer(&s.mem[kindOffset]))
+// kindLines is the part of page 0 that a kind has of its own, which fills it.
+func kindLines[T SemaphoreLines | EventLines | ConditionLines | BarrierLines | RWLockLines](s *Segment) *T {
+	return (*T)(unsafe.Pointer(&s.mem[kindOffset]))
 }
 
-// heldCells are what each seat of an undo semaphore holds.
-func (s *Segment) heldCells() []HeldCell {
-	first := (*HeldCell)(unsafe.Pointer(&s.mem[s.geometry.CellsOffset]))
+// kindCells are the cells that a kind has of its own, by seat.
+func kindCells[T HeldCell | BarrierCell | ReaderCell](s *Segment) []T {
+	first := (*T)(unsafe.Pointer(&s.mem[s.geometry.CellsOffset]))
 	return unsafe.Slice(first, s.geometry.SeatsMax+1)
 }
 
@@ -180,4 +200,31 @@ func (s *Segment) announce(owner uint32, delta uint32) {
 			add32(&c.Waiting, delta)
 		}
 	}
+}
+
+// sleep sleeps once while the word holds the compared value, counted among the sleepers
+// of the owner's seat.
+func (s *Segment) sleep(ctx context.Context, p *Parker, owner uint32, word *uint32, expected uint32,
+	deadline int64) wakeup {
+	s.announce(owner, 1)
+	w := p.wait(ctx, word, expected, deadline)
+	s.announce(owner, ^uint32(0))
+	return w
+}
+
+// sleepFree is sleep where every wake is for all, so that nobody owes a duty. nil =
+// look at the word again. An error, status.TimedOut or Cancelled, = leave. Deadline:
+// absolute CLOCK_MONOTONIC in ns, 0 = none.
+func (s *Segment) sleepFree(ctx context.Context, p *Parker, owner uint32, word *uint32, expected uint32,
+	deadline int64) error {
+	if deadline != 0 && monotonicNs() >= deadline {
+		return status.TimedOut
+	}
+	switch s.sleep(ctx, p, owner, word, expected, deadline) {
+	case expired:
+		return status.TimedOut
+	case cancelled:
+		return endOf(ctx)
+	}
+	return nil
 }

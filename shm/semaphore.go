@@ -2,20 +2,9 @@ package shm
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/shmd/shmd/status"
-)
-
-// The word of a plain semaphore; include/shmd_abi.h draws its bit table.
-const (
-	semaphoreWaiters uint32 = 1
-	semaphorePermits uint32 = 0xfffffffe
-	semaphoreStep    uint32 = 2
-	// semaphoreRemoved stands in the word of a destroyed semaphore for ever. No
-	// protocol makes it: the waiters bit is set beside permits by a take only.
-	semaphoreRemoved uint32 = 0xffffffff
 )
 
 // Semaphore counts permits: acquire takes some or waits for them, release gives
@@ -33,13 +22,15 @@ const (
 type Semaphore struct {
 	seg   *Segment
 	lines *SemaphoreLines // immutable; points into the segment
+	plain permitWord      // of a plain one
 	undo  *permitPool     // immutable; nil = plain
 }
 
 // Semaphore returns a view of the semaphore. Goroutines of one process should
 // share one view; several are correct too.
 func (s *Segment) Semaphore() *Semaphore {
-	m := &Semaphore{seg: s, lines: s.semaphoreLines()}
+	m := &Semaphore{seg: s, lines: kindLines[SemaphoreLines](s)}
+	m.plain = permitWord{seg: s, word: &m.lines.Word, maximum: s.geometry.Maximum}
 	if s.geometry.Flags.Has(FlagUndo) {
 		m.undo = newPermitPool(s, m.lines)
 	}
@@ -48,7 +39,7 @@ func (s *Segment) Semaphore() *Semaphore {
 
 // initSemaphore puts the initial permits into a segment that nobody else sees.
 func (s *Segment) initSemaphore() {
-	lines, initial := s.semaphoreLines(), s.geometry.Initial
+	lines, initial := kindLines[SemaphoreLines](s), s.geometry.Initial
 	if s.geometry.Flags.Has(FlagUndo) {
 		lines.Total, lines.Available = initial, initial
 		return
@@ -69,11 +60,8 @@ func (m *Semaphore) Permits(seat uint32) Permits {
 	if m.undo != nil {
 		return m.undo.look(seat)
 	}
-	word := atomic.LoadUint32(&m.lines.Word)
-	if word == semaphoreRemoved {
-		return Permits{}
-	}
-	return Permits{Available: word / semaphoreStep, Waiters: word&semaphoreWaiters != 0}
+	available, waiters := m.plain.look()
+	return Permits{Available: available, Waiters: waiters}
 }
 
 // AcquireWait takes n permits, all or none, waiting up to timeout: negative = for
@@ -89,21 +77,18 @@ func (m *Semaphore) AcquireWait(ctx context.Context, p *Parker, a Actor, n uint3
 	if n > m.seg.geometry.Maximum {
 		return status.New(status.Invalid, "", "%d permits; there are never more than %d", n, m.seg.geometry.Maximum)
 	}
-	if m.undo == nil && n > 1 {
-		return status.New(status.Unsupported, "",
-			"%d permits at once from a plain semaphore: create it with undo", n)
-	}
-	if m.undo == nil && m.try() {
-		return nil
+	if m.undo == nil {
+		if n > 1 {
+			return status.New(status.Unsupported, "",
+				"%d permits at once from a plain semaphore: create it with undo", n)
+		}
+		return m.plain.acquire(ctx, p, a, timeout)
 	}
 	deadline := int64(0)
 	if timeout != 0 {
 		deadline = deadlineWithin(ctx, timeout)
 	}
-	if m.undo != nil {
-		return m.undo.acquire(ctx, p, a, n, deadline, timeout == 0)
-	}
-	return m.acquire(ctx, p, a, deadline, timeout == 0)
+	return m.undo.acquire(ctx, p, a, n, deadline, timeout == 0)
 }
 
 // Release gives n permits back and wakes who waits for them. Of an undo semaphore
@@ -136,110 +121,33 @@ func (m *Semaphore) Post(ctx context.Context, p *Parker, a Actor, n uint32, time
 
 // check is what every change asks first.
 func (m *Semaphore) check(a Actor, n uint32) error {
-	switch seat := uint32(SeatOf(a.Seat)); {
-	case m.seg.readOnly:
-		return status.Permission
-	case seat == 0 || seat > m.seg.geometry.SeatsMax:
-		return status.New(status.Invalid, "", "seat %d of an object with %d seats", seat, m.seg.geometry.SeatsMax)
-	case n == 0:
+	if err := m.seg.admits(a.Seat); err != nil {
+		return err
+	}
+	if n == 0 {
 		return status.New(status.Invalid, "", "0 permits; it must be at least 1")
 	}
 	return nil
 }
 
-// try takes one permit of a plain semaphore if there is one.
-func (m *Semaphore) try() bool {
-	for {
-		x := atomic.LoadUint32(&m.lines.Word)
-		if x < semaphoreStep || x == semaphoreRemoved {
-			return false
-		}
-		if cas32(&m.lines.Word, x, x-semaphoreStep) { // acquire; pairs with post. The bit stays as it is.
-			return true
-		}
-	}
-}
-
-// acquire takes one permit of a plain semaphore. Who was woken has the duty to
-// take with the waiters bit set again, and to wake the next one while permits
-// remain: posts may have found the bit clear meanwhile.
-func (m *Semaphore) acquire(ctx context.Context, p *Parker, a Actor, deadline int64, try bool) error {
-	word := &m.lines.Word
-	duty := uint32(0) // semaphoreWaiters = a wake may have been consumed
-	var leave error
-	for {
-		x := atomic.LoadUint32(word)
-		if x == semaphoreRemoved {
-			return status.Removed
-		}
-		if x >= semaphoreStep {
-			rest := x - semaphoreStep | duty
-			if !cas32(word, x, rest) {
-				continue
-			}
-			if duty != 0 && rest >= semaphoreStep {
-				futexWakeN(word, 1)
-			}
-			return nil
-		}
-		if try {
-			return status.WouldBlock
-		}
-		if leave == nil && duty != 0 && deadline != 0 && monotonicNs() >= deadline {
-			leave = status.TimedOut
-		}
-		if leave != nil {
-			futexWakeN(word, 1) // the wake that we may have eaten was somebody's
-			return leave
-		}
-		if x != semaphoreWaiters && !cas32(word, x, semaphoreWaiters) {
-			continue
-		}
-		duty = 0 // done: no permit, and the bit is set
-		m.seg.announce(a.Seat, 1)
-		w := p.wait(ctx, word, semaphoreWaiters, deadline)
-		m.seg.announce(a.Seat, ^uint32(0))
-		switch w {
-		case woken:
-			duty = semaphoreWaiters
-		case expired:
-			return status.TimedOut
-		case cancelled:
-			duty, leave = semaphoreWaiters, endOf(ctx)
-		}
-	}
-}
-
-// post adds n permits to a plain semaphore. It clears the waiters bit, so that
-// one past wait does not cost a system call for ever.
+// post adds n permits to a plain semaphore.
 func (m *Semaphore) post(n uint32) error {
-	word, maximum := &m.lines.Word, m.seg.geometry.Maximum
-	for {
-		x := atomic.LoadUint32(word)
-		if x == semaphoreRemoved {
-			return status.Removed
-		}
-		if value := x / semaphoreStep; n > maximum || value > maximum-n {
-			return status.New(status.Overflow, "", "%d more permits than the %d there are; the maximum is %d",
-				n, value, maximum)
-		}
-		if cas32(word, x, (x+n*semaphoreStep)&^semaphoreWaiters) { // release; pairs with try and acquire
-			if x&semaphoreWaiters != 0 {
-				futexWakeN(word, int(n))
-			}
-			return nil
-		}
+	before, err := m.plain.post(n)
+	if err == status.Overflow {
+		return status.New(status.Overflow, "", "%d more permits than the %d there are; the maximum is %d",
+			n, before, m.plain.maximum)
 	}
+	return err
 }
 
-// recover repeats a wake-up that may have died with a client; the word is right
-// after every prefix of what it did.
+// recover gives back what a dead client held, and repeats a wake-up that may have
+// died with it.
 func (m *Semaphore) recover(v Victim) (held, done bool) {
 	if m.undo != nil {
 		return m.undo.recover(v)
 	}
 	if wakesAnyway {
-		futexWakeN(&m.lines.Word, 1)
+		m.plain.pass()
 	}
 	return false, true
 }
@@ -252,9 +160,6 @@ func (m *Semaphore) remove() bool {
 		m.undo.many.alarm()
 		return m.undo.latch.abandon()
 	}
-	// A value of its own, for the bit alone would come back with the next waiter
-	// that has not seen the state yet.
-	store32(&m.lines.Word, semaphoreRemoved)
-	futexWakeN(&m.lines.Word, futexAll)
+	m.plain.remove()
 	return true
 }

@@ -138,7 +138,7 @@ func replaySemaphore(start, image *Segment, delta int64) error {
 	done := false
 	// A latch that the daemon of this very epoch died with is its successor's.
 	stores := recordStores(full, func() { _, done = full.Recover(v) })
-	if own := ownerOf(image.semaphoreLines().Latch) == v.Daemon; done == own {
+	if own := ownerOf(kindLines[SemaphoreLines](image).Latch) == v.Daemon; done == own {
 		return fmt.Errorf("recovery: done %v, its own latch %v", done, own)
 	}
 	for j := range len(stores) + 1 {
@@ -156,7 +156,7 @@ func replaySemaphore(start, image *Segment, delta int64) error {
 		if err := checkSemaphore(start, again, delta); err != nil {
 			return fmt.Errorf("recovery prefix %d of %d: %w", j, len(stores), err)
 		}
-		if SeatOf(died.semaphoreLines().Latch) == SeatDaemon {
+		if SeatOf(kindLines[SemaphoreLines](died).Latch) == SeatDaemon {
 			if err := useSemaphore(died.Semaphore()); err != nil {
 				return fmt.Errorf("without recovery, prefix %d of %d: %w", j, len(stores), err)
 			}

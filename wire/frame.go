@@ -61,6 +61,20 @@ const (
 	MethodMapSide         = "map_side"
 	MethodCounts          = "counts"
 	MethodHoldings        = "holdings"
+	MethodWaitAny         = "wait_any"
+	MethodSignal          = "signal"
+	MethodReset           = "reset"
+	MethodPulse           = "pulse"
+	MethodIsSet           = "is_set"
+	MethodWait            = "wait"
+	MethodWaitCondition   = "wait_condition"
+	MethodNotify          = "notify"
+	MethodArrive          = "arrive"
+	MethodComplete        = "complete"
+	MethodAbort           = "abort"
+	MethodBarrier         = "barrier"
+	MethodReadLock        = "read_lock"
+	MethodReadUnlock      = "read_unlock"
 	NotifyCancel          = "cancel"
 )
 
@@ -74,6 +88,11 @@ var methods = []string{
 	MethodAcquire, MethodRelease, MethodPost, MethodPermits,
 	MethodPut, MethodTake, MethodLease, MethodAck, MethodNack, MethodTakeDead, MethodRedeliver, MethodShutdown,
 	MethodSide, MethodMapSide, MethodCounts, MethodHoldings,
+	MethodSignal, MethodReset, MethodPulse, MethodIsSet, MethodWait,
+	MethodWaitCondition, MethodNotify,
+	MethodArrive, MethodComplete, MethodAbort, MethodBarrier,
+	MethodReadLock, MethodReadUnlock,
+	MethodWaitAny,
 }
 
 // interned holds the strings of the known methods: a lookup by string(bytes)

@@ -12,6 +12,11 @@ const (
 	PendingMax = 1024
 	// HandlesMax is how many handles one connection may have open.
 	HandlesMax = 4096
+	// TokensMax is how many tokens of one connection may hold rwlocks at once,
+	// counted for each rwlock.
+	TokensMax = 4096
+	// WaitItemsMax is how many items one wait_any may wait for.
+	WaitItemsMax = 64
 	// NameMax is the length of the longest object name, in bytes.
 	NameMax = 255
 	// HelloTimeout is how long a connection may be silent before hello.

@@ -51,6 +51,10 @@ const (
 
 	KindSemaphore = "semaphore"
 	KindQueue     = "queue"
+	KindEvent     = "event"
+	KindCondition = "condition"
+	KindBarrier   = "barrier"
+	KindRWLock    = "rwlock"
 )
 
 // Values of flags.
@@ -59,6 +63,7 @@ const (
 	FlagUnlockAny = "unlock_any"
 	FlagStrict    = "strict"
 	FlagUndo      = "undo"
+	FlagAutoReset = "auto_reset"
 )
 
 // Values of lock in an Info; LockOwn and LockNone are options of create too.
@@ -76,10 +81,30 @@ const (
 
 // Values of holds in a Holding.
 const (
-	HoldsLock    = "lock"
+	HoldsLock    = "lock" // of an rwlock: the writer
+	HoldsRead    = "read"
 	HoldsPermits = "permits"
 	HoldsLease   = "lease"
 	HoldsSlot    = "slot"
+)
+
+// Values of reasons: why a barrier is broken.
+const (
+	ReasonTimeout = "timeout"
+	ReasonAbort   = "abort"
+	ReasonDeath   = "death"
+	ReasonAction  = "action"
+)
+
+// Values of until in an item of wait_any.
+const (
+	UntilFree     = "free"     // a mutex, or the lock of a value or array
+	UntilPermit   = "permit"   // a semaphore
+	UntilMessage  = "message"  // a queue
+	UntilSlot     = "slot"     // a queue
+	UntilSet      = "set"      // an event
+	UntilReadable = "readable" // an rwlock
+	UntilChanged  = "changed"  // a value or array
 )
 
 // Values of lifetime.
@@ -122,7 +147,8 @@ type Info struct {
 	CreatedNS   int64        `msgpack:"created_ns"`
 	SegmentSize uint64       `msgpack:"segment_size"`
 
-	// Of a semaphore; Maximum is never 0 there.
+	// Of a semaphore; Maximum is never 0 there. Initial is 1 of an event that was
+	// set at first.
 	Initial uint32 `msgpack:"initial,omitempty"`
 	Maximum uint32 `msgpack:"maximum,omitempty"`
 
@@ -132,6 +158,9 @@ type Info struct {
 	SlotSize      uint32 `msgpack:"slot_size,omitempty"`
 	MessageMax    uint32 `msgpack:"message_max,omitempty"`
 	DeliveriesMax uint32 `msgpack:"deliveries_max,omitempty"`
+
+	// Of a barrier, where it is never 0.
+	Parties uint32 `msgpack:"parties,omitempty"`
 }
 
 // Attachment is the result of create, open and open_or_create.
@@ -193,6 +222,12 @@ type Stat struct {
 	Waiters      uint64     `msgpack:"waiters"`
 	Deaths       uint64     `msgpack:"deaths"`
 	LastDeath    *Notice    `msgpack:"last_death"`
+
+	// Of an event, a barrier and an rwlock.
+	Set     bool   `msgpack:"set,omitempty"`
+	Waiting uint32 `msgpack:"waiting,omitempty"` // have arrived
+	Broken  bool   `msgpack:"broken,omitempty"`
+	Readers uint32 `msgpack:"readers,omitempty"` // threads inside
 }
 
 // Status is the result of status.
@@ -362,6 +397,23 @@ type Holding struct {
 	Name  string   `msgpack:"name"`
 	Kind  string   `msgpack:"kind"`
 	Holds string   `msgpack:"holds"`
-	Count uint32   `msgpack:"count"` // depth, permits; 1
+	Count uint32   `msgpack:"count"` // depth, permits, reads; 1
 	Lease *LeaseID `msgpack:"lease,omitempty"`
+}
+
+// Arrival is the result of arrive. A leader runs its action, and then calls complete.
+type Arrival struct {
+	Index  uint32 `msgpack:"index"`
+	Leader bool   `msgpack:"leader"`
+}
+
+// Barrier is the result of barrier.
+type Barrier struct {
+	Parties    uint32       `msgpack:"parties"`
+	Waiting    uint32       `msgpack:"waiting"`
+	Broken     bool         `msgpack:"broken"`
+	Reasons    List[string] `msgpack:"reasons"`
+	Acting     bool         `msgpack:"acting"`
+	Generation uint64       `msgpack:"generation"`
+	LastDeath  *Notice      `msgpack:"last_death"`
 }

@@ -63,6 +63,11 @@ func TestMessagesHaveTheKeysOfTheProtocol(t *testing.T) {
 		{ListResult{}, "objects next"},
 		{ReadResult{Values: []byte{0x90}}, "values version dirty"},
 		{MapResult{}, "size fds"},
+		{Arrival{}, "index leader"},
+		{Barrier{}, "parties waiting broken reasons acting generation last_death"},
+		{Stat{Set: true, Waiting: 1, Broken: true, Readers: 1}, infoKeys + " state linked handles version dirty " +
+			"seats held inconsistent waiters deaths last_death set waiting broken readers"},
+		{Info{Parties: 1}, infoKeys + " parties"},
 		{CreateOptions{}, ""},
 		{OpenOptions{}, ""},
 	} {
@@ -82,6 +87,9 @@ func TestMessagesSurviveTheWire(t *testing.T) {
 		&ListResult{Objects: []Info{info, info}, Next: "b"},
 		&ReadResult{Values: []byte{0x92, 1, 2}, Version: 9, Dirty: true},
 		&List[ClientInfo]{{Client: 1, Software: "x"}},
+		&Barrier{Parties: 3, Broken: true, Reasons: []string{ReasonDeath}, Generation: 1 << 33,
+			LastDeath: &Notice{Seat: 2}},
+		&Arrival{Index: 4093, Leader: true},
 	} {
 		raw, err := Encode(v)
 		if err != nil {
@@ -118,6 +126,7 @@ func TestOptionsSurviveTheWire(t *testing.T) {
 			Recursive: new(false), UnlockAny: new(true), Strict: new(true), SeatsMax: new(uint32(2)),
 			Mode: new(uint32(0)), Lifetime: new("")},
 		{Lock: uint64(300)},
+		{AutoReset: new(true), Set: new(false), Parties: new(uint32(3))},
 	} {
 		raw, err := Encode(o)
 		if err != nil {
@@ -129,7 +138,7 @@ func TestOptionsSurviveTheWire(t *testing.T) {
 		}
 	}
 	open := OpenOptions{Access: new("r"), Kind: new("value"), Code: new("i"), Length: new(uint64(0)),
-		Shape: []uint64{1}}
+		Shape: []uint64{1}, Party: new(true)}
 	raw, _ := Encode(open)
 	if got, err := DecodeOpenOptions(raw); err != nil || !reflect.DeepEqual(got, open) {
 		t.Errorf("%+v became %+v, %v", open, got, err)

@@ -31,6 +31,10 @@ type CreateOptions struct {
 	SlotSize      *uint32 `msgpack:"slot_size,omitempty"`
 	MessageMax    *uint32 `msgpack:"message_max,omitempty"`
 	DeliveriesMax *uint32 `msgpack:"deliveries_max,omitempty"`
+
+	AutoReset *bool   `msgpack:"auto_reset,omitempty"`
+	Set       *bool   `msgpack:"set,omitempty"`
+	Parties   *uint32 `msgpack:"parties,omitempty"`
 }
 
 // OpenOptions are the options of open. Nil is absent.
@@ -40,6 +44,7 @@ type OpenOptions struct {
 	Code   *string  `msgpack:"code,omitempty"`
 	Length *uint64  `msgpack:"length,omitempty"`
 	Shape  []uint64 `msgpack:"shape,omitempty"`
+	Party  *bool    `msgpack:"party,omitempty"`
 }
 
 // shapeMax bounds what is decoded of a shape. One dimension more than an array
@@ -95,6 +100,12 @@ func DecodeCreateOptions(raw []byte) (CreateOptions, error) {
 			o.MessageMax, err = option(v.Uint32(key))
 		case "deliveries_max":
 			o.DeliveriesMax, err = option(v.Uint32(key))
+		case "auto_reset":
+			o.AutoReset, err = option(v.Bool(key))
+		case "set":
+			o.Set, err = option(v.Bool(key))
+		case "parties":
+			o.Parties, err = option(v.Uint32(key))
 		default:
 			return false, nil
 		}
@@ -121,6 +132,8 @@ func DecodeOpenOptions(raw []byte) (OpenOptions, error) {
 			o.Length, err = option(v.Uint64(key))
 		case "shape":
 			o.Shape, err = shape(v)
+		case "party":
+			o.Party, err = option(v.Bool(key))
 		default:
 			return false, nil
 		}

@@ -169,6 +169,14 @@ func (p *Params) Int64Or(what string, fallback int64) (int64, error) {
 	return p.Int64(what)
 }
 
+// BoolOr is Bool, or fallback if the parameter is absent.
+func (p *Params) BoolOr(what string, fallback bool) (bool, error) {
+	if p.left == 0 {
+		return fallback, nil
+	}
+	return p.Bool(what)
+}
+
 // StrOr is Str, or fallback if the parameter is absent.
 func (p *Params) StrOr(what, fallback string) (string, error) {
 	if p.left == 0 {

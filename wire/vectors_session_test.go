@@ -75,6 +75,7 @@ func session(t *testing.T) []exchange {
 	r.locks()
 	r.latched()
 	r.death()
+	r.synchronisers()
 	r.farewell()
 	return r.list
 }

@@ -22,6 +22,7 @@
 #define SHMDI_ACQUIRE __ATOMIC_ACQUIRE
 #define SHMDI_RELEASE __ATOMIC_RELEASE
 #define SHMDI_ACQ_REL __ATOMIC_ACQ_REL
+#define SHMDI_SEQ_CST __ATOMIC_SEQ_CST
 
 /* Inlined even unoptimised: the memory order has to be a constant. */
 #define SHMDI_INLINE static inline __attribute__((always_inline, unused))

@@ -15,7 +15,8 @@ static const struct {
 	const char *name;
 	uint32_t kind;
 } kinds[] = {{"value", SHMD_KIND_VALUE}, {"array", SHMD_KIND_ARRAY}, {"mutex", SHMD_KIND_MUTEX},
-             {"semaphore", SHMD_KIND_SEMAPHORE}, {"queue", SHMD_KIND_QUEUE}};
+             {"semaphore", SHMD_KIND_SEMAPHORE}, {"queue", SHMD_KIND_QUEUE}, {"event", SHMD_KIND_EVENT},
+             {"condition", SHMD_KIND_CONDITION}, {"barrier", SHMD_KIND_BARRIER}, {"rwlock", SHMD_KIND_RWLOCK}};
 
 static bool get_u32(const msgpack_object *map, const char *key, uint32_t *ret)
 {
@@ -41,6 +42,8 @@ bool shmdi_flags_read(const msgpack_object *list, uint32_t *ret_flags)
 			flags |= SHMD_FLAG_STRICT;
 		else if (shmdi_text_is(name, "undo"))
 			flags |= SHMD_FLAG_UNDO;
+		else if (shmdi_text_is(name, "auto_reset"))
+			flags |= SHMD_FLAG_AUTO_RESET;
 		else
 			return false; /* rules that we do not know */
 	}
@@ -80,6 +83,16 @@ struct shmdi_queue_layout shmdi_queue_layout(uint32_t seats_max, uint64_t length
 	return layout;
 }
 
+/* The size of what each seat has in the object besides its seat cell. */
+static uint64_t cell_bytes(const struct shmdi_attachment *is)
+{
+	if (is->kind == SHMD_KIND_BARRIER)
+		return sizeof(struct shmd_barrier_cell);
+	if (is->kind == SHMD_KIND_RWLOCK)
+		return sizeof(struct shmd_reader_cell);
+	return (is->flags & SHMD_FLAG_UNDO) != 0 ? sizeof(struct shmd_held_cell) : 0;
+}
+
 /* Whether the daemon lays the object out as this build would: then no offset
  * leads outside of the segment. */
 static bool layout_is_ours(const struct shmdi_attachment *is)
@@ -93,9 +106,9 @@ static bool layout_is_ours(const struct shmdi_attachment *is)
 	}
 	if (is->kind == SHMD_KIND_ARRAY)
 		data_bytes = round_up(is->data_size_bytes, SHMD_PAGE_SIZE);
-	if ((is->flags & SHMD_FLAG_UNDO) != 0) {
-		uint64_t held_bytes = ((uint64_t)is->seats_max + 1) * sizeof(struct shmd_held_cell);
-		front_bytes = round_up(shmdi_cells_offset(is->seats_max) + held_bytes, SHMD_PAGE_SIZE);
+	if (cell_bytes(is) != 0) {
+		uint64_t cells_bytes = ((uint64_t)is->seats_max + 1) * cell_bytes(is);
+		front_bytes = round_up(shmdi_cells_offset(is->seats_max) + cells_bytes, SHMD_PAGE_SIZE);
 	}
 	if (is->kind == SHMD_KIND_ARRAY && is->data_offset_bytes != front_bytes)
 		return false;
@@ -110,12 +123,28 @@ static bool is_coded(uint32_t kind)
 	return kind == SHMD_KIND_VALUE || kind == SHMD_KIND_ARRAY;
 }
 
-static bool read_permits(const msgpack_object *map, struct shmdi_attachment *is)
+/* The flags that the list of a kind may have. */
+static uint32_t flags_of(uint32_t kind)
 {
-	if (is->kind != SHMD_KIND_SEMAPHORE)
-		return (is->flags & SHMD_FLAG_UNDO) == 0;
-	return (is->flags & ~SHMD_FLAG_UNDO) == 0 && get_u32(map, "maximum", &is->maximum) && is->maximum >= 1 &&
-	       is->maximum <= SHMD_PERMITS_MAX;
+	switch (kind) {
+	case SHMD_KIND_SEMAPHORE: return SHMD_FLAG_UNDO;
+	case SHMD_KIND_EVENT: return SHMD_FLAG_AUTO_RESET;
+	case SHMD_KIND_VALUE:
+	case SHMD_KIND_ARRAY:
+	case SHMD_KIND_MUTEX: return SHMD_FLAG_RECURSIVE | SHMD_FLAG_UNLOCK_ANY | SHMD_FLAG_STRICT;
+	default: return 0;
+	}
+}
+
+static bool read_counts(const msgpack_object *map, struct shmdi_attachment *is)
+{
+	if ((is->flags & ~flags_of(is->kind)) != 0)
+		return false;
+	if (is->kind == SHMD_KIND_SEMAPHORE)
+		return get_u32(map, "maximum", &is->maximum) && is->maximum >= 1 && is->maximum <= SHMD_PERMITS_MAX;
+	if (is->kind == SHMD_KIND_BARRIER)
+		return shmdi_get_u64(map, "parties", SHMD_PARTIES_MAX, &is->length) && is->length >= 1;
+	return true;
 }
 
 static bool read_slots(const msgpack_object *map, struct shmdi_attachment *is)
@@ -141,8 +170,10 @@ static bool read_slots(const msgpack_object *map, struct shmdi_attachment *is)
 static bool read_lock(const msgpack_object *map, struct shmdi_attachment *is)
 {
 	const msgpack_object *lock = shmdi_member(map, "lock");
-	if (!is_coded(is->kind))
+	if (is->kind != SHMD_KIND_CONDITION && !is_coded(is->kind))
 		return true;
+	if (is->kind == SHMD_KIND_CONDITION && (is->read_only || !shmdi_text_is(lock, "foreign")))
+		return false;
 	if (shmdi_text_is(lock, "none")) {
 		is->flags = SHMD_FLAG_LOCK_NONE;
 		return true;
@@ -219,7 +250,7 @@ int shmdi_attachment_read(const msgpack_object *map, struct shmdi_attachment *re
 	             is.seats_max <= SHMD_SEATS_LIMIT && owner_is_possible(is.owner, is.seats_max) &&
 	             shmdi_get_u64(map, "segment_size", 2 * SEGMENT_MAX, &is.segment_size_bytes) &&
 	             shmdi_get_u64(map, "seats_offset", is.segment_size_bytes, &is.seats_offset_bytes);
-	if (!sound || !read_permits(map, &is) || !read_slots(map, &is) || !read_lock(map, &is) || !read_data(map, &is))
+	if (!sound || !read_counts(map, &is) || !read_slots(map, &is) || !read_lock(map, &is) || !read_data(map, &is))
 		return shmdi_fail(SHMD_E_BAD_FRAME, "open: the daemon's description of the object contradicts itself");
 	if (!layout_is_ours(&is))
 		return shmdi_fail(SHMD_E_VERSION, "open: the daemon lays the object out differently; use equal builds");

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "internal.h"
+#include "rwlock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -101,6 +102,7 @@ static int hello(struct shmd_client *client, const char *software)
 static void release(struct shmd_client *client)
 {
 	shmdi_connection_clear(client);
+	shmdi_readers_clear(client);
 	free(client);
 }
 

@@ -16,19 +16,19 @@ static uint32_t *low_half(uint64_t *event)
 	return (uint32_t *)(void *)event;
 }
 
-void shmdi_event_wake(uint64_t *event, int count)
+void shmdi_eventcount_wake(uint64_t *event, int count)
 {
 	shmdi_futex_wake(low_half(event), count);
 }
 
-void shmdi_event_alarm(uint64_t *event)
+void shmdi_eventcount_alarm(uint64_t *event)
 {
 	shmdi_add64(event, SHMD_EVENTCOUNT_STEP, SHMDI_ACQ_REL);
 	shmdi_and64(event, ~SHMD_EVENTCOUNT_WAITERS, SHMDI_ACQ_REL);
-	shmdi_event_wake(event, INT_MAX);
+	shmdi_eventcount_wake(event, INT_MAX);
 }
 
-int shmdi_event_sleep(uint64_t *event, uint64_t announced, uint32_t *waiting, int64_t deadline_ns, bool *ret_duty)
+int shmdi_eventcount_sleep(uint64_t *event, uint64_t announced, uint32_t *waiting, int64_t deadline_ns, bool *ret_duty)
 {
 	shmdi_add32(waiting, 1, SHMDI_RELAXED);
 	int result = shmdi_futex_wait(low_half(event), (uint32_t)announced, deadline_ns);

@@ -62,10 +62,13 @@ int64_t shmdi_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* When a relative timeout ends; SHMDI_FOREVER_NS if never. */
 int64_t shmdi_deadline(int64_t timeout_ns);
+/* Whether it is over. */
+bool shmdi_expired(int64_t deadline_ns);
 
 /* Sleeps while *word is expected. 0 = woken, else -EAGAIN, -EINTR, -ETIMEDOUT, ... */
 int shmdi_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
-void shmdi_futex_wake(uint32_t *word, int count);
+/* How many it woke. Leaves errno alone, and may be called in a signal handler. */
+int shmdi_futex_wake(uint32_t *word, int count);
 
 /* ---- rpc.c ----------------------------------------------------------------- */
 
@@ -106,6 +109,7 @@ struct shmd_client {
 	bool lost;
 	int farewell; /* why the daemon ended the connection, if it said so; else 0 */
 	char farewell_text[256];
+	struct shmdi_reader *readers; /* of rwlock_reads.c */
 	/* The reader's own. */
 	char *input;
 	size_t input_size_bytes;
@@ -173,6 +177,13 @@ struct shmdi_lock {
 
 int shmdi_lock_acquire(struct shmdi_lock *lock, int64_t timeout_ns);
 int shmdi_lock_release(struct shmdi_lock *lock);
+/* Releases what this thread holds (unlock_any: this client), however often, to be
+ * resumed with the depth. Errors: those of release, and then it is not held. */
+int shmdi_lock_suspend(struct shmdi_lock *lock, uint32_t *ret_depth);
+/* Takes it again, waiting for ever. What acquire returns; held if that is not negative. */
+int shmdi_lock_resume(struct shmdi_lock *lock, uint32_t depth);
+/* Whether it can never be taken again. */
+bool shmdi_lock_poisoned(const struct shmdi_lock *lock);
 /* Ends what the library itself acquired a moment ago, whatever brackets are open. */
 int shmdi_lock_give_back(struct shmdi_lock *lock);
 /* 0 if this thread holds it (unlock_any: this client), else an error. */
@@ -181,11 +192,8 @@ int shmdi_lock_held(const struct shmdi_lock *lock);
 int shmdi_lock_mark_consistent(struct shmdi_lock *lock);
 int shmdi_lock_notice(const struct shmdi_lock *lock, struct shmd_notice *ret_notice);
 void shmdi_notice_read(const struct shmd_death *death, struct shmd_notice *ret_notice);
-/* How many turns a spin loop may take on this machine: 0 with one CPU. */
+/* How many turns a spin loop may take on this machine: 0 with one CPU. See spin.h. */
 uint32_t shmdi_spin_max(void);
-/* Waits a moment for an owner word to become free, for about as long as that has
- * helped before, as *spins remembers (atomic). */
-void shmdi_spin(const uint32_t *word, uint32_t *spins);
 
 /* ---- latch.c; fast paths in latch.h -------------------------------------------- */
 struct shmdi_latch {
@@ -201,13 +209,13 @@ struct shmdi_latch {
 int shmdi_latch_wait(struct shmdi_latch *latch, int64_t deadline_ns);
 
 /* ---- eventcount.c; under a latch; fast paths in latch.h ------------------------- */
-void shmdi_event_wake(uint64_t *event, int count);
+void shmdi_eventcount_wake(uint64_t *event, int count);
 /* Announces what concerns all, without the latch, after it has happened. */
-void shmdi_event_alarm(uint64_t *event);
-/* Sleeps once on what shmdi_event_announce returned; the latch is free. 0 = latch
+void shmdi_eventcount_alarm(uint64_t *event);
+/* Sleeps once on what shmdi_eventcount_announce returned; the latch is free. 0 = latch
  * and look again, and if *ret_duty settle after taking; TIMED_OUT and SYSTEM owe
  * nothing. */
-int shmdi_event_sleep(uint64_t *event, uint64_t announced, uint32_t *waiting, int64_t deadline_ns, bool *ret_duty);
+int shmdi_eventcount_sleep(uint64_t *event, uint64_t announced, uint32_t *waiting, int64_t deadline_ns, bool *ret_duty);
 
 /* ---- item.c: the type codes ------------------------------------------------ */
 uint32_t shmdi_item_size(uint32_t code); /* 0 = no such code */
@@ -256,50 +264,6 @@ struct shmdi_object {
 	unsigned char *data;
 };
 
-struct shmd_mutex {
-	struct shmdi_object object;
-};
-
-struct shmd_value {
-	struct shmdi_object object;
-};
-
-struct shmd_array {
-	struct shmdi_object object;
-};
-
-struct shmd_semaphore {
-	/* The fast paths touch nothing else. */
-	uint32_t *word; /* of a plain one that may be written; else NULL */
-	uint32_t *pool; /* our seat's held cell, of one with undo that may be written; else NULL */
-	uint32_t maximum;
-	uint32_t generation; /* of fork.c */
-	struct shmd_semaphore_lines *lines;
-	struct shmdi_latch latch; /* undo */
-	uint32_t *held;           /* undo: one cell for each seat */
-	struct shmdi_object object;
-};
-
-struct shmd_queue {
-	struct shmdi_latch latch; /* first: the fast paths touch what comes next to it */
-	struct shmd_queue_lines *lines; /* NULL = read-only */
-	uint32_t *ready;
-	uint32_t *free;
-	struct shmd_queue_desc *descs;
-	unsigned char *slots;
-	uint32_t size; /* in slots */
-	uint32_t slot_size_bytes;
-	uint32_t copy_max_bytes; /* of what is copied under the latch; at most the slot size */
-	uint32_t message_max_bytes;
-	uint32_t deliveries_max;
-	uint32_t generation; /* of fork.c */
-	uint32_t spins;      /* how long spinning for a message or slot has helped; a hint, atomic */
-	bool raw;
-	struct shmdi_object object;
-	pthread_mutex_t sides_mutex;
-	struct shmdi_side **sides; /* by slot, what is mapped; NULL = nothing yet; sides_mutex */
-};
-
 /* What a caller wants; kind 0 in code, rank 0 = not said. */
 struct shmdi_wish {
 	const char *method; /* "create", "open_or_create", "open" */
@@ -312,6 +276,17 @@ struct shmdi_wish {
 	const struct shmd_open_options *open;
 };
 
+/* What the handles of a kind are. */
+struct shmdi_handle_type {
+	size_t size_bytes;
+	size_t object_offset; /* of a struct shmdi_object */
+	void (*bind)(void *handle); /* the pointers into the segment; NULL = none */
+};
+
+/* Makes a handle; ret_handle is the address of a pointer to one. */
+int shmdi_handle_open(struct shmd_client *client, const struct shmdi_wish *wish, const struct shmdi_handle_type *type,
+                      void *ret_handle);
+void shmdi_handle_close(void *handle, struct shmdi_object *object);
 int shmdi_object_attach(struct shmd_client *client, const struct shmdi_wish *wish, struct shmdi_object *object);
 /* The pointers into the mapped segment, by what `is` and `generation` say. */
 void shmdi_object_bind(struct shmdi_object *object, uint32_t generation);
@@ -323,41 +298,6 @@ int shmdi_object_usable(const struct shmdi_object *object);
 /* Locks a value or array; not one that was destroyed under a foreign lock. */
 int shmdi_object_lock(struct shmdi_object *object, int64_t timeout_ns);
 int shmdi_object_writable(const struct shmdi_object *object);
-
-/* ---- semaphore.c ----------------------------------------------------------------- */
-/* The pointers into the segment; the object is bound. */
-void shmdi_semaphore_bind(struct shmd_semaphore *semaphore);
-
-/* ---- semaphore_undo.c: what a semaphore with undo does; it may be written ------------ */
-int shmdi_pool_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t timeout_ns);
-int shmdi_pool_release(struct shmd_semaphore *semaphore, uint32_t n);
-int shmdi_pool_post(struct shmd_semaphore *semaphore, uint32_t n);
-
-/* ---- queue.c ---------------------------------------------------------------------- */
-/* The pointers into the segment; the object is bound. */
-void shmdi_queue_bind(struct shmd_queue *queue);
-/* 0, or TOO_LARGE. */
-int shmdi_queue_fits(const struct shmd_queue *queue, size_t size_bytes);
-/* 0, or why this is no message for the queue: TOO_LARGE, BAD_TYPE, INVALID. */
-int shmdi_queue_accepts(const struct shmd_queue *queue, const void *message, size_t size_bytes);
-/* queue_rebuild.c: derives lists and counts from the slots' words, under the latch.
- * false = some words cannot be right; their slots are in no list. */
-bool shmdi_queue_rebuild(struct shmd_queue *queue);
-
-/* ---- queue_side.c: messages longer than a slot; never under the latch ------------- */
-
-/* Asks the daemon for room of at least size_bytes for what is reserved, and
- * completes the reservation. Errors: of control calls, QUOTA, NO_SPACE, CORRUPT. */
-int shmdi_side_make(struct shmd_queue *queue, uint32_t size_bytes, struct shmd_reservation *reservation);
-/* Where the message of a lease lies; asks the daemon if the side is not mapped yet.
- * Errors: of control calls, CORRUPT. */
-int shmdi_side_find(struct shmd_queue *queue, uint32_t number, struct shmd_lease *lease);
-/* Keeps a mapping, in use, and takes it over. Errors: NO_SPACE. */
-int shmdi_side_keep(struct shmd_queue *queue, uint32_t slot, uint32_t number, struct shmdi_segment *segment);
-/* Ends one use of bytes that make or find returned; others do nothing. */
-void shmdi_side_release(struct shmd_queue *queue, uint32_t slot, const void *bytes);
-/* Unmaps all; the handle is closed. */
-void shmdi_side_clear(struct shmd_queue *queue);
 
 /* ---- attachment.c ------------------------------------------------------------ */
 int shmdi_attachment_read(const msgpack_object *map, struct shmdi_attachment *ret_attachment);
@@ -401,5 +341,7 @@ int shmdi_element_compare_exchange(struct shmdi_object *object, uint64_t index, 
                                    const void *desired, bool *ret_swapped, void *ret_before);
 
 #pragma GCC visibility pop
+
+#include "handles.h"
 
 #endif /* SHMDI_INTERNAL_H */

@@ -8,6 +8,7 @@
 
 #include "atomic.h"
 #include "internal.h"
+#include "waitable.h"
 
 #define SHMDI_STOLEN 1 /* taken from a daemon that is gone: rebuild the derived state */
 
@@ -47,13 +48,19 @@ SHMDI_INLINE int shmdi_latch_release(struct shmdi_latch *latch)
 /* ---- eventcount; the latch is held but for wake and sleep ---- */
 
 /* What to sleep on. Look at the state after the latch is free again. */
-SHMDI_INLINE uint64_t shmdi_event_announce(uint64_t *event)
+SHMDI_INLINE uint64_t shmdi_eventcount_announce(uint64_t *event)
 {
 	return shmdi_or64(event, SHMD_EVENTCOUNT_WAITERS, SHMDI_ACQ_REL) | SHMD_EVENTCOUNT_WAITERS;
 }
 
+/* The same, as a sleep to be: the futex is the low half, little endian. */
+SHMDI_INLINE struct shmdi_sleep shmdi_eventcount_sleeper(uint64_t *event)
+{
+	return (struct shmdi_sleep){(uint32_t *)(void *)event, (uint32_t)shmdi_eventcount_announce(event)};
+}
+
 /* Announces what is committed; true = wake when the latch is free. */
-SHMDI_INLINE bool shmdi_event_signal(uint64_t *event)
+SHMDI_INLINE bool shmdi_eventcount_signal(uint64_t *event)
 {
 	if (SHMDI_LIKELY((shmdi_load64(event, SHMDI_RELAXED) & SHMD_EVENTCOUNT_WAITERS) == 0))
 		return false;
@@ -63,7 +70,7 @@ SHMDI_INLINE bool shmdi_event_signal(uint64_t *event)
 
 /* The duty of who was woken and has taken: others may sleep unannounced. more =
  * there is something left for them. true = wake 1 when the latch is free. */
-SHMDI_INLINE bool shmdi_event_settle(uint64_t *event, bool more)
+SHMDI_INLINE bool shmdi_eventcount_settle(uint64_t *event, bool more)
 {
 	shmdi_or64(event, SHMD_EVENTCOUNT_WAITERS, SHMDI_RELAXED);
 	if (more)

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "atomic.h"
 #include "internal.h"
+#include "spin.h"
 
 #include <errno.h>
 #include <string.h>
@@ -93,7 +94,7 @@ static int taken(struct shmdi_lock *lock, uint32_t old, uint32_t mine)
 		shmdi_store64(&lock->shared->token, token(lock), SHMDI_RELAXED);
 	if ((old & INCONSISTENT) == 0)
 		return 0;
-	if ((lock->flags & SHMD_FLAG_STRICT) != 0 && shmdi_load32(&lock->shared->poisoned, SHMDI_RELAXED) != 0) {
+	if (shmdi_lock_poisoned(lock)) {
 		(void)let_go(lock, mine); /* only a destroyed lock refuses, and then nothing is owed */
 		return SHMD_E_NOT_RECOVERABLE;
 	}
@@ -111,14 +112,10 @@ static int again(struct shmdi_lock *lock, uint32_t old)
 	return (old & INCONSISTENT) != 0 ? SHMD_OWNER_DIED : 0;
 }
 
-void shmdi_spin(const uint32_t *word, uint32_t *spins)
+/* Waits a moment for the word to become free. */
+static void spin(const uint32_t *word, uint32_t *spins)
 {
-	uint32_t limit = shmdi_spin_max();
-	if (limit == 0)
-		return;
-	uint32_t usual = __atomic_load_n(spins, __ATOMIC_RELAXED);
-	if (limit > 2 * usual + 10)
-		limit = 2 * usual + 10;
+	uint32_t limit = shmdi_spin_limit(spins);
 	uint32_t turns = 0;
 	while (turns < limit) {
 		uint32_t who = owner(shmdi_load32(word, SHMDI_RELAXED));
@@ -127,9 +124,8 @@ void shmdi_spin(const uint32_t *word, uint32_t *spins)
 		shmdi_pause();
 		turns++;
 	}
-	/* In vain: spin less next time. */
-	usual = turns < limit ? usual + turns / 8 - usual / 8 : usual - usual / 8;
-	__atomic_store_n(spins, usual, __ATOMIC_RELAXED);
+	if (limit != 0)
+		shmdi_spin_learn(spins, turns, limit);
 }
 
 static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int64_t timeout_ns)
@@ -144,7 +140,7 @@ static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int
 		return again(lock, old);
 	if (timeout_ns != 0) {
 		deadline_ns = shmdi_deadline(timeout_ns);
-		shmdi_spin(word, &lock->spins);
+		spin(word, &lock->spins);
 	}
 	for (;;) {
 		old = shmdi_load32(word, SHMDI_RELAXED);
@@ -158,7 +154,7 @@ static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int
 		}
 		if (timeout_ns == 0)
 			return SHMD_E_WOULD_BLOCK;
-		bool leave = woken && deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns;
+		bool leave = woken && shmdi_expired(deadline_ns);
 		if ((old & WAITERS) == 0) {
 			if (!shmdi_cas32(word, old, old | WAITERS, SHMDI_RELAXED))
 				continue;
@@ -225,6 +221,33 @@ int shmdi_lock_release(struct shmdi_lock *lock)
 	if (!SHMDI_LIKELY(shmdi_load32(lock->write_depth, SHMDI_RELAXED) == 0))
 		return SHMD_E_INVALID;
 	return let_go(lock, old);
+}
+
+int shmdi_lock_suspend(struct shmdi_lock *lock, uint32_t *ret_depth)
+{
+	int result = shmdi_lock_held(lock);
+	if (result < 0)
+		return result;
+	struct shmd_lock *shared = lock->shared;
+	uint32_t old = shmdi_load32(&shared->word, SHMDI_RELAXED);
+	uint32_t depth = unlock_any(lock) ? 0 : shmdi_load32(&shared->depth, SHMDI_RELAXED);
+	if (depth != 0)
+		shmdi_store32(&shared->depth, 0, SHMDI_RELAXED);
+	*ret_depth = depth;
+	return let_go(lock, old);
+}
+
+bool shmdi_lock_poisoned(const struct shmdi_lock *lock)
+{
+	return (lock->flags & SHMD_FLAG_STRICT) != 0 && shmdi_load32(&lock->shared->poisoned, SHMDI_RELAXED) != 0;
+}
+
+int shmdi_lock_resume(struct shmdi_lock *lock, uint32_t depth)
+{
+	int result = shmdi_lock_acquire(lock, SHMD_FOREVER);
+	if (result >= 0 && depth != 0)
+		shmdi_store32(&lock->shared->depth, depth, SHMDI_RELAXED);
+	return result;
 }
 
 int shmdi_lock_give_back(struct shmdi_lock *lock)

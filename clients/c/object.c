@@ -10,7 +10,8 @@
 
 static const char *const kind_names[] = {
 	[SHMD_KIND_VALUE] = "value", [SHMD_KIND_ARRAY] = "array", [SHMD_KIND_MUTEX] = "mutex",
-	[SHMD_KIND_SEMAPHORE] = "semaphore", [SHMD_KIND_QUEUE] = "queue"};
+	[SHMD_KIND_SEMAPHORE] = "semaphore", [SHMD_KIND_QUEUE] = "queue", [SHMD_KIND_EVENT] = "event",
+	[SHMD_KIND_CONDITION] = "condition", [SHMD_KIND_BARRIER] = "barrier", [SHMD_KIND_RWLOCK] = "rwlock"};
 
 /* Whether objects of the kind have a type code, and a lock beside themselves. */
 static bool is_coded(uint32_t kind)
@@ -29,15 +30,15 @@ static const char *const lifetime_names[] = {
 static bool options_are_possible(const struct shmdi_wish *wish)
 {
 	const struct shmd_open_options *open = wish->open;
-	if (open != NULL && open->size != sizeof *open)
+	if (open != NULL && (open->size != sizeof *open || (open->party && wish->kind != SHMD_KIND_BARRIER)))
 		return false;
 	const struct shmd_create_options *create = wish->create;
 	if (create == NULL)
 		return true;
 	if (create->size != sizeof *create || create->lifetime > SHMD_LIFETIME_OWNED || create->lock > SHMD_LOCK_FOREIGN)
 		return false;
-	if ((create->lock == SHMD_LOCK_FOREIGN) != (create->lock_mutex != NULL) ||
-	    (create->init == NULL && create->init_count != 0))
+	bool foreign = create->lock == SHMD_LOCK_FOREIGN || wish->kind == SHMD_KIND_CONDITION;
+	if (foreign != (create->lock_mutex != NULL) || (create->init == NULL && create->init_count != 0))
 		return false;
 	if (wish->kind == SHMD_KIND_VALUE && create->init_count > 1)
 		return false;
@@ -48,6 +49,10 @@ static bool options_are_possible(const struct shmdi_wish *wish)
 	if (wish->kind != SHMD_KIND_QUEUE &&
 	    (create->maxsize != 0 || create->slot_size != 0 || create->message_max != 0 || create->deliveries_max != 0 ||
 	     create->raw))
+		return false;
+	if (wish->kind != SHMD_KIND_EVENT && (create->auto_reset || create->set))
+		return false;
+	if (wish->kind != SHMD_KIND_BARRIER && create->parties != 0)
 		return false;
 	return wish->kind == SHMD_KIND_SEMAPHORE || (create->initial == 0 && create->maximum == 0 && !create->undo);
 }
@@ -108,10 +113,12 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	bool coded = is_coded(wish->kind);
 	bool counted = wish->kind == SHMD_KIND_SEMAPHORE;
 	bool shaped = wish->kind == SHMD_KIND_ARRAY;
+	bool crowded = wish->kind == SHMD_KIND_BARRIER;
+	bool locked = create->lock_mutex != NULL || create->lock == SHMD_LOCK_NONE;
 	uint32_t members = 0;
 	members += coded;
 	members += shaped;
-	members += coded && create->lock != SHMD_LOCK_OWN;
+	members += locked;
 	members += create->init_count > 0;
 	members += create->recursive;
 	members += create->unlock_any;
@@ -124,6 +131,9 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	members += create->message_max != 0;
 	members += create->deliveries_max != 0;
 	members += create->raw;
+	members += create->auto_reset;
+	members += create->set;
+	members += crowded;
 	members += create->seats_max != 0;
 	members += create->mode != 0;
 	members += create->lifetime != SHMD_LIFETIME_DEFAULT;
@@ -132,9 +142,9 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 		pack_code(request, wish->code);
 	if (shaped)
 		pack_shape(request, wish->rank, wish->shape);
-	if (coded && create->lock != SHMD_LOCK_OWN) {
+	if (locked) {
 		shmdi_pack_text(request, "lock");
-		if (create->lock == SHMD_LOCK_NONE)
+		if (create->lock_mutex == NULL)
 			shmdi_pack_text(request, "none");
 		else
 			msgpack_pack_uint64(&request->packer, create->lock_mutex->object.is.id);
@@ -158,6 +168,12 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 		shmdi_pack_text(request, "content");
 		shmdi_pack_text(request, "raw");
 	}
+	pack_true(request, "auto_reset", create->auto_reset);
+	pack_true(request, "set", create->set);
+	if (crowded) {
+		shmdi_pack_text(request, "parties");
+		msgpack_pack_uint32(&request->packer, create->parties);
+	}
 	pack_number(request, "seats_max", create->seats_max);
 	pack_number(request, "mode", create->mode);
 	if (create->lifetime != SHMD_LIFETIME_DEFAULT) {
@@ -170,13 +186,15 @@ static void pack_open_options(struct shmdi_request *request, const struct shmdi_
 {
 	const struct shmd_open_options *open = wish->open;
 	bool read_only = open != NULL && open->read_only;
-	msgpack_pack_map(&request->packer, 1u + read_only + (wish->code != 0) + (wish->rank != 0));
+	bool party = open != NULL && open->party;
+	msgpack_pack_map(&request->packer, 1u + read_only + party + (wish->code != 0) + (wish->rank != 0));
 	shmdi_pack_text(request, "kind");
 	shmdi_pack_text(request, kind_names[wish->kind]);
 	if (read_only) {
 		shmdi_pack_text(request, "access");
 		shmdi_pack_text(request, "r");
 	}
+	pack_true(request, "party", party);
 	if (wish->code != 0)
 		pack_code(request, wish->code);
 	if (wish->rank != 0)
@@ -286,6 +304,8 @@ void shmdi_object_bind_foreign(struct shmdi_object *object, uint32_t flags)
 	object->lock.waiting = seat_cell(&object->lock_segment, SHMD_SEATS_OFFSET, owner);
 	object->lock.me = owner;
 	object->lock.flags = flags;
+	if (!is_coded(object->is.kind))
+		object->lock.write_depth = &object->lock.shared->write_depth; /* it has no brackets of its own */
 }
 
 /* ---- attach and detach ---- */
@@ -295,6 +315,10 @@ int shmdi_object_attach(struct shmd_client *client, const struct shmdi_wish *wis
 	if (!options_are_possible(wish) || (wish->name == NULL && strcmp(wish->method, "open") == 0 && wish->open == NULL))
 		return shmdi_fail(SHMD_E_INVALID, "%s: options of another size, or that exclude each other", wish->method);
 	bool create = strcmp(wish->method, "open") != 0;
+	if (wish->kind == SHMD_KIND_CONDITION && create && wish->create == NULL)
+		return shmdi_fail(SHMD_E_INVALID, "%s: a condition needs a mutex: options with lock_mutex", wish->method);
+	if (wish->kind == SHMD_KIND_CONDITION && !create && wish->open != NULL && wish->open->read_only)
+		return shmdi_fail(SHMD_E_PERMISSION, "open: a condition and its mutex cannot be used read-only");
 	if (create && is_coded(wish->kind) && shmdi_item_size((unsigned char)wish->code) == 0)
 		return shmdi_fail(SHMD_E_BAD_TYPE, "%s: there is no such type code", wish->method);
 	if (wish->rank > SHMD_RANK_MAX || (wish->rank > 0 && wish->shape == NULL))
@@ -331,6 +355,31 @@ void shmdi_object_detach(struct shmdi_object *object)
 	if (shmdi_fork_same(client->generation))
 		close_handle(client, object->is.handle);
 	shmdi_client_drop(client);
+}
+
+int shmdi_handle_open(struct shmd_client *client, const struct shmdi_wish *wish, const struct shmdi_handle_type *type,
+                      void *ret_handle)
+{
+	if (client == NULL || ret_handle == NULL)
+		return shmdi_fail(SHMD_E_INVALID, "%s: no client, or no place for the result", wish->method);
+	unsigned char *handle = calloc(1, type->size_bytes);
+	if (handle == NULL)
+		return shmdi_fail(SHMD_E_NO_SPACE, "%s: no memory", wish->method);
+	int result = shmdi_object_attach(client, wish, (struct shmdi_object *)(void *)(handle + type->object_offset));
+	if (result < 0) {
+		free(handle);
+		return result;
+	}
+	if (type->bind != NULL)
+		type->bind(handle);
+	memcpy(ret_handle, &handle, sizeof handle);
+	return 0;
+}
+
+void shmdi_handle_close(void *handle, struct shmdi_object *object)
+{
+	shmdi_object_detach(object);
+	free(handle);
 }
 
 int shmdi_object_usable(const struct shmdi_object *object)

@@ -231,7 +231,7 @@ int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_b
 	shmdi_ready_pop(queue);
 	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
 	shmdi_free_push(queue, slot);
-	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_event_signal(&queue->lines->not_full));
+	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_eventcount_signal(&queue->lines->not_full));
 	if (SHMDI_LIKELY(result == 0))
 		*ret_size_bytes = size_bytes;
 	return result;
@@ -249,8 +249,8 @@ int shmd_queue_shutdown(struct shmd_queue *queue)
 		return result;
 	shmdi_store32(&queue->lines->closed, 1, SHMDI_RELEASE); /* the commit */
 	result = shmdi_queue_leave(&wait, 0);
-	shmdi_event_alarm(&queue->lines->not_empty);
-	shmdi_event_alarm(&queue->lines->not_full);
+	shmdi_eventcount_alarm(&queue->lines->not_empty);
+	shmdi_eventcount_alarm(&queue->lines->not_full);
 	return result;
 }
 

@@ -114,7 +114,7 @@ int shmd_queue_ack(struct shmd_queue *queue, const struct shmd_lease *lease)
 	shmdi_slot_set(queue, lease->slot, shmdi_slot_make(SHMD_SLOT_FREE, me, 0));
 	shmdi_queue_count(&queue->lines->leased_count, UINT32_MAX);
 	shmdi_free_push(queue, lease->slot);
-	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_event_signal(&queue->lines->not_full));
+	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_eventcount_signal(&queue->lines->not_full));
 	let_go(queue, lease);
 	return result;
 }
@@ -165,7 +165,7 @@ int shmd_queue_nack(struct shmd_queue *queue, const struct shmd_lease *lease)
 		result = shmdi_queue_leave(&wait, 0);
 	} else {
 		insert(queue, lease->slot);
-		result = shmdi_queue_finish(&wait, &queue->lines->not_empty, shmdi_event_signal(&queue->lines->not_empty));
+		result = shmdi_queue_finish(&wait, &queue->lines->not_empty, shmdi_eventcount_signal(&queue->lines->not_empty));
 	}
 	let_go(queue, lease);
 	return result;
@@ -226,7 +226,7 @@ int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count)
 	bool sound = count == 0 || shmdi_queue_rebuild(queue);
 	result = shmdi_queue_leave(&wait, sound ? 0 : SHMD_E_CORRUPT);
 	if (count > 0)
-		shmdi_event_alarm(&queue->lines->not_empty);
+		shmdi_eventcount_alarm(&queue->lines->not_empty);
 	if (result == 0 && ret_count != NULL)
 		*ret_count = count;
 	return result;

@@ -174,7 +174,7 @@ int shmd_queue_abort(struct shmd_queue *queue, const struct shmd_reservation *re
 	shmdi_store64(&desc->ticket, 0, SHMDI_RELAXED);
 	shmdi_queue_count(&queue->lines->writing_count, UINT32_MAX);
 	shmdi_free_push(queue, slot);
-	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_event_signal(&queue->lines->not_full));
+	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_eventcount_signal(&queue->lines->not_full));
 	let_go(queue, reservation);
 	return result;
 }

@@ -3,6 +3,7 @@
  * queue_wait.c - the slow parts of a call's way through a queue; see queue_wait.h.
  */
 #include "queue_wait.h"
+#include "spin.h"
 
 #define PAUSES_MAX 16u /* between two looks at the count that is waited for */
 
@@ -32,26 +33,19 @@ int shmdi_queue_refuse(const struct shmd_queue *queue, int64_t timeout_ns)
 	return result < 0 ? result : SHMD_E_INTERNAL;
 }
 
-/* Waits a moment for the count to become more than 0, for about as long as that
- * has helped before. */
+/* Waits a moment for the count to become more than 0. */
 static void spin(struct shmdi_queue_wait *wait)
 {
 	uint32_t *spins = &wait->queue->spins;
-	uint32_t limit = shmdi_spin_max();
-	if (limit == 0)
-		return;
-	uint32_t usual = __atomic_load_n(spins, __ATOMIC_RELAXED);
-	if (limit > 2 * usual + 10)
-		limit = 2 * usual + 10;
+	uint32_t limit = shmdi_spin_limit(spins);
 	uint32_t turns = 0;
 	for (uint32_t pauses = 1; turns < limit && shmdi_load32(wait->level, SHMDI_RELAXED) == 0; turns += pauses) {
 		for (uint32_t i = 0; i < pauses; i++)
 			shmdi_pause();
 		pauses = pauses < PAUSES_MAX ? 2 * pauses : pauses;
 	}
-	/* In vain: spin less next time. */
-	usual = turns < limit ? usual + turns / 8 - usual / 8 : usual - usual / 8;
-	__atomic_store_n(spins, usual, __ATOMIC_RELAXED);
+	if (limit != 0)
+		shmdi_spin_learn(spins, turns, limit);
 }
 
 int shmdi_queue_sleep(struct shmdi_queue_wait *wait)
@@ -66,7 +60,7 @@ int shmdi_queue_sleep(struct shmdi_queue_wait *wait)
 			spin(wait);
 		return result;
 	}
-	uint64_t announced = shmdi_event_announce(wait->event); /* does what a duty owes: the bit is set again */
+	uint64_t announced = shmdi_eventcount_announce(wait->event); /* does what a duty owes: the bit is set again */
 	wait->duty = false;
 	int result = shmdi_latch_release(&queue->latch);
 	if (result < 0)
@@ -74,5 +68,5 @@ int shmdi_queue_sleep(struct shmdi_queue_wait *wait)
 	/* After the announcement: destroying stores the state, then moves the word. */
 	if (shmdi_load32(queue->latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
 		return 0; /* entering says why */
-	return shmdi_event_sleep(wait->event, announced, queue->latch.waiting, deadline(wait), &wait->duty);
+	return shmdi_eventcount_sleep(wait->event, announced, queue->latch.waiting, deadline(wait), &wait->duty);
 }

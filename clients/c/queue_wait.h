@@ -68,7 +68,7 @@ SHMDI_INLINE int shmdi_queue_pass_on(struct shmdi_queue_wait *wait, int why)
 {
 	if (wait->duty) {
 		wait->duty = false;
-		shmdi_event_wake(wait->event, 1); /* the wake that we ate was somebody's */
+		shmdi_eventcount_wake(wait->event, 1); /* the wake that we ate was somebody's */
 	}
 	return why;
 }
@@ -100,12 +100,12 @@ SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *sig
 {
 	bool own = false;
 	if (!SHMDI_LIKELY(!wait->duty))
-		own = shmdi_event_settle(wait->event, shmdi_load32(wait->level, SHMDI_RELAXED) != 0);
+		own = shmdi_eventcount_settle(wait->event, shmdi_load32(wait->level, SHMDI_RELAXED) != 0);
 	int result = shmdi_latch_release(&wait->queue->latch);
 	if (!SHMDI_LIKELY(!due))
-		shmdi_event_wake(signalled, 1);
+		shmdi_eventcount_wake(signalled, 1);
 	if (own)
-		shmdi_event_wake(wait->event, 1);
+		shmdi_eventcount_wake(wait->event, 1);
 	return result;
 }
 
@@ -172,7 +172,7 @@ SHMDI_INLINE bool shmdi_queue_publish(struct shmd_queue *queue, uint32_t slot, u
 	shmdi_store32(&desc->side, side, SHMDI_RELAXED);
 	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_READY, 0, 0)); /* the commit */
 	shmdi_ready_push(queue, slot);
-	return shmdi_event_signal(&queue->lines->not_empty);
+	return shmdi_eventcount_signal(&queue->lines->not_empty);
 }
 
 #endif /* SHMDI_QUEUE_WAIT_H */

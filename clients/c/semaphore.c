@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * semaphore.c - the semaphore: handles, and the plain one, which is one word. The
- * twin of shm/semaphore.go; shmd_abi.h states the protocol beside the bits of the
- * word. What must not be changed:
- *   - a release clears the waiters bit, in the store that adds;
- *   - who was woken takes with the bit set again, and wakes the next one while
- *     permits remain; who was woken and leaves wakes the next one.
+ * semaphore.c - the semaphore: handles, and the plain one, which is one word; see
+ * semaphore_word.h. The twin of shm/semaphore.go.
  */
 #include "atomic.h"
 #include "internal.h"
+#include "semaphore_word.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define WAITERS SHMD_SEMAPHORE_WAITERS
 #define STEP SHMD_SEMAPHORE_STEP
@@ -105,61 +100,12 @@ bool shmd_semaphore_created(const struct shmd_semaphore *semaphore)
 
 /* ---- the plain one ---- */
 
-/* Whether a word has permits; a destroyed one has none. */
-static inline bool has_permits(uint32_t word)
-{
-	return word - STEP < SHMD_SEMAPHORE_REMOVED - STEP;
-}
-
-static int acquire_plain(struct shmd_semaphore *semaphore, int64_t timeout_ns)
-{
-	uint32_t *word = semaphore->word;
-	uint32_t *waiting = semaphore->object.waiting;
-	uint32_t duty = 0; /* WAITERS = a wake may have been consumed */
-	int64_t deadline_ns = 0; /* not yet known */
-	for (;;) {
-		uint32_t old = shmdi_load32(word, SHMDI_RELAXED);
-		if (has_permits(old)) {
-			uint32_t rest = (old - STEP) | duty;
-			if (!shmdi_cas32(word, old, rest, SHMDI_ACQUIRE))
-				continue;
-			if (duty != 0 && rest >= STEP)
-				shmdi_futex_wake(word, 1);
-			return 0;
-		}
-		if (old == SHMD_SEMAPHORE_REMOVED)
-			return SHMD_E_REMOVED;
-		if (timeout_ns == 0)
-			return SHMD_E_WOULD_BLOCK;
-		if (deadline_ns == 0)
-			deadline_ns = shmdi_deadline(timeout_ns);
-		if (duty != 0 && deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns) {
-			shmdi_futex_wake(word, 1); /* the wake that we ate was somebody's */
-			return SHMD_E_TIMED_OUT;
-		}
-		if (old != WAITERS && !shmdi_cas32(word, old, WAITERS, SHMDI_RELAXED))
-			continue;
-		duty = 0; /* done: no permit, and the bit is set */
-		shmdi_add32(waiting, 1, SHMDI_RELAXED);
-		int result = shmdi_futex_wait(word, WAITERS, deadline_ns);
-		shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
-		if (result == 0)
-			duty = WAITERS;
-		else if (result == -ETIMEDOUT)
-			return SHMD_E_TIMED_OUT;
-		else if (result != -EINTR && result != -EAGAIN)
-			return shmdi_fail(SHMD_E_SYSTEM, "waiting for a semaphore: %s", strerror(-result));
-	}
-}
-
-static int refuse(const struct shmd_semaphore *semaphore, uint32_t n, uint32_t old)
+/* Without a text: a signal handler may have called. */
+static int refuse(uint32_t n, uint32_t old)
 {
 	if (n == 0)
-		return shmdi_fail(SHMD_E_INVALID, "0 permits; it must be at least 1");
-	if (old == SHMD_SEMAPHORE_REMOVED)
-		return SHMD_E_REMOVED;
-	return shmdi_fail(SHMD_E_OVERFLOW, "%u more permits than the %u there are; the maximum is %u", n, old / STEP,
-	                  semaphore->maximum);
+		return SHMD_E_INVALID;
+	return old == SHMD_SEMAPHORE_REMOVED ? SHMD_E_REMOVED : SHMD_E_OVERFLOW;
 }
 
 static inline int post_plain(struct shmd_semaphore *semaphore, uint32_t n)
@@ -169,7 +115,7 @@ static inline int post_plain(struct shmd_semaphore *semaphore, uint32_t n)
 	for (;;) {
 		uint32_t old = shmdi_load32(word, SHMDI_RELAXED);
 		if (!SHMDI_LIKELY(n - 1 < maximum && old / STEP <= maximum - n))
-			return refuse(semaphore, n, old);
+			return refuse(n, old);
 		if (SHMDI_LIKELY(shmdi_cas32(word, old, (old + n * STEP) & ~WAITERS, SHMDI_RELEASE))) {
 			if (!SHMDI_LIKELY((old & WAITERS) == 0))
 				shmdi_futex_wake(word, (int)n);
@@ -205,7 +151,7 @@ static __attribute__((noinline)) int acquire_slowly(struct shmd_semaphore *semap
 		return shmdi_fail(SHMD_E_INVALID, "%u permits; it must be 1 to %u", n, semaphore->maximum);
 	if (n > 1)
 		return shmdi_fail(SHMD_E_UNSUPPORTED, "%u permits at once from a plain semaphore: create it with undo", n);
-	return acquire_plain(semaphore, timeout_ns);
+	return shmdi_word_acquire(semaphore->word, semaphore->object.waiting, &semaphore->spins, timeout_ns);
 }
 
 int shmd_semaphore_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t timeout_ns)
@@ -213,8 +159,7 @@ int shmd_semaphore_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t
 	if (!SHMDI_LIKELY(semaphore != NULL && timeout_ns >= SHMD_FOREVER))
 		return acquire_slowly(semaphore, n, timeout_ns);
 	if (n == 1 && ready(semaphore, semaphore->word)) {
-		uint32_t old = shmdi_load32(semaphore->word, SHMDI_RELAXED);
-		if (SHMDI_LIKELY(has_permits(old) && shmdi_cas32(semaphore->word, old, old - STEP, SHMDI_ACQUIRE)))
+		if (shmdi_word_try(semaphore->word))
 			return 0;
 	} else if (n - 1 < semaphore->maximum && ready(semaphore, semaphore->pool)) {
 		return shmdi_pool_acquire(semaphore, n, timeout_ns);

@@ -9,6 +9,7 @@
 #include "atomic.h"
 #include "internal.h"
 #include "latch.h"
+#include "waitable.h"
 
 #include <limits.h>
 
@@ -80,23 +81,23 @@ int shmdi_pool_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t tim
 		int result = enter(semaphore, timeout_ns, &deadline_ns, &balance);
 		if (!SHMDI_LIKELY(result == 0)) {
 			if (duty)
-				shmdi_event_wake(&lines->one, 1); /* the wake that we ate was somebody's */
+				shmdi_eventcount_wake(&lines->one, 1); /* the wake that we ate was somebody's */
 			return result;
 		}
 		if (SHMDI_LIKELY(balance.available >= n)) {
 			shmdi_store32(semaphore->pool, balance.held + n, SHMDI_RELAXED); /* the commit */
 			/* In this order for whoever looks after our death. */
 			shmdi_store32(&lines->available, balance.available - n, SHMDI_RELEASE);
-			bool due = duty && shmdi_event_settle(&lines->one, balance.available > n);
+			bool due = duty && shmdi_eventcount_settle(&lines->one, balance.available > n);
 			result = shmdi_latch_release(&semaphore->latch);
 			if (due)
-				shmdi_event_wake(&lines->one, 1);
+				shmdi_eventcount_wake(&lines->one, 1);
 			return result;
 		}
 		if (timeout_ns == 0)
 			return leave(semaphore, SHMD_E_WOULD_BLOCK);
 		uint64_t *event = n == 1 ? &lines->one : &lines->many;
-		uint64_t announced = shmdi_event_announce(event);
+		uint64_t announced = shmdi_eventcount_announce(event);
 		result = shmdi_latch_release(&semaphore->latch);
 		if (result < 0)
 			return result;
@@ -105,11 +106,29 @@ int shmdi_pool_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t tim
 			return SHMD_E_REMOVED;
 		if (deadline_ns == 0)
 			deadline_ns = shmdi_deadline(timeout_ns);
-		result = shmdi_event_sleep(event, announced, semaphore->latch.waiting, deadline_ns, &duty);
+		result = shmdi_eventcount_sleep(event, announced, semaphore->latch.waiting, deadline_ns, &duty);
 		if (result < 0)
 			return result;
 		duty = duty && n == 1; /* whoever signals many wakes all */
 	}
+}
+
+int shmdi_pool_arm(struct shmd_semaphore *semaphore, bool announce, int64_t deadline_ns, struct shmdi_sleep *ret_sleep)
+{
+	struct shmd_semaphore_lines *lines = semaphore->lines;
+	struct balance balance = {0};
+	int result = enter(semaphore, SHMD_FOREVER, &deadline_ns, &balance);
+	if (result < 0)
+		return result == SHMD_E_REMOVED ? SHMDI_READY : result;
+	if (balance.available > 0)
+		return leave(semaphore, SHMDI_READY);
+	if (announce)
+		*ret_sleep = shmdi_eventcount_sleeper(&lines->one);
+	result = leave(semaphore, 0);
+	/* After the announcement: destroying stores the state, then moves the word. */
+	if (result == 0 && shmdi_load32(semaphore->latch.state, SHMDI_RELAXED) == SHMD_STATE_REMOVED)
+		return SHMDI_READY;
+	return result;
 }
 
 /* Makes n committed permits available, gives the latch back, and wakes. */
@@ -117,13 +136,13 @@ static inline int give(struct shmd_semaphore *semaphore, const struct balance *b
 {
 	struct shmd_semaphore_lines *lines = semaphore->lines;
 	shmdi_store32(&lines->available, balance->available + n, SHMDI_RELEASE);
-	bool one = shmdi_event_signal(&lines->one);
-	bool many = shmdi_event_signal(&lines->many);
+	bool one = shmdi_eventcount_signal(&lines->one);
+	bool many = shmdi_eventcount_signal(&lines->many);
 	int result = shmdi_latch_release(&semaphore->latch);
 	if (one)
-		shmdi_event_wake(&lines->one, (int)n);
+		shmdi_eventcount_wake(&lines->one, (int)n);
 	if (many)
-		shmdi_event_wake(&lines->many, INT_MAX);
+		shmdi_eventcount_wake(&lines->many, INT_MAX);
 	return result;
 }
 

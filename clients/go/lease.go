@@ -20,7 +20,7 @@ type Lease struct {
 func (q *Queue) Lease(ctx context.Context) (*Lease, error) {
 	l := &Lease{queue: q}
 	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
-		l.lease, err = q.queue.Lease(ctx, q.client.parker, q.actor(), timeout)
+		l.lease, err = q.queue.Lease(ctx, parker, q.actor(), timeout)
 		return err
 	})
 	if err != nil {
@@ -42,7 +42,7 @@ func (q *Queue) leaseNow(op string,
 	err := q.usable()
 	if err == nil {
 		var l shm.Lease
-		if l, err = get(context.Background(), q.client.parker, q.actor(), 0); err == nil {
+		if l, err = get(context.Background(), parker, q.actor(), 0); err == nil {
 			return &Lease{queue: q, lease: l}, nil
 		}
 	}
@@ -79,7 +79,7 @@ func (l *Lease) Nack() error { return l.end("give back to", l.queue.queue.Nack) 
 func (l *Lease) end(op string,
 	end func(context.Context, *shm.Parker, shm.Actor, shm.Lease, time.Duration) error) error {
 	q := l.queue
-	return q.now(op, func(ctx context.Context) error { return end(ctx, q.client.parker, q.actor(), l.lease, -1) })
+	return q.now(op, func(ctx context.Context) error { return end(ctx, parker, q.actor(), l.lease, -1) })
 }
 
 // Reservation is a slot that this client fills in place. It ends with Commit or
@@ -92,21 +92,47 @@ type Reservation struct {
 // Reserve reserves a slot, waiting until ctx ends while there is none: room for a
 // message of the queue's SlotSize. Errors as Put.
 func (q *Queue) Reserve(ctx context.Context) (*Reservation, error) {
-	return q.ReserveSize(ctx, int(min(q.info.SlotSize, q.info.MessageMax)))
+	return q.ReserveSize(ctx, q.slotBytes())
 }
 
 // ReserveSize is Reserve for a message of up to size bytes. Errors as Put.
 func (q *Queue) ReserveSize(ctx context.Context, size int) (*Reservation, error) {
 	r := &Reservation{queue: q}
-	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
-		bytes := uint32(min(max(size, 0), maxUint32))
-		r.slot, err = q.queue.ReserveSize(ctx, q.client.parker, q.actor(), bytes, timeout)
-		return err
+	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
+		return r.reserve(ctx, size, timeout)
 	})
 	if err != nil {
 		return nil, wrap("reserve in", q.info.Name, err)
 	}
 	return r, nil
+}
+
+// TryReserve is Reserve that does not wait: ErrWouldBlock if there is no slot.
+func (q *Queue) TryReserve() (*Reservation, error) {
+	return q.TryReserveSize(q.slotBytes())
+}
+
+// TryReserveSize is ReserveSize that does not wait: ErrWouldBlock.
+func (q *Queue) TryReserveSize(size int) (*Reservation, error) {
+	r := &Reservation{queue: q}
+	err := q.usable()
+	if err == nil {
+		err = r.reserve(context.Background(), size, 0)
+	}
+	if err != nil {
+		return nil, wrap("reserve in", q.info.Name, err)
+	}
+	return r, nil
+}
+
+// slotBytes is what fits a slot.
+func (q *Queue) slotBytes() int { return int(min(q.info.SlotSize, q.info.MessageMax)) }
+
+func (r *Reservation) reserve(ctx context.Context, size int, timeout time.Duration) (err error) {
+	q := r.queue
+	bytes := uint32(min(max(size, 0), maxUint32))
+	r.slot, err = q.queue.ReserveSize(ctx, parker, q.actor(), bytes, timeout)
+	return err
 }
 
 // Buffer is where the message is made, in shared memory: valid until Commit or
@@ -124,7 +150,7 @@ func (r *Reservation) Commit(n int) error {
 				return err
 			}
 		}
-		return q.queue.Commit(ctx, q.client.parker, q.actor(), r.slot, uint32(min(max(n, 0), maxUint32)), -1)
+		return q.queue.Commit(ctx, parker, q.actor(), r.slot, uint32(min(max(n, 0), maxUint32)), -1)
 	})
 }
 
@@ -132,7 +158,7 @@ func (r *Reservation) Commit(n int) error {
 func (r *Reservation) Abort() error {
 	q := r.queue
 	return q.now("abort in", func(ctx context.Context) error {
-		return q.queue.Abort(ctx, q.client.parker, q.actor(), r.slot, -1)
+		return q.queue.Abort(ctx, parker, q.actor(), r.slot, -1)
 	})
 }
 

@@ -165,6 +165,8 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 			flags |= shm.FlagStrict
 		case wire.FlagUndo:
 			flags |= shm.FlagUndo
+		case wire.FlagAutoReset:
+			flags |= shm.FlagAutoReset
 		}
 	}
 	switch i.Lock {
@@ -173,19 +175,13 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 	case wire.LockForeign:
 		flags |= shm.FlagLockForeign
 	}
-	var g shm.Geometry
-	var err error
-	switch kind {
-	case shm.KindSemaphore:
-		g, err = shm.NewSemaphoreGeometry(i.Initial, i.Maximum, flags, i.SeatsMax)
-	case shm.KindQueue:
-		if i.Content == wire.ContentRaw {
-			flags |= shm.FlagRaw
-		}
-		g, err = shm.NewQueueGeometry(uint64(i.MaxSize), i.SlotSize, i.MessageMax, i.DeliveriesMax, flags, i.SeatsMax)
-	default:
-		g, err = shm.NewGeometry(kind, code, i.Shape, flags, i.SeatsMax)
+	if i.Content == wire.ContentRaw {
+		flags |= shm.FlagRaw
 	}
+	parameters := shm.Geometry{Kind: kind, Code: code, Shape: i.Shape, Length: i.Length, Flags: flags,
+		SeatsMax: i.SeatsMax, Initial: i.Initial, Maximum: i.Maximum, SlotSize: i.SlotSize,
+		MessageMax: i.MessageMax, DeliveriesMax: i.DeliveriesMax}
+	g, err := parameters.Complete()
 	g.ID, g.LockID, g.CreatedNs = i.ID, i.LockID, uint64(i.CreatedNS)
 	if err == nil && g.SegmentSize != i.SegmentSize {
 		err = status.New(status.Version, "", "the daemon's segment has %d bytes, this client's %d; use equal builds",
@@ -264,22 +260,33 @@ func (o *object) tryThenWait(ctx context.Context, act func(ctx context.Context, 
 
 // slowly runs a wait, which Close ends too.
 func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) error) error {
-	o.waitsMu.Lock()
-	if o.closed.Load() {
-		o.waitsMu.Unlock()
-		return status.Closed
-	}
-	o.waits.Add(1)
-	o.waitsMu.Unlock()
-	defer o.waits.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(o.ctx, cancel)()
-	err := wait(ctx)
+	end, err := o.beginWait(cancel)
+	if err != nil {
+		return err
+	}
+	defer end()
+	err = wait(ctx)
 	if err != nil && o.closed.Load() {
 		return status.Closed
 	}
 	return err
+}
+
+// beginWait makes Close call cancel, and wait for end. ErrClosed = it was closed.
+func (o *object) beginWait(cancel context.CancelFunc) (end func(), err error) {
+	o.waitsMu.Lock()
+	defer o.waitsMu.Unlock()
+	if o.closed.Load() {
+		return nil, status.Closed
+	}
+	o.waits.Add(1)
+	stop := context.AfterFunc(o.ctx, cancel)
+	return func() {
+		stop()
+		o.waits.Done()
+	}, nil
 }
 
 // actor is this client, as a semaphore or a queue knows it.

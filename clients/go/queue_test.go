@@ -230,6 +230,14 @@ func TestReservations(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, "put beside the only slot", q.TryPut(nil), shmd.ErrWouldBlock)
+	for _, try := range []func() (*shmd.Reservation, error){
+		q.TryReserve, func() (*shmd.Reservation, error) { return q.TryReserveSize(1) },
+	} {
+		_, err = try()
+		wantError(t, "try to reserve beside the only slot", err, shmd.ErrWouldBlock)
+	}
+	_, err = q.TryReserveSize(9)
+	wantError(t, "try to reserve more than there ever is", err, shmd.ErrTooLarge)
 	copy(r.Buffer(), "12345678")
 	wantError(t, "longer than the slot", r.Commit(9), shmd.ErrTooLarge)
 	if err := r.Commit(3); err != nil {
@@ -238,16 +246,25 @@ func TestReservations(t *testing.T) {
 	if m, err := q.Take(ctx); string(m) != "123" || err != nil {
 		t.Errorf("took %q, %v", m, err)
 	}
-	if r, err = q.Reserve(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Abort(); err != nil {
-		t.Error(err)
+	for _, reserve := range []func() (*shmd.Reservation, error){
+		q.TryReserve, func() (*shmd.Reservation, error) { return q.Reserve(ctx) },
+	} {
+		if r, err = reserve(); err != nil || len(r.Buffer()) != 8 {
+			t.Fatalf("reserve: %v", err)
+		}
+		if err := r.Abort(); err != nil {
+			t.Error(err)
+		}
 	}
 	wantError(t, "commit after abort", r.Commit(1), shmd.ErrNotOwner)
 	if n, err := q.Counts(); err != nil || n.Free != 1 {
 		t.Errorf("counts %+v, %v", n, err)
 	}
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+	_, err = q.TryReserve()
+	wantError(t, "try to reserve through a closed handle", err, shmd.ErrClosed)
 }
 
 // Many producers and consumers in several clients: each message arrives exactly

@@ -57,7 +57,7 @@ shmd acquire started`,
 					return err // found out before anybody has to wait for us
 				}
 			}
-			return a.withKind(cmd, wire.KindSemaphore, args[0], func(ctx context.Context, o *openObject) error {
+			return a.withKind(cmd, []string{wire.KindSemaphore}, args[0], func(ctx context.Context, o *openObject) error {
 				if command == nil && hasUndo(o) {
 					return usage("%q is an undo semaphore: its permits come back when the process that acquired them\n"+
 						"ends, which would be at once; want shmd acquire %s -- COMMAND, to hold them while it runs",
@@ -112,7 +112,7 @@ shmd release gpu --post -n 2`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeKind(wire.KindSemaphore),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withKind(cmd, wire.KindSemaphore, args[0], func(ctx context.Context, o *openObject) error {
+			return a.withKind(cmd, []string{wire.KindSemaphore}, args[0], func(ctx context.Context, o *openObject) error {
 				method, done := wire.MethodRelease, "released"
 				switch {
 				case post:

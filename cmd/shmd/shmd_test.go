@@ -268,7 +268,7 @@ func TestCompletionOffersNames(t *testing.T) {
 	if r := invoke(t, "__completeNoDesc", "take", "jo"); !strings.HasPrefix(r.stdout, "jobs/todo\n:") {
 		t.Errorf("completion of a queue: %+v", r)
 	}
-	if r := invoke(t, "__completeNoDesc", "create", "x", ""); !strings.Contains(r.stdout, "semaphore\nqueue\n:") {
+	if r := invoke(t, "__completeNoDesc", "create", "x", ""); !strings.Contains(r.stdout, "queue\nevent\ncondition\nbarrier\nrwlock\n:") {
 		t.Errorf("completion of kinds: %+v", r)
 	}
 }

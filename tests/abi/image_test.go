@@ -32,7 +32,7 @@ func access(seat uint16) shm.Access { return shm.Access{Self: owner(seat), Holde
 
 // death is what the daemon knows of the dead client of a seat.
 func death(seat uint16) shm.Victim {
-	return shm.Victim{Owner: owner(seat).Word, PID: 4242, UID: 1000, NowNs: diedNs,
+	return shm.Victim{Owner: owner(seat).Word, PID: 4242, UID: 1000, NowNs: diedNs, Died: true,
 		Daemon: shm.OwnerWord(shm.SeatDaemon, 3)}
 }
 
@@ -136,6 +136,36 @@ var scenes = []scene{
 	{"queue-shut-down", shm.KindQueue, 0, nil, 0, steps(queueWaiters, shutDown), slots},
 	{"queue-sides", shm.KindQueue, 0, nil, shm.FlagRaw, queueSides, longSlots},
 	{"queue-removed", shm.KindQueue, 0, nil, shm.FlagRaw, steps(queueStates, destroy), slots},
+	{"event-fresh", shm.KindEvent, 0, nil, 0, steps(), event(false)},
+	{"event-set-at-first", shm.KindEvent, 0, nil, 0, steps(), event(true)},
+	{"event-set-again", shm.KindEvent, 0, nil, 0, steps(set, reset, set), event(true)},
+	{"event-waiters", shm.KindEvent, 0, nil, 0, steps(pulse, awaitInVain(4), die(4)), event(false)},
+	{"event-removed", shm.KindEvent, 0, nil, 0, steps(awaitInVain(4), destroy), event(false)},
+	{"event-auto-set", shm.KindEvent, 0, nil, shm.FlagAutoReset, steps(awaitInVain(4), set, set), event(false)},
+	{"event-auto-waiters", shm.KindEvent, 0, nil, shm.FlagAutoReset, steps(reset, awaitInVain(4)), event(true)},
+	{"event-auto-removed", shm.KindEvent, 0, nil, shm.FlagAutoReset, destroy, event(true)},
+	{"condition-fresh", shm.KindCondition, 0, nil, shm.FlagLockForeign, steps(), condition},
+	{"condition-waiters", shm.KindCondition, 0, nil, shm.FlagLockForeign, conditionWait(4), condition},
+	{"condition-notified", shm.KindCondition, 0, nil, shm.FlagLockForeign,
+		steps(conditionWait(4), notify(5), notify(5)), condition},
+	{"condition-recovered", shm.KindCondition, 0, nil, shm.FlagLockForeign, steps(conditionWait(4), die(4)), condition},
+	{"condition-removed", shm.KindCondition, 0, nil, shm.FlagLockForeign, steps(conditionWait(4), destroy), condition},
+	{"barrier-fresh", shm.KindBarrier, 0, nil, 0, steps(declare(3)), three},
+	{"barrier-filling", shm.KindBarrier, 0, nil, 0, steps(arrive(1), arrive(2)), three},
+	{"barrier-acting", shm.KindBarrier, 0, nil, 0, steps(arrive(1), arrive(2), lead(7)), three},
+	{"barrier-filled", shm.KindBarrier, 0, nil, 0, steps(arrive(1), arrive(2), lead(7), complete(7), asleep(0)), three},
+	{"barrier-broken", shm.KindBarrier, 0, nil, 0, steps(timeOut(1), declare(4), die(4)), three},
+	{"barrier-history", shm.KindBarrier, 0, nil, 0, steps(resetBarrier, arrive(1), arrive(2), lead(7), complete(7),
+		asleep(0), declare(4), die(4), resetBarrier), three},
+	{"barrier-removed", shm.KindBarrier, 0, nil, 0, steps(declare(3), destroy), three},
+	{"rwlock-fresh", shm.KindRWLock, 0, nil, 0, steps(), readers},
+	{"rwlock-read", shm.KindRWLock, 0, nil, 0, steps(readLock(1), readLock(1), readLock(6)), readers},
+	{"rwlock-written", shm.KindRWLock, 0, nil, 0, steps(writeLock(3)), readers},
+	{"rwlock-wanted", shm.KindRWLock, 0, nil, 0, steps(writeLock(3), wantsToRead(4)), readers},
+	{"rwlock-draining", shm.KindRWLock, 0, nil, 0, steps(readLock(1), wantsToWrite(3)), readers},
+	{"rwlock-inconsistent", shm.KindRWLock, 0, nil, 0, steps(writeLock(3), die(3)), readers},
+	{"rwlock-inconsistent-written", shm.KindRWLock, 0, nil, 0, steps(writeLock(3), die(3), writeLock(5)), readers},
+	{"rwlock-removed", shm.KindRWLock, 0, nil, 0, steps(readLock(1), destroy), readers},
 }
 
 // permits is the geometry of a semaphore of 3 permits, at most 5.
@@ -285,14 +315,18 @@ func saidByGo(t *testing.T, s *shm.Segment) []string {
 		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfSemaphore(t, s)...)
 	case shm.KindQueue:
 		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfQueue(t, s)...)
+	case shm.KindEvent:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfEvent(t, s)...)
+	case shm.KindCondition:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfCondition(t, s)...)
+	case shm.KindBarrier:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfBarrier(t, s)...)
+	case shm.KindRWLock:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfRWLock(t, s)...)
 	default:
 		all = append(flatten("", reflect.ValueOf(page)), saidOfLock(s, page)...)
 	}
-	waiting := uint64(0)
-	for seat := range uint16(shm.SeatsDefault + 1) {
-		waiting += uint64(s.Waiting(seat))
-	}
-	say("waiting", waiting)
+	say("waiting", sleepers(s))
 	return all
 }
 

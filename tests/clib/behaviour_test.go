@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/shmd/shmd/tests/harness"
@@ -26,18 +27,60 @@ func sanitized(t *testing.T) []string {
 	return flags
 }
 
-// program builds a probe with the library's sources and the given flags.
-func program(t *testing.T, name string, flags ...string) string {
+// built are the library's objects as they were compiled, by flags; one test after the
+// other builds them.
+var built = map[string][]string{}
+
+// objects are the library's, compiled with the given flags.
+func objects(t *testing.T, flags []string) []string {
 	t.Helper()
+	key := strings.Join(flags, " ")
+	if built[key] != nil {
+		return built[key]
+	}
 	sources, err := filepath.Glob(filepath.Join(harness.Root(t), "clients/c/*.c"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	directory, err := os.MkdirTemp(scratch, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arguments := append([]string{"-c", "-std=gnu11", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror",
+		"-I" + filepath.Join(harness.Root(t), "include")}, flags...)
+	command := exec.Command(compiler(), append(append(arguments, sources...), msgpackFlags(t)...)...)
+	command.Dir = directory // the compiler puts them there
+	if text, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", command, err, text)
+	}
+	made, err := filepath.Glob(filepath.Join(directory, "*.o"))
+	if err != nil || len(made) != len(sources) {
+		t.Fatalf("%d objects of %d sources, %v", len(made), len(sources), err)
+	}
+	built[key] = made
+	return made
+}
+
+// scratch is where they lie.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "clib"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(scratch)
+	os.Exit(code)
+}
+
+// program builds a probe with the library's sources and the given flags.
+func program(t *testing.T, name string, flags ...string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	arguments := append([]string{"-std=gnu11", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", "-Iinclude",
 		"-o", path, "tests/clib/probe/" + name + ".c"}, flags...)
-	arguments = append(append(arguments, sources...), msgpackFlags(t)...)
-	output(t, compiler(), arguments...)
+	output(t, compiler(), append(append(arguments, objects(t, flags)...), msgpackFlags(t)...)...)
 	return path
 }
 
@@ -49,6 +92,14 @@ func behave(t *testing.T, path string) {
 	probe := harness.StartCmd(t, command)
 	probe.Expect("ok")
 	probe.MustEnd()
+}
+
+// behaveTwice is behave of a probe with sanitizers, and, because those make system
+// calls of their own, once more without.
+func behaveTwice(t *testing.T, name string) {
+	t.Helper()
+	behave(t, program(t, name, sanitized(t)...))
+	behave(t, program(t, name))
 }
 
 // What shmd.h promises, with sanitizers.

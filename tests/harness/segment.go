@@ -134,6 +134,14 @@ func (s *Segment) atRest() error {
 		err = s.semaphoreAtRest(header, check)
 	case shm.KindQueue:
 		err = s.queueAtRest(header, check)
+	case shm.KindEvent:
+		err = s.eventAtRest(header, check)
+	case shm.KindCondition:
+		err = s.conditionAtRest(header, check)
+	case shm.KindBarrier:
+		err = s.barrierAtRest(header, check)
+	case shm.KindRWLock:
+		err = s.rwlockAtRest(header, check)
 	default:
 		lockAtRest(page, check)
 	}

@@ -159,7 +159,11 @@ func (l *goLatched) wait(ctx context.Context, verb, text string, try bool) (answ
 		return l.keepLease(l.queue.Lease(ctx))
 	}
 	size, err := strconv.Atoi(text)
-	if err == nil {
+	switch {
+	case err != nil:
+	case try:
+		l.reservation, err = l.queue.TryReserveSize(size)
+	default:
 		l.reservation, err = l.queue.ReserveSize(ctx, size)
 	}
 	return nil, err

@@ -134,11 +134,19 @@ func search(t *testing.T, r run) outcome {
 	}
 
 	// Compiling costs more than a short search, and pays in a long one.
-	compile := []string{"-O0", "-w", "-DSAFETY", fmt.Sprintf("-DMEMLIM=%d", memoryLimitMiB)}
+	compile := []string{"-O0", "-w", fmt.Sprintf("-DMEMLIM=%d", memoryLimitMiB)}
 	if r.full {
 		compile[0] = "-O2"
 	}
 	explore := []string{fmt.Sprintf("-m%d", depthMax), "-w20"}
+	if strings.Contains(r.defs, "-DLIVE_") {
+		// That something comes at last: cycles, of which weak fairness rules out
+		// those in which somebody who could go on never does.
+		compile = append(compile, "-DNFAIR=4")
+		explore = append(explore, "-a", "-f")
+	} else {
+		compile = append(compile, "-DSAFETY")
+	}
 	if r.bitstate {
 		compile = append(compile, "-DBITSTATE")
 		explore[1] = "-w32"

@@ -28,6 +28,7 @@
      PAIR      takers 0 and 1 are threads of one process: one death
      SOCK      the daemon acts for the first poster; its death cuts the call short
      DESTROY   the object is destroyed
+     RESET     somebody resets: takes what there is, as the auto-reset event's reset
      FKALL     a death wakes all (sound too)
      HERD      a post wakes all and nobody has a duty (sound too)
      ONLY_LOST without 4: the same bugs as lost wake-ups
@@ -346,6 +347,25 @@ end:
   od
 }
 
+#ifdef RESET
+proctype resetter() {
+  mtype pc = p_load; byte old;
+  do
+  :: atomic { AT(p_load) -> old = word;
+       if
+       :: old == GONE || NONE(old) -> GO(done); break
+       :: else -> GO(p_post)
+       fi }
+  :: atomic { AT(p_post) ->
+       if
+       :: word == old -> word = old & W; taken = taken + VALUE(old); GO(done); old = 0; break
+       :: else -> GO(p_load)
+       fi;
+       old = 0 }
+  od
+}
+#endif
+
 #ifdef DESTROY
 proctype remover() {
   mtype pc = x_state;
@@ -407,6 +427,9 @@ init {
     do :: k < NT -> run taker(k); k++ :: else -> break od;
     do :: k < N -> run poster(k); k++ :: else -> break od;
     run recovery();
+#ifdef RESET
+    run resetter();
+#endif
 #ifdef DESTROY
     run remover();
 #endif

@@ -18,9 +18,16 @@ static union {
 		union {
 			struct shmd_semaphore_lines semaphore;
 			struct shmd_queue_lines queue;
+			struct shmd_event_lines event;
+			struct shmd_condition_lines condition;
+			struct shmd_barrier_lines barrier;
+			struct shmd_rwlock_lines rwlock;
 		};
 	} of;
 } image;
+
+/* Where the cells that differ by kind begin, behind the seat cells. */
+#define CELLS_OFFSET ((SHMD_SEATS_OFFSET + (SHMD_SEATS_DEFAULT + 1) * sizeof(struct shmd_seat_cell) + 63) / 64 * 64)
 
 static void print(const char *name, uint64_t value)
 {
@@ -139,9 +146,8 @@ static void print_semaphore(void)
 
 	const struct shmd_semaphore_lines *semaphore = &image.of.semaphore;
 	if ((image.of.header.flags & SHMD_FLAG_UNDO) != 0) {
-		size_t end = SHMD_SEATS_OFFSET + (SHMD_SEATS_DEFAULT + 1) * sizeof(struct shmd_seat_cell);
 		print("available", semaphore->available);
-		print("held", sum_cells((end + 63) / 64 * 64));
+		print("held", sum_cells(CELLS_OFFSET));
 		print("waiters", ((semaphore->one | semaphore->many) & SHMD_EVENTCOUNT_WAITERS) != 0);
 	} else {
 		uint32_t word = semaphore->word != SHMD_SEMAPHORE_REMOVED ? semaphore->word : 0;
@@ -190,8 +196,7 @@ static void print_queue(void)
 	OWN_RESERVED(queue.reserved3);
 
 	size_t length = image.of.header.length;
-	size_t ready = SHMD_SEATS_OFFSET + (SHMD_SEATS_DEFAULT + 1) * sizeof(struct shmd_seat_cell);
-	size_t lists = (ready + 63) / 64 * 64 + 2 * length * sizeof(uint32_t);
+	size_t lists = CELLS_OFFSET + 2 * length * sizeof(uint32_t);
 	const void *first = image.bytes + (lists + 63) / 64 * 64;
 	const struct shmd_queue_desc *descs = first;
 	uint64_t held = 0;
@@ -202,6 +207,103 @@ static void print_queue(void)
 	}
 	print("held", held);
 	print("removed", image.of.header.state == SHMD_STATE_REMOVED);
+}
+
+static void print_event(void)
+{
+	OWN_FIELD(event.word);
+	OWN_RESERVED(event.reserved);
+
+	uint32_t word = image.of.event.word;
+	int removed = word == SHMD_EVENT_REMOVED;
+	if ((image.of.header.flags & SHMD_FLAG_AUTO_RESET) != 0) {
+		print("set", !removed && (word & SHMD_SEMAPHORE_PERMITS_MASK) != 0);
+		print("waiters", !removed && (word & SHMD_SEMAPHORE_WAITERS) != 0);
+	} else {
+		print("set", !removed && (word & SHMD_EVENT_SET) != 0);
+		print("waiters", !removed && (word & SHMD_EVENT_WAITERS) != 0);
+		print("generation", (word & SHMD_EVENT_GENERATION_MASK) / SHMD_EVENT_GENERATION_UNIT);
+	}
+	print("removed", (uint64_t)removed);
+}
+
+static void print_condition(void)
+{
+	OWN_FIELD(condition.word);
+	OWN_RESERVED(condition.reserved);
+	print("count", image.of.condition.word / SHMD_EVENTCOUNT_STEP);
+	print("waiters", (image.of.condition.word & SHMD_EVENTCOUNT_WAITERS) != 0);
+	print("removed", image.of.header.state == SHMD_STATE_REMOVED);
+}
+
+static void print_barrier(void)
+{
+	OWN_FIELD(barrier.word);
+	OWN_FIELD(barrier.death.count);
+	OWN_FIELD(barrier.death.owner);
+	OWN_FIELD(barrier.death.pid);
+	OWN_FIELD(barrier.death.uid);
+	OWN_FIELD(barrier.death.realtime_ns);
+	OWN_RESERVED(barrier.reserved);
+
+	uint64_t word = image.of.barrier.word;
+	uint64_t phase = word & SHMD_BARRIER_PHASE_MASK;
+	uint64_t field = (word & SHMD_BARRIER_FIELD_MASK) >> SHMD_BARRIER_FIELD_SHIFT;
+	uint64_t low = (word & SHMD_BARRIER_GENERATION_LOW_MASK) >> SHMD_BARRIER_GENERATION_LOW_SHIFT;
+	uint64_t high = (word & SHMD_BARRIER_GENERATION_HIGH_MASK) >> SHMD_BARRIER_GENERATION_HIGH_SHIFT;
+	print("arrived", phase == SHMD_BARRIER_FILL ? field : 0);
+	print("acting", phase == SHMD_BARRIER_ACTION);
+	print("broken", phase == SHMD_BARRIER_BROKEN);
+	print("reasons", phase == SHMD_BARRIER_BROKEN ? field : 0);
+	print("generation", high << (SHMD_BARRIER_HISTORY_SHIFT - SHMD_BARRIER_GENERATION_LOW_SHIFT) | low);
+
+	const void *first = image.bytes + CELLS_OFFSET;
+	const struct shmd_barrier_cell *cells = first;
+	uint64_t parties = 0, charged = 0;
+	for (uint32_t seat = 0; seat <= SHMD_SEATS_DEFAULT; seat++) {
+		parties += (cells[seat].word & SHMD_PARTY_PARTY) != 0;
+		charged += (cells[seat].word & SHMD_PARTY_CHARGED) != 0;
+	}
+	print("parties", parties);
+	print("charged", charged);
+	print("removed", image.of.header.state == SHMD_STATE_REMOVED);
+}
+
+static void print_rwlock(void)
+{
+	OWN_FIELD(rwlock.word);
+	OWN_FIELD(rwlock.reserved0);
+	OWN_FIELD(rwlock.token);
+	OWN_FIELD(rwlock.death.count);
+	OWN_FIELD(rwlock.death.owner);
+	OWN_FIELD(rwlock.death.pid);
+	OWN_FIELD(rwlock.death.uid);
+	OWN_FIELD(rwlock.death.realtime_ns);
+	OWN_RESERVED(rwlock.reserved1);
+
+	uint32_t word = image.of.rwlock.word;
+	uint32_t owner = word & SHMD_RWLOCK_OWNER_MASK;
+	uint32_t writer = owner != SHMD_RWLOCK_REMOVED ? owner : 0;
+	print("writer", writer);
+	print("seat", writer & SHMD_RWLOCK_SEAT_MASK);
+	print("held", writer != 0 && (word & SHMD_RWLOCK_HELD) != 0);
+	print("preparing", writer != 0 && (word & SHMD_RWLOCK_PREPARING) != 0);
+	print("wanted", (word & SHMD_RWLOCK_WANTED) != 0);
+	print("inconsistent", (word & SHMD_RWLOCK_INCONSISTENT) != 0);
+	print("waiters", (word & SHMD_RWLOCK_WAITERS) != 0);
+	print("removed", owner == SHMD_RWLOCK_REMOVED);
+
+	const void *first = image.bytes + CELLS_OFFSET;
+	const struct shmd_reader_cell *cells = first;
+	uint64_t active = 0, want = 0, removed = 0;
+	for (size_t seat = 0; CELLS_OFFSET + seat * sizeof *cells < SHMD_PAGE_SIZE; seat++) {
+		active += cells[seat].word & SHMD_READER_ACTIVE_MASK;
+		want += (cells[seat].word & SHMD_READER_WANT_MASK) / SHMD_READER_WANT_UNIT;
+		removed += (cells[seat].word & SHMD_READER_REMOVED) != 0;
+	}
+	print("readers", active);
+	print("want", want);
+	print("removed_cells", removed);
 }
 
 int main(void)
@@ -221,6 +323,18 @@ int main(void)
 		break;
 	case SHMD_KIND_QUEUE:
 		print_queue();
+		break;
+	case SHMD_KIND_EVENT:
+		print_event();
+		break;
+	case SHMD_KIND_CONDITION:
+		print_condition();
+		break;
+	case SHMD_KIND_BARRIER:
+		print_barrier();
+		break;
+	case SHMD_KIND_RWLOCK:
+		print_rwlock();
 		break;
 	default:
 		print_fields();

@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	"sync"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/wire"
+)
+
+// thread is a thread of control of a client at an rwlock, which a token names: it
+// knows what that reads.
+type thread struct {
+	owner *shm.RWOwner
+	reads uint32
+	busy  bool // a call acts for it
+}
+
+// threadTable holds the threads of one seat that read, or for which a call acts.
+// They are forgotten with the seat.
+type threadTable struct {
+	mu      sync.Mutex
+	byToken map[uint32]*thread // protected by mu
+}
+
+// enter finds a thread and keeps other calls off it until leave. To unlock it need not
+// be known, nor counted: it writes, or holds nothing.
+func (s *seat) enter(token uint32, unlocks bool) (*thread, error) {
+	s.threads.mu.Lock()
+	defer s.threads.mu.Unlock()
+	t := s.threads.byToken[token]
+	switch {
+	case t == nil && unlocks:
+		return &thread{owner: shm.MakeRWOwner(s.word, token)}, nil
+	case t == nil:
+		if s.client.tokens.Add(1) > wire.TokensMax {
+			s.client.tokens.Add(-1)
+			return nil, status.New(status.Quota, "", "%d tokens of this connection hold rwlocks or wait for them: "+
+				"unlock some", wire.TokensMax)
+		}
+		t = &thread{owner: shm.MakeRWOwner(s.word, token)}
+		if s.threads.byToken == nil {
+			s.threads.byToken = make(map[uint32]*thread)
+		}
+		s.threads.byToken[token] = t
+	case t.busy:
+		return nil, status.New(status.Invalid, "", "a call with token %d waits here already: "+
+			"a token is one thread of control", token)
+	}
+	t.busy = true
+	return t, nil
+}
+
+// leave undoes enter, and forgets a thread that reads no more. A writer is known by
+// its token alone.
+func (s *seat) leave(token uint32, t *thread) {
+	s.threads.mu.Lock()
+	defer s.threads.mu.Unlock()
+	t.busy = false
+	if t.reads == 0 && s.threads.byToken[token] == t {
+		delete(s.threads.byToken, token)
+		s.client.tokens.Add(-1)
+	}
+}
+
+// forgetThreads ends all threads, once no call acts for the seat any more.
+func (s *seat) forgetThreads() {
+	s.threads.mu.Lock()
+	defer s.threads.mu.Unlock()
+	s.client.tokens.Add(-int32(len(s.threads.byToken)))
+	s.threads.byToken = nil
+}

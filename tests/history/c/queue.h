@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * queue.h - the operations of performer.c on a queue.
+ */
+#ifndef QUEUE_H
+#define QUEUE_H
+
+#include "performer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGE_MIN 8u
+#define MESSAGE_MAX 65536u
+
+static uint8_t message[MESSAGE_MAX];
+
+/* The message of a number: see message.go. */
+static size_t make_message(int64_t number, size_t size_bytes, uint8_t *into)
+{
+	size_bytes = size_bytes > MESSAGE_MIN ? size_bytes : MESSAGE_MIN;
+	for (size_t i = 0; i < size_bytes; i++)
+		into[i] = (uint8_t)(i < MESSAGE_MIN ? number >> (8 * i) : number + (int64_t)i);
+	return size_bytes;
+}
+
+/* Writes the number of a message that came; it must be whole. */
+static int receive(struct entry *entry, const uint8_t *bytes, size_t size_bytes)
+{
+	uint8_t want[MESSAGE_MAX];
+	uint64_t number = 0;
+	if (size_bytes < MESSAGE_MIN || size_bytes > MESSAGE_MAX)
+		return BROKEN;
+	for (size_t i = 0; i < MESSAGE_MIN; i++)
+		number |= (uint64_t)bytes[i] << (8 * i);
+	entry->result = (int64_t)number;
+	make_message(entry->result, size_bytes, want);
+	return memcmp(want, bytes, size_bytes) == 0 ? 0 : BROKEN;
+}
+
+static int take(struct shmd_queue *queue, struct entry *entry)
+{
+	size_t size_bytes = 0;
+	int result = shmd_queue_take(queue, message, sizeof message, entry->timeout_ns, &size_bytes);
+	return result < 0 ? result : receive(entry, message, size_bytes);
+}
+
+static int lease(struct object *object, struct entry *entry)
+{
+	if (object->leases_count == LEASES_MAX)
+		return SHMD_E_OVERFLOW;
+	struct shmd_lease *lease = &object->leases[object->leases_count];
+	int result = entry->op == OP_LEASE ? shmd_queue_lease(object->queue, entry->timeout_ns, lease)
+	                                   : shmd_queue_take_dead(object->queue, lease);
+	if (result < 0)
+		return result;
+	object->leases_count++;
+	entry->extra = lease->deliveries;
+	return receive(entry, lease->message, lease->size_bytes);
+}
+
+static int end_lease(struct object *object, struct entry *entry)
+{
+	if (object->leases_count == 0)
+		return skip(entry);
+	uint32_t i = entry->n % object->leases_count;
+	struct shmd_lease lease = object->leases[i];
+	object->leases_count--;
+	memmove(&object->leases[i], &object->leases[i + 1], (object->leases_count - i) * sizeof lease);
+	receive(entry, lease.message, lease.size_bytes); /* which it is; it came whole */
+	begin(entry);
+	return entry->op == OP_ACK ? shmd_queue_ack(object->queue, &lease) : shmd_queue_nack(object->queue, &lease);
+}
+
+static int reserve(struct object *object, struct entry *entry)
+{
+	if (object->reservations_count == LEASES_MAX)
+		return SHMD_E_OVERFLOW;
+	size_t size_bytes = entry->n > MESSAGE_MIN ? entry->n : MESSAGE_MIN;
+	int result = shmd_queue_reserve_size(object->queue, size_bytes, entry->timeout_ns,
+	                                     &object->reservations[object->reservations_count]);
+	if (result == 0)
+		object->reservations_count++;
+	return result;
+}
+
+static int end_reservation(struct object *object, struct entry *entry)
+{
+	if (object->reservations_count == 0)
+		return skip(entry);
+	struct shmd_reservation reservation = object->reservations[0];
+	object->reservations_count--;
+	memmove(&object->reservations[0], &object->reservations[1], object->reservations_count * sizeof reservation);
+	begin(entry);
+	if (entry->op == OP_ABORT)
+		return shmd_queue_abort(object->queue, &reservation);
+	size_t size_bytes = make_message(entry->argument, reservation.buffer_bytes, reservation.buffer);
+	return shmd_queue_commit(object->queue, &reservation, size_bytes);
+}
+
+static int counts(struct shmd_queue *queue, struct entry *entry)
+{
+	struct shmd_queue_counts counts;
+	int result = shmd_queue_counts(queue, &counts);
+	if (result < 0)
+		return result;
+	entry->result = (int64_t)((uint64_t)counts.ready | (uint64_t)counts.leased << 16 | (uint64_t)counts.writing << 32 |
+	                          (uint64_t)counts.dead << 48);
+	entry->extra = counts.free;
+	return 0;
+}
+
+static int redeliver(struct shmd_queue *queue, struct entry *entry)
+{
+	uint32_t count = 0;
+	int result = shmd_queue_redeliver(queue, &count);
+	entry->result = count;
+	return result;
+}
+
+static int perform_queue(struct object *object, struct entry *entry)
+{
+	switch (entry->op) {
+	case OP_ACK:
+	case OP_NACK:
+		return end_lease(object, entry);
+	case OP_COMMIT:
+	case OP_ABORT:
+		return end_reservation(object, entry);
+	}
+	size_t size_bytes = entry->op == OP_PUT ? make_message(entry->argument, entry->n, message) : 0;
+	begin(entry);
+	switch (entry->op) {
+	case OP_PUT:
+		return shmd_queue_put(object->queue, message, size_bytes, entry->timeout_ns);
+	case OP_TAKE:
+		return take(object->queue, entry);
+	case OP_LEASE:
+	case OP_TAKE_DEAD:
+		return lease(object, entry);
+	case OP_RESERVE:
+		return reserve(object, entry);
+	case OP_REDELIVER:
+		return redeliver(object->queue, entry);
+	case OP_COUNTS:
+		return counts(object->queue, entry);
+	}
+	return SHMD_E_UNSUPPORTED;
+}
+
+#endif /* QUEUE_H */

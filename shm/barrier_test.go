@@ -261,6 +261,30 @@ func TestBarrierCompleteCurrent(t *testing.T) {
 	wantCode(t, "of a broken one", b.CompleteCurrent(actor(2), true), status.Broken)
 }
 
+// Nor does it end the action of another thread of its client.
+func TestBarrierCompletesItsOwn(t *testing.T) {
+	p := NewParker(ParkerOptions{})
+	b := newBarrier(t, 2)
+	ended := b.arrivals(background, p, 1)
+	old := b.lead(t)
+	if _, err := b.Reset(actor(9)); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, "who waited", <-ended, status.Broken)
+	ended = b.arrivals(background, p, 1)
+	r := b.lead(t)
+	wantCode(t, "the old one", b.Complete(actor(2), old, true), status.Broken)
+	if !b.Status().Acting {
+		t.Errorf("%+v", b.Status())
+	}
+	if err := b.Complete(actor(2), r, true); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // A leader whose generation is gone is told so, although the action ran.
 func TestBarrierLeaderIsTooLate(t *testing.T) {
 	reset := func(t *testing.T, b *Barrier) {

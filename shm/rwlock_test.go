@@ -155,6 +155,61 @@ func TestRWLockReadsAgain(t *testing.T) {
 	l.atRest(t)
 }
 
+// A reader that a writer overtakes between the look and the announcement takes that
+// back, for which the writer may sleep already.
+func TestRWLockReaderLooksAgain(t *testing.T) {
+	l, p := newRWLock(t), NewParker(ParkerOptions{})
+	cell := &l.cells[1].Word
+	ok(t, enterCell(cell))
+	w := l.writer(background, p, rwOwner(2, 1)) // asleep on the cell
+	ok(t, leaveCell(cell))                      // whose wake is yet to come
+	if word, inside, err := l.tryCell(cell); inside || err != nil || !keepsOut(word) {
+		t.Errorf("%#x, %v, %v", word, inside, err)
+	}
+	ok(t, (<-w).err, l.WriteUnlock(rwOwner(2, 1)))
+	l.atRest(t)
+}
+
+// The fronts of ReadLock and ReadUnlock do all of it or nothing.
+func TestRWLockReadFree(t *testing.T) {
+	l, p := newRWLock(t), NewParker(ParkerOptions{})
+	me, other := rwOwner(1, 1), rwOwner(1, 2)
+	if !l.ReadFree(me) || !l.ReadFree(me) || l.ReadersOf(1) != 2 || me.reads != 2 {
+		t.Errorf("%d reads, %d here", l.ReadersOf(1), me.reads)
+	}
+	refused := func(what string, done bool) {
+		t.Helper()
+		if done || l.ReadersOf(1) != 2 || me.reads != 2 {
+			t.Errorf("%s: done %v, %d reads, %d here", what, done, l.ReadersOf(1), me.reads)
+		}
+	}
+	refused("another does not read", l.ReadUnlockFree(other))
+	w := l.writer(background, p, rwOwner(2, 1)) // asleep on the cell, and woken in vain
+	refused("a writer waits", l.ReadFree(me))
+	refused("for another too", l.ReadFree(other))
+	if !l.ReadUnlockFree(me) || len(w) != 0 || !l.ReadUnlockFree(me) { // the last one wakes the writer
+		t.Error("not unlocked, or the writer beside a reader")
+	}
+	ok(t, (<-w).err)
+	if l.ReadFree(me) || l.ReadUnlockFree(me) {
+		t.Error("in beside a writer")
+	}
+	l.seg.Recover(deathOf(2))
+	if l.ReadFree(me) {
+		t.Error("the notice is passed over")
+	}
+	atomic.StoreUint32(l.word, 0)
+	atomic.StoreUint32(&l.cells[1].Word, readerActiveMask)
+	if l.ReadFree(me) {
+		t.Error("one too many")
+	}
+	l.seg.Remove()
+	me.began()
+	if l.ReadFree(me) || l.ReadUnlockFree(me) {
+		t.Error("of a destroyed lock")
+	}
+}
+
 // Many threads behind one owner: each is let in or waits as a thread of its own.
 func TestRWLockSharedOwner(t *testing.T) {
 	l, p := newRWLock(t), NewParker(ParkerOptions{})

@@ -258,18 +258,13 @@ func (s *stage) finish() {
 func (s *stage) describe() string {
 	text := ""
 	for _, c := range s.clients {
-		e, inFlight := c.Current()
-		text += fmt.Sprintf("client %d (%s, pid %d): %d done", c.ID, c.Flavour, c.PID(), c.Done())
-		if inFlight {
-			text += fmt.Sprintf(", for %v in %v of %s", time.Duration(history.Now()-e.Call), &e,
-				s.infos[e.Object].Name)
-		}
-		text += "\n"
+		text += c.String() + "\n"
 	}
-	for _, o := range s.infos {
+	for i, o := range s.infos {
 		var st wire.Stat
 		s.call(wire.MethodStat, &st, o.Name)
-		text += fmt.Sprintf("%s: held %+v, inconsistent %v, %d waiters", o.Name, st.Held, st.Inconsistent, st.Waiters)
+		text += fmt.Sprintf("object %d, %s: held %+v, inconsistent %v, %d waiters", i, o.Name, st.Held,
+			st.Inconsistent, st.Waiters)
 		if o.Kind == wire.KindQueue || o.Kind == wire.KindSemaphore {
 			text += ", " + s.look(o)
 		}

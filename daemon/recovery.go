@@ -63,12 +63,19 @@ func (s *Server) recoverSeat(target *seat) bool {
 		victim.HeldForeign = o.guard.segment.HeldBy(target.guard.word)
 	}
 	held, done := o.segment.Recover(victim)
-	if held && done {
-		s.metrics.recoveries.Add(1)
-		s.log.Info("what a client held came back", "object", o.label(), "kind", o.geometry.Kind.String(),
-			"client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "seat", target.number)
-	}
+	s.recovered(target, held && done)
 	return done
+}
+
+// recovered counts and logs that something came back.
+func (s *Server) recovered(target *seat, held bool) {
+	if !held {
+		return
+	}
+	o, c := target.object, target.client
+	s.metrics.recoveries.Add(1)
+	s.log.Info("what a client held came back", "object", o.label(), "kind", o.geometry.Kind.String(),
+		"client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "seat", target.number)
 }
 
 // victim describes the client of a seat to recovery.
@@ -88,8 +95,9 @@ func (s *Server) mourn(c *client) {
 		victim := s.victim(target)
 		victim.Orderly, victim.Died = true, true
 		target.object.recoverMu.Lock()
-		target.object.barrier.PartyDied(victim) // if it could not, the sweep does it
+		broke, done := target.object.barrier.PartyDied(victim)
 		target.object.recoverMu.Unlock()
+		s.recovered(target, broke && done) // else the sweep does it
 		if s.registry.release(target) {
 			s.sweep(target)
 		}

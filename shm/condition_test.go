@@ -457,6 +457,26 @@ func TestConditionRemoved(t *testing.T) {
 	})
 }
 
+// Whatever is destroyed between the look and the announcement of a waiter, it does not sleep.
+func TestConditionRemovedBeforeTheAnnouncement(t *testing.T) {
+	for name, destroy := range map[string]func(b bound){
+		"condition": func(b bound) { b.c.seg.Remove() },
+		"mutex":     func(b bound) { b.l.seg.Remove(); b.c.Alarm() },
+	} {
+		b := newCondition(t, 0, ParkerOptions{})
+		b.lock(t, 1)
+		looks := 0
+		ctx := hooked{background, func() error {
+			if looks++; looks == 1 {
+				destroy(b)
+			}
+			return nil
+		}}
+		_, err := b.waitFor(ctx, 1, -1)
+		answer{nil, err, b.l.Holds(owner(1, 0))}.want(t, name, status.Removed, name == "condition")
+	}
+}
+
 // A relock that must not last for ever ends the wait with an error that cannot be taken for
 // one with the mutex held, and the wake goes to another.
 func TestConditionRelockEnds(t *testing.T) {

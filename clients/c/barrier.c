@@ -158,6 +158,8 @@ static int ended(const struct shmd_barrier *barrier, uint64_t word, uint64_t sin
 static int sleep_on(struct shmd_barrier *barrier, uint64_t seen, int64_t deadline_ns)
 {
 	uint32_t *waiting = barrier->object.waiting;
+	if (shmdi_expired(deadline_ns))
+		return SHMD_E_TIMED_OUT; /* however often the word changes */
 	shmdi_add32(waiting, 1, SHMDI_RELAXED);
 	int result = shmdi_futex_wait(low_half(barrier), (uint32_t)seen, deadline_ns);
 	shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);

@@ -62,6 +62,8 @@ int64_t shmdi_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* When a relative timeout ends; SHMDI_FOREVER_NS if never. */
 int64_t shmdi_deadline(int64_t timeout_ns);
+/* Whether it is over. */
+bool shmdi_expired(int64_t deadline_ns);
 
 /* Sleeps while *word is expected. 0 = woken, else -EAGAIN, -EINTR, -ETIMEDOUT, ... */
 int shmdi_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);

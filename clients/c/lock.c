@@ -154,7 +154,7 @@ static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int
 		}
 		if (timeout_ns == 0)
 			return SHMD_E_WOULD_BLOCK;
-		bool leave = woken && deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns;
+		bool leave = woken && shmdi_expired(deadline_ns);
 		if ((old & WAITERS) == 0) {
 			if (!shmdi_cas32(word, old, old | WAITERS, SHMDI_RELAXED))
 				continue;

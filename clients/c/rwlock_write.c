@@ -78,7 +78,9 @@ static int own(struct shmd_rwlock *rwlock, struct attempt *attempt, uint32_t *re
 	for (;;) {
 		uint32_t word = shmdi_load32(rwlock->word, SHMDI_SEQ_CST);
 		if (shmdi_rwlock_writer(word) == 0) {
-			uint32_t owned = rwlock->writer | (word & (WAITERS | INCONSISTENT)) | ((word & WANTED) != 0 ? PREPARING : 0);
+			uint32_t owned = rwlock->writer | (word & (WAITERS | INCONSISTENT));
+			if ((word & WANTED) != 0)
+				owned |= PREPARING;
 			if (!shmdi_cas32(rwlock->word, word, owned, SHMDI_SEQ_CST))
 				continue;
 			*ret_found = word;

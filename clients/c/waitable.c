@@ -324,6 +324,6 @@ int shmd_wait_any(const struct shmd_waitable *given, size_t count, int64_t timeo
 			return shmdi_fail(SHMD_E_SYSTEM, "waiting for %zu objects: %s", count, strerror(-result));
 		}
 		/* One more look: what came in time is not missed. */
-		last = deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns;
+		last = shmdi_expired(deadline_ns);
 	}
 }

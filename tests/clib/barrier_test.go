@@ -35,7 +35,8 @@ func arrived(im *images) {
 // acting: all have arrived, and another client acts.
 func acting(im *images) {
 	arrived(im)
-	if r, err := im.object.Barrier().Arrive(context.Background(), nil, actor(liveSeat), 0, true); err != nil || !r.Leader {
+	r, err := im.object.Barrier().Arrive(context.Background(), nil, actor(liveSeat), 0, true)
+	if err != nil || !r.Leader {
 		panic(err)
 	}
 }

@@ -43,7 +43,8 @@ var conditionScenarios = []scenario{
 	{"notify", shm.KindCondition, foreign, 0, awaited, "lock", "notify notify"},
 	{"notify all", shm.KindCondition, foreign, 0, awaited, "lock", "notify-all unlock"},
 	{"notify, unlock_any", shm.KindCondition, foreign, shm.FlagUnlockAny, awaited, "lock", "notify"},
-	{"not held", shm.KindCondition, foreign, 0, heldByOther, "", "wait=-32 notify=-32 notify-all=-32 try=-32 unlock=-32"},
+	{"not held", shm.KindCondition, foreign, 0, heldByOther, "",
+		"wait=-32 notify=-32 notify-all=-32 try=-32 unlock=-32"},
 	{"destroyed", shm.KindCondition, foreign, 0, removedAlone, "", "wait=-6 notify=-6 lock=-6"},
 	{"mutex destroyed", shm.KindCondition, foreign, 0, destroyed, "", "wait=-6 notify=-6 lock=-6 unlock=-6"},
 }

@@ -183,7 +183,7 @@ func (s *stage) finish() error {
 		if err != nil {
 			return err
 		}
-		if offers && s.stuck() || giveUp.passed() {
+		if offers && s.stuck(asleep...) || giveUp.passed() {
 			return fmt.Errorf("%w: peer %d sleeps on in %q", errHung, asleep[0].index, asleep[0].sleep)
 		}
 	}
@@ -206,8 +206,8 @@ func (s *stage) hung(err error) error {
 		return err
 	}
 	s.tally.hung(s.scene)
-	s.pool.close()
-	s.segment.Close()
+	s.recovered = false
+	s.leave()
 	for _, p := range s.peers {
 		p.Kill()
 	}

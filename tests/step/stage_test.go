@@ -136,10 +136,18 @@ func (s *stage) spoil(open string) error {
 	return s.awaitRecovered(p.id)
 }
 
+// leave lets go of the object and the victims that nobody needs.
+func (s *stage) leave() {
+	if s.pool != nil {
+		s.pool.close()
+		s.pool = nil
+		s.segment.Close()
+	}
+}
+
 // strike ends the scene.
 func (s *stage) strike() {
-	s.pool.close()
-	s.segment.Close()
+	s.leave()
 	if err := s.ctl.Destroy(context.Background(), s.name); err != nil {
 		s.t.Error(err)
 	}

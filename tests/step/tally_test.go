@@ -80,7 +80,7 @@ func (y *tally) String() string {
 	defer y.mu.Unlock()
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "operation\tboundaries\tkills\tinside\tlocks\tlatches\tpermits\tleases\tslots\thangs\t")
+	fmt.Fprintln(w, "operation\tboundaries\tkills\tinside\tnotices\tlatches\tpermits\tleases\tslots\thangs\t")
 	var sum row
 	line := func(name string, r *row) {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", name, r.boundaries, r.kills, r.inside,

@@ -157,7 +157,8 @@ static void *arrive(void *argument)
 }
 
 /* What becomes of a thread that waits. */
-static void expect_ended(struct shmd_client *client, int (*end)(struct shmd_client *, struct shmd_barrier *), int wanted)
+static void expect_ended(struct shmd_client *client, int (*end)(struct shmd_client *, struct shmd_barrier *),
+                         int wanted)
 {
 	struct crowd crowd = {.barrier = create(client, NULL, 2)};
 	pthread_t thread;

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/shmd/shmd/tests/harness"
 )
@@ -56,7 +59,7 @@ func (s *stage) tell(p *peer, line string) (string, error) {
 		if answer, ok := p.Within(s.glance()); ok {
 			return answer, nil
 		}
-		if s.stuck() || giveUp.passed() {
+		if s.stuck(p) || giveUp.passed() {
 			return "", fmt.Errorf("%w: peer %d does not end %q", errHung, p.index, line)
 		}
 	}
@@ -155,14 +158,16 @@ func (s *stage) deadline() watchdog {
 }
 
 // stuck reports, of a sabotaged daemon and peers in C, that nothing moves any more:
-// the victim is recovered and every peer sleeps or waits for a line, at two looks.
-func (s *stage) stuck() bool {
+// the victim is recovered, those who are waited for sleep, and the others too or wait
+// for a line, at two looks.
+func (s *stage) stuck(waitedFor ...*peer) bool {
 	if s.sabotage == "" || !s.recovered {
 		return false
 	}
 	for range 2 {
 		for _, p := range s.peers {
-			if !quiet(p.PID()) {
+			idle := !slices.Contains(waitedFor, p) && inCall(p.PID(), unix.SYS_READ)
+			if !idle && !inFutex(p.PID()) {
 				return false
 			}
 		}

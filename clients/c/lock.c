@@ -14,6 +14,7 @@
 #include "spin.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +32,12 @@ uint32_t shmdi_spin_max(void)
 		__atomic_store_n(&cached, known, __ATOMIC_RELAXED);
 	}
 	return known - 1;
+}
+
+bool shmdi_spin_may_probe(void)
+{
+	cpu_set_t allowed;
+	return sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 1;
 }
 
 static inline uint32_t owner(uint32_t word)

@@ -8,10 +8,16 @@ func (s *stage) auditors() []audit {
 	for i, o := range s.infos {
 		names[i] = o.Name
 	}
+	lock := func(objects []uint16, marks ...uint16) *lockAudit {
+		return &lockAudit{name: names[objects[0]], objects: objects, marks: marks, takeover: s.tally.locks}
+	}
+	again := lock([]uint16{recursive}, recursive)
+	again.again = true
 	audits := []audit{&statusAudit{names},
-		&lockAudit{name: "mutex", objects: []uint16{mutex, foreign}, takeover: s.tally.locks},
-		&lockAudit{name: "recursive", objects: []uint16{recursive}, again: true, takeover: s.tally.locks},
-		&lockAudit{name: "data", objects: []uint16{data}, takeover: s.tally.locks},
+		lock([]uint16{mutex, foreign}, mutex), lock([]uint16{data}, data), lock([]uint16{rwlock}, rwlock),
+		lock([]uint16{guard, condition}, guard, condition), again,
+		&conditionAudit{names[condition], condition}, &barrierAudit{names[barrier], barrier, parties},
+		&eventAudit{name: names[autoEvent], object: autoEvent, look: func() bool { return s.isSet(autoEvent) }},
 		&permitAudit{name: "permits", object: permits, base: permitsAll,
 			look: func() wire.Permits { return s.permits(permits) }},
 		&permitAudit{name: "undo", object: undoPermits, undo: true, base: undoAll,

@@ -35,7 +35,10 @@ type career struct {
 	death   *history.Death // nil = it lives
 }
 
-// round is what all did, and the tests' own hand.
+// ourHand is the client that we are.
+const ourHand = -1
+
+// round is what all did, and our own hand.
 type round []career
 
 // stage is a daemon with the objects and the clients.
@@ -135,7 +138,7 @@ func (s *stage) play() {
 		s.signalHogs(syscall.SIGSTOP)
 	}
 	s.lull()
-	s.current = append(s.current, career{client: -1, entries: s.relief})
+	s.current = append(s.current, career{client: ourHand, entries: s.relief})
 	s.tally.count(s.current)
 	for _, a := range s.audits {
 		for _, complaint := range a.check(s.current) {

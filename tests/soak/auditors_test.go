@@ -21,7 +21,10 @@ func (s *stage) auditors() []audit {
 		&permitAudit{name: "permits", object: permits, base: permitsAll,
 			look: func() wire.Permits { return s.permits(permits) }},
 		&permitAudit{name: "undo", object: undoPermits, undo: true, base: undoAll,
-			look: func() wire.Permits { return s.permits(undoPermits) }},
+			look: func() wire.Permits {
+				s.eventually(func() bool { p := s.permits(undoPermits); return p.Available == p.Total })
+				return s.permits(undoPermits)
+			}},
 		&sumAudit{name: "sums", object: sums, base: make([]int64, elements),
 			look: func(i int) int64 { return s.element(sums, i) }},
 		&sumAudit{name: "sum", object: sum, base: make([]int64, 1),
@@ -29,8 +32,10 @@ func (s *stage) auditors() []audit {
 	}
 	for _, q := range []uint16{jobs, letters} {
 		audits = append(audits, &queueAudit{name: names[q], object: q, mortal: q == letters,
-			look: func() wire.Counts { return s.counts(q) }, takeover: s.tally.messages,
-			messages: make(map[int64]*message)})
+			look: func() wire.Counts {
+				s.eventually(func() bool { n := s.counts(q); return n.Leased+n.Writing == 0 })
+				return s.counts(q)
+			}, takeover: s.tally.messages, messages: make(map[int64]*message)})
 	}
 	return audits
 }

@@ -131,9 +131,10 @@ func (s *stage) relieve(e *history.Entry) {
 	case history.OpArrive:
 		s.do(history.Entry{Op: history.OpArrive, Object: e.Object})
 	case history.OpWaitCondition:
-		s.do(history.Entry{Op: history.OpLock, Object: e.Object})
-		s.do(history.Entry{Op: history.OpNotify, Object: e.Object})
-		s.do(history.Entry{Op: history.OpUnlock, Object: e.Object})
+		if s.do(history.Entry{Op: history.OpLock, Object: e.Object}).OK() {
+			s.do(history.Entry{Op: history.OpNotify, Object: e.Object})
+			s.do(history.Entry{Op: history.OpUnlock, Object: e.Object})
+		} // else somebody is about to give it back
 	}
 }
 

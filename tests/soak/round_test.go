@@ -240,6 +240,14 @@ func (s *stage) until(so func() bool) {
 	}
 }
 
+// eventually gives it time to become so. The daemon has not always given back what a
+// client held that closed an object: while somebody is at that, it tries again later.
+func (s *stage) eventually(so func() bool) {
+	s.t.Helper()
+	enough := time.Now().Add(lostAfter)
+	s.until(func() bool { return so() || time.Now().After(enough) })
+}
+
 // finish ends everything in an orderly way; the daemon's leak check comes after it.
 func (s *stage) finish() {
 	s.t.Helper()

@@ -17,7 +17,10 @@ type eventAudit struct {
 }
 
 func (a *eventAudit) check(r round) (complaints []string) {
-	sets, waits := int(truth(a.set)), 0
+	sets, waits := 0, 0
+	if a.set {
+		sets++
+	}
 	for _, c := range r {
 		for i := range c.entries {
 			e := &c.entries[i]
@@ -30,18 +33,13 @@ func (a *eventAudit) check(r round) (complaints []string) {
 			}
 		}
 	}
-	a.set = a.look()
-	if waits += int(truth(a.set)); waits > sets {
+	if a.set = a.look(); a.set {
+		waits++
+	}
+	if waits > sets {
 		complaints = append(complaints, fmt.Sprintf("%s: %d waits ended, or can, by %d sets", a.name, waits, sets))
 	}
 	return complaints
-}
-
-func truth(b bool) uint32 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // barrierAudit audits a barrier: of each generation that passed all parties know it,

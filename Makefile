@@ -176,7 +176,8 @@ model: build/setup/model ## Check the protocol models, and that their broken var
 	$(GO) test -v -tags models -count=1 -timeout 3h ./tests/models
 
 .PHONY: crash
-crash: build $(VENV_READY) ## Kill clients at random for SECONDS=N, and verify
+crash: build $(VENV_READY) ## Kill clients at every instruction, and at random for SECONDS=N
+	SHMD_CRASH_STRIDE=1 $(GO) test -v -count=1 -timeout 0 ./tests/step
 	SHMD_CRASH_SECONDS=$(SECONDS) $(GO) test -v -count=1 -timeout 0 ./tests/crash
 
 .PHONY: linear

@@ -271,6 +271,9 @@ func TestConditionThatIsDestroyed(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		wantCode(t, "a waiter", errOrNil(r.Err), status.Removed)
+		if r.Err.Object != "m" {
+			t.Errorf("%v does not name the mutex", r.Err)
+		}
 	}
 	wantCode(t, "unlock", b.call(nil, wire.MethodUnlock, bc), status.Removed)
 	wantCode(t, "wait again", b.call(nil, wire.MethodWaitCondition, bc), status.Removed)

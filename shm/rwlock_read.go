@@ -19,30 +19,45 @@ func (l *RWLock) ReadLock(ctx context.Context, p *Parker, o *RWOwner, timeout ti
 	if err := l.seg.admits(o.word); err != nil {
 		return nil, err
 	}
-	cell := l.cell(o)
-	if !o.readsAlready() {
-		if w := atomic.LoadUint32(l.word); keepsOut(w) {
-			return l.readSlow(ctx, p, o, timeout)
-		}
+	w, inside, err := atomic.LoadUint32(l.word), false, error(nil)
+	switch {
+	case o.readsAlready():
+		inside, err = true, enterCell(l.cell(o)) // whatever the word
+	case !keepsOut(w):
+		w, inside, err = l.tryCell(l.cell(o))
 	}
-	if err := enterCell(cell); err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	w := atomic.LoadUint32(l.word) // after the announcement
-	if keepsOut(w) && !o.readsAlready() {
-		if err := leaveCell(cell); err != nil {
-			return nil, err
-		}
-		wakeCell(cell)
+	case !inside:
 		return l.readSlow(ctx, p, o, timeout)
 	}
 	o.began()
 	return l.noticeIf(w), nil
 }
 
+// tryCell announces a reader, and takes that back if the word keeps it out then.
+func (l *RWLock) tryCell(cell *uint32) (word uint32, inside bool, err error) {
+	if err := enterCell(cell); err != nil {
+		return 0, false, err
+	}
+	word = atomic.LoadUint32(l.word)
+	if !keepsOut(word) {
+		return word, true, nil
+	}
+	return word, false, stepBack(cell)
+}
+
+// stepBack takes an announcement back, for which the writer may sleep already.
+func stepBack(cell *uint32) error {
+	err := leaveCell(cell)
+	wakeCell(cell)
+	return err
+}
+
 // ReadFree lets o in if there is neither a writer nor a notice. It is the front of
-// ReadLock, small enough to be inlined, for a mapping that may be written; false =
-// nothing has changed, and ReadLock decides.
+// ReadLock without its checks: the mapping may be written, and the seat is one of the
+// object's. false = nothing has changed, and ReadLock decides.
 func (l *RWLock) ReadFree(o *RWOwner) bool {
 	cell := l.cell(o)
 	x := load32(cell)
@@ -51,22 +66,15 @@ func (l *RWLock) ReadFree(o *RWOwner) bool {
 		return false
 	}
 	if load32(l.word)&(rwlockOwnerMask|rwlockInconsistent) != 0 { // after the announcement
-		l.stepBack(cell)
+		_ = stepBack(cell) // a scribbler's cell: ReadLock says so
 		return false
 	}
 	o.began()
 	return true
 }
 
-// stepBack takes the announcement of ReadFree back.
-func (l *RWLock) stepBack(cell *uint32) {
-	if leaveCell(cell) == nil { // else somebody has scribbled, and ReadLock says so
-		wakeCell(cell)
-	}
-}
-
-// ReadUnlockFree ends one read of o if it reads. It is the front of ReadUnlock, small
-// enough to be inlined; false = nothing has changed, and ReadUnlock decides.
+// ReadUnlockFree ends one read of o if it reads. It is the front of ReadUnlock,
+// likewise; false = nothing has changed, and ReadUnlock decides.
 func (l *RWLock) ReadUnlockFree(o *RWOwner) bool {
 	cell := l.cell(o)
 	x := load32(cell)
@@ -148,16 +156,9 @@ func (l *RWLock) comeIn(ctx context.Context, p *Parker, o *RWOwner, cell *uint32
 		}
 		// want stays up during the try, for a writer that passes over it would
 		// be one more than the bound.
-		if err := enterCell(cell); err != nil {
+		if w, inside, err := l.tryCell(cell); inside || err != nil {
 			return w, err
 		}
-		if w = atomic.LoadUint32(l.word); !keepsOut(w) {
-			return w, nil
-		}
-		if err := leaveCell(cell); err != nil {
-			return w, err
-		}
-		wakeCell(cell)
 	}
 }
 

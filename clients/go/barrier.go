@@ -127,7 +127,7 @@ func (b *Barrier) arrive(ctx context.Context, act bool) (r shm.Arrival, err erro
 
 func (b *Barrier) arriveWithin(ctx context.Context, timeout time.Duration, act bool) (shm.Arrival, error) {
 	b.releasing()
-	r, err := b.barrier.Arrive(ctx, b.client.parker, b.actor(), timeout, act)
+	r, err := b.barrier.Arrive(ctx, parker, b.actor(), timeout, act)
 	b.acquired()
 	return r, err
 }

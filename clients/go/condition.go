@@ -112,7 +112,7 @@ func (c *Condition) wait(ctx context.Context) (n *Notice, err error) {
 	var ended error
 	c.releasing()
 	err = c.slowly(ctx, func(ctx context.Context) error {
-		n, ended = c.condition.Wait(ctx, c.ctx, c.client.parker, c.actor(), c.Owner.owner, -1)
+		n, ended = c.condition.Wait(ctx, c.ctx, parker, c.actor(), c.Owner.owner, -1)
 		if !c.closed.Load() {
 			return nil
 		}

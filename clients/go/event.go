@@ -97,7 +97,7 @@ func (e *Event) Wait(ctx context.Context) error {
 }
 
 func (e *Event) wait(ctx context.Context, timeout time.Duration) error {
-	err := e.event.Wait(ctx, e.client.parker, e.actor(), timeout)
+	err := e.event.Wait(ctx, parker, e.actor(), timeout)
 	e.acquired()
 	return err
 }

@@ -110,7 +110,7 @@ func (w *Owner) keepUnlessGone() error {
 func (w *Owner) lockSlow(ctx context.Context) (n *Notice, err error) {
 	o := w.object
 	err = o.slowly(ctx, func(ctx context.Context) (err error) {
-		n, err = o.guard.LockWait(ctx, o.client.parker, w.owner, -1)
+		n, err = o.guard.LockWait(ctx, parker, w.owner, -1)
 		return err
 	})
 	return n, err

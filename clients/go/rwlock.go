@@ -19,7 +19,8 @@ import (
 //
 // Its own methods treat goroutines as sync.RWMutex does: any may unlock what another
 // has locked, and who locks what it has locked already may wait for itself. An
-// RWOwner is told so.
+// RWOwner is told so. What is read through a handle is ended through it; what is not,
+// when it is closed, stays until this client has closed its last handle on the lock.
 type RWLock struct {
 	*object
 	RWOwner // the handle's own
@@ -186,7 +187,7 @@ func (w *RWOwner) tryWrite() (*Notice, error) {
 	if err := w.usable(); err != nil {
 		return nil, err
 	}
-	n, err := w.lock.WriteLock(context.Background(), w.object.client.parker, w.owner, 0)
+	n, err := w.lock.WriteLock(context.Background(), parker, w.owner, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +198,7 @@ func (w *RWOwner) tryRead() (*Notice, error) {
 	if err := w.usable(); err != nil {
 		return nil, err
 	}
-	n, err := w.lock.ReadLock(context.Background(), w.object.client.parker, w.owner, 0)
+	n, err := w.lock.ReadLock(context.Background(), parker, w.owner, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +210,7 @@ func (w *RWOwner) lockSlow(ctx context.Context,
 	lock func(context.Context, *shm.Parker, *shm.RWOwner, time.Duration) (*Notice, error),
 	unlock func(*shm.RWLock, *shm.RWOwner) error) (n *Notice, err error) {
 	err = w.object.slowly(ctx, func(ctx context.Context) (err error) {
-		n, err = lock(ctx, w.object.client.parker, w.owner, -1)
+		n, err = lock(ctx, parker, w.owner, -1)
 		return err
 	})
 	if err != nil {

@@ -151,6 +151,15 @@ func (c *Client) Current() (e Entry, inFlight bool) {
 	return e, e.Unknown()
 }
 
+// String tells what the client is doing.
+func (c *Client) String() string {
+	text := fmt.Sprintf("client %d (%s, pid %d): %d of %d done", c.ID, c.Flavour, c.PID(), c.Done(), c.count)
+	if e, inFlight := c.Current(); inFlight {
+		text += fmt.Sprintf(", for %v in object %d: %v", time.Duration(Now()-e.Call), e.Object, &e)
+	}
+	return text
+}
+
 // harvest reads what came of the script, as far as it came, and forgets it.
 func (c *Client) harvest() []Entry {
 	var entries []Entry

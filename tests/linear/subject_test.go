@@ -15,6 +15,8 @@ type subject struct {
 	model   porcupine.Model
 	// latched: an end is recovered under a latch, maybe after the close that caused it.
 	latched bool
+	// split reports whether an operation has two parts; nil = none has.
+	split func(e *history.Entry) bool
 	// phrase is a few operations that belong together.
 	phrase func(w *writer)
 }
@@ -30,17 +32,29 @@ var subjects = []subject{
 	queueSubject("queue with dead letters", queueMachine{size: 6, deliveriesMax: 2}, 64, 64),
 	queueSubject("queue of long messages", queueMachine{size: slotsMax, long: true}, 16, 700),
 	{"value", wire.KindValue, wire.CreateOptions{Code: new("q"), Lock: wire.LockNone},
-		modelOf[int64](valueMachine{}), false, valuePhrase},
+		modelOf[int64](valueMachine{}), false, nil, valuePhrase},
+	eventSubject("event", wire.CreateOptions{}, eventMachine{}),
+	eventSubject("auto-reset event", wire.CreateOptions{AutoReset: new(true)}, eventMachine{auto: true}),
+	{"rwlock", wire.KindRWLock, wire.CreateOptions{}, modelOf[rwlockState](rwlockMachine{}), false, splitRWLock,
+		rwlockPhrase},
+	{"condition", wire.KindCondition, wire.CreateOptions{}, modelOf[conditionState](conditionMachine{}), false,
+		splitCondition, conditionPhrase},
+	{"barrier", wire.KindBarrier, wire.CreateOptions{Parties: new(uint32(partiesAll))},
+		modelOf[barrierState](barrierMachine{partiesAll}), false, splitBarrier, barrierPhrase},
+}
+
+func eventSubject(name string, o wire.CreateOptions, m eventMachine) subject {
+	return subject{name, wire.KindEvent, o, modelOf[eventState](m), false, m.split, eventPhrase}
 }
 
 func lockSubject(name string, o wire.CreateOptions, m mutexMachine) subject {
-	return subject{name, wire.KindMutex, o, modelOf[mutexState](m), false,
+	return subject{name, wire.KindMutex, o, modelOf[mutexState](m), false, nil,
 		func(w *writer) { lockPhrase(w, m.recursive) }}
 }
 
 func semaphoreSubject(name string, m semaphoreMachine, most uint32) subject {
 	o := wire.CreateOptions{Initial: &m.initial, Maximum: &m.maximum, Undo: &m.undo}
-	return subject{name, wire.KindSemaphore, o, modelOf[semaphoreState](m), m.undo,
+	return subject{name, wire.KindSemaphore, o, modelOf[semaphoreState](m), m.undo, nil,
 		func(w *writer) { permitPhrase(w, most) }}
 }
 
@@ -50,7 +64,7 @@ func queueSubject(name string, m queueMachine, slotSize, messageMax uint32) subj
 	if m.deliveriesMax != 0 {
 		o.DeliveriesMax = new(uint32(m.deliveriesMax))
 	}
-	return subject{name, wire.KindQueue, o, modelOf[queueState](m), true,
+	return subject{name, wire.KindQueue, o, modelOf[queueState](m), true, nil,
 		func(w *writer) { messagePhrase(w, messageMax, m) }}
 }
 
@@ -155,6 +169,80 @@ func (w *writer) reserve(e history.Entry) {
 	}
 	e.Op = history.OpCommit
 	w.Add(e)
+}
+
+func eventPhrase(w *writer) {
+	for range 1 + w.IntN(2) {
+		w.Do([]history.Op{history.OpSignal, history.OpReset, history.OpPulse, history.OpSignal}[w.IntN(4)])
+	}
+	w.Add(history.Entry{Op: history.OpWait, Timeout: w.Timeout()})
+	if w.One(4) {
+		w.Do(history.OpIsSet)
+	}
+}
+
+func rwlockPhrase(w *writer) {
+	take, give := history.OpReadLock, history.OpReadUnlock
+	if w.One(3) {
+		take, give = history.OpLock, history.OpUnlock
+	}
+	timeout := w.Timeout()
+	if w.One(4) {
+		timeout = -1
+	}
+	w.Add(history.Entry{Op: take, Timeout: timeout})
+	again := w.One(6)
+	if again {
+		w.Add(history.Entry{Op: history.OpReadLock, Timeout: w.Timeout()}) // a deadlock for who writes
+	}
+	upgrade := w.One(12)
+	if upgrade {
+		w.Add(history.Entry{Op: history.OpLock, Timeout: w.Timeout()}) // for who holds anything
+	}
+	if w.One(2) {
+		w.Do(history.OpMark)
+	}
+	w.Do(give)
+	if again {
+		w.Do(history.OpReadUnlock)
+	}
+	if upgrade {
+		w.Do(history.OpUnlock)
+	}
+	w.reopen(30)
+}
+
+func conditionPhrase(w *writer) {
+	w.Add(history.Entry{Op: history.OpLock, Timeout: -1})
+	for range 1 + w.IntN(2) {
+		if w.One(2) {
+			w.Add(history.Entry{Op: history.OpNotify, N: w.Uint32N(3)})
+		} else {
+			w.Add(history.Entry{Op: history.OpWaitCondition, Timeout: w.Timeout()})
+		}
+	}
+	if w.One(2) {
+		w.Do(history.OpMark)
+	}
+	w.Do(history.OpUnlock)
+	if w.One(8) { // not held
+		w.Add(history.Entry{Op: history.OpWaitCondition, Timeout: w.Timeout()})
+		w.Do(history.OpNotify)
+	}
+}
+
+func barrierPhrase(w *writer) {
+	w.Add(history.Entry{Op: history.OpArrive, Timeout: w.Timeout()})
+	if w.One(3) {
+		w.Do(history.OpReset)
+	}
+	if w.One(10) {
+		w.Do(history.OpBreak)
+	}
+	if w.One(4) {
+		w.Do(history.OpState)
+	}
+	w.reopen(30)
 }
 
 func valuePhrase(w *writer) {

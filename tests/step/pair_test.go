@@ -40,15 +40,16 @@ func (s *stage) eachPair(p pair, first, second plan) error {
 	if err != nil {
 		return err
 	}
-	for i, n := range first.choose(boundaries(v.trace)) {
+	route := v.trace
+	for i, n := range first.choose(boundaries(route)) {
 		// Whether the other waits for the first depends on where that one stands.
-		trace, err := s.dieTwice(p, n, math.MaxInt)
+		trace, err := s.dieTwice(p, n, math.MaxInt, route, nil)
 		if err != nil {
 			return fmt.Errorf("killed at boundaries %d and the last: %w", n, err)
 		}
 		s.tally.saw(p.scene, len(trace))
 		for _, m := range (plan{second.stride, second.offset + i}).choose(boundaries(trace)) {
-			if _, err := s.dieTwice(p, n, m); err != nil {
+			if _, err := s.dieTwice(p, n, m, route, trace); err != nil {
 				return fmt.Errorf("killed at boundaries %d and %d: %w", n, m, err)
 			}
 		}
@@ -58,7 +59,7 @@ func (s *stage) eachPair(p pair, first, second plan) error {
 
 // dieTwice lets the one stand at its n-th boundary, the other at its m-th or where it
 // sleeps, and kills both: the second one first, for an odd sum.
-func (s *stage) dieTwice(p pair, n, m int) (trace []place, err error) {
+func (s *stage) dieTwice(p pair, n, m int, route, route2 []place) (trace []place, err error) {
 	one, err := instructions{}.take(s)
 	if err != nil {
 		return nil, err
@@ -69,6 +70,7 @@ func (s *stage) dieTwice(p pair, n, m int) (trace []place, err error) {
 		return nil, err
 	}
 	defer two.kill()
+	one.route, two.route = route, route2
 	err = s.open()
 	if err == nil {
 		err = s.enter(one, p.before)
@@ -126,57 +128,4 @@ func (s *stage) deaths() (uint64, error) {
 	var st wire.Status
 	err := s.ctl.Call(context.Background(), wire.MethodStatus, &st)
 	return st.Deaths, err
-}
-
-func mutexPairs() []pair {
-	const lock, unlock = "mutex lock" + forever, "mutex unlock"
-	p := props{"mutex", wire.CreateOptions{}, locks(false)}
-	scenes := p.with(
-		scene{operation: "mutex lock, lock", act: lock},
-		scene{operation: "mutex unlock, lock", before: []string{lock}, during: sleeps(first, lock), act: unlock},
-	)
-	return pairs(scenes, lock, lock)
-}
-
-func plainPairs() []pair {
-	const acquire, post = "semaphore acquire 1" + forever, "semaphore post 1"
-	p := props{"semaphore", wire.CreateOptions{}, permits(false)}
-	scenes := p.with(
-		scene{operation: "semaphore post, acquire", during: sleeps(first, acquire), act: post, effects: []int{1}},
-		scene{operation: "semaphore acquire, acquire", have: 1, act: acquire, effects: []int{-1}},
-	)
-	return pairs(scenes, acquire, acquire)
-}
-
-func undoPairs() []pair {
-	const acquire, release = "semaphore acquire 1" + forever, "semaphore release 1"
-	p := props{"semaphore", wire.CreateOptions{Undo: new(true), Initial: new(uint32(1))}, permits(true)}
-	scenes := p.with(
-		scene{operation: "undo acquire, acquire", have: 1, act: acquire},
-		scene{operation: "undo release, acquire", have: 1, before: []string{acquire}, during: sleeps(first, acquire),
-			act: release},
-	)
-	return pairs(scenes, acquire, acquire)
-}
-
-func queuePairs() []pair {
-	const put, take, lease, ack = "queue put" + forever, "queue take" + forever, "queue lease" + forever, "queue ack"
-	made := []string{fmt.Sprintf("queue make %d %d", mine, shortMessage)}
-	p := props{"queue", queueOptions(64), messages(shortMessage)}
-	scenes := p.with(
-		scene{operation: "queue put, take", before: made, during: sleeps(first, take), act: put, effects: []int{1}},
-		scene{operation: "queue ack, lease", have: 1, before: []string{lease}, during: sleeps(first, take), act: ack,
-			effects: []int{-1}},
-	)
-	return pairs(scenes, take, lease)
-}
-
-// pairs adds the other operations.
-func pairs(scenes []*scene, others ...string) []pair {
-	all := make([]pair, 0, len(scenes))
-	for i, sc := range scenes {
-		sc.situation = "together"
-		all = append(all, pair{scene: sc, act2: others[i]})
-	}
-	return all
 }

@@ -135,7 +135,7 @@ func (r *semaphoreRules) verify(over bool) error {
 
 func plainScenes() []*scene {
 	const acquire, release, post = "semaphore acquire", "semaphore release", "semaphore post"
-	p := props{"semaphore", wire.CreateOptions{Initial: new(uint32(1))}, permits(false)}
+	p := props{kind: "semaphore", options: wire.CreateOptions{Initial: new(uint32(1))}, rules: permits(false)}
 	one := sleeps(first, acquire+" 1"+forever)
 	both := all(one, sleeps(second, acquire+" 1"+forever))
 	more := says(holder, release+" 1")
@@ -158,15 +158,17 @@ func plainScenes() []*scene {
 func undoScenes() []*scene {
 	const acquire, release, post = "semaphore acquire", "semaphore release", "semaphore post"
 	const name = "undo "
-	p := props{"semaphore", wire.CreateOptions{Initial: new(uint32(2)), Undo: new(true)}, permits(true)}
-	var scenes []scene
+	of := func(initial uint32) props {
+		return props{kind: "semaphore", options: wire.CreateOptions{Initial: &initial, Undo: new(true)}, rules: permits(true)}
+	}
+	var scenes []*scene
 	for i, n := range []string{" 1", " 2"} {
 		take, give := acquire+n, release+n
 		one := sleeps(first, take+forever)
 		mine := []string{take + forever}
-		back := says(holder, release+" 2")
-		scenes = append(scenes,
-			scene{operation: name + take, situation: uncontended, have: 2, act: take + forever},
+		back := says(holder, give)
+		scenes = append(scenes, of(uint32(i+1)).with(
+			scene{operation: name + take, situation: uncontended, have: i + 1, act: take + forever},
 			scene{operation: name + take, situation: refused, during: one, act: take + try,
 				answer: "error WOULD_BLOCK"},
 			scene{operation: name + take, situation: timedOut, during: one, act: take + shortly,
@@ -175,9 +177,9 @@ func undoScenes() []*scene {
 			scene{operation: name + give, situation: uncontended, have: i + 1, before: mine, act: give},
 			scene{operation: name + give, situation: contended, have: i + 1, before: mine,
 				during: sleeps(first, acquire+" 1"+forever), act: give},
-		)
+		)...)
 	}
-	return p.with(append(scenes,
+	return append(scenes, of(2).with(
 		scene{operation: name + acquire + " 1", situation: contended, have: 1,
 			during: sleeps(first, acquire+" 2"+forever), act: acquire + " 1" + forever},
 		scene{operation: name + post, situation: uncontended, act: post + " 1", effects: []int{1}},

@@ -13,12 +13,12 @@ import (
 )
 
 // stores are Go players that die after each of their stores.
-type stores struct{ processors string }
+type stores struct{ processors int }
 
-func (c stores) String() string { return "Go, GOMAXPROCS=" + c.processors + "," }
+func (c stores) String() string { return fmt.Sprintf("Go, GOMAXPROCS=%d,", c.processors) }
 
 func (c stores) program(s *stage) (string, []string) {
-	return harness.Program(s.t, "tests/step/player-crash"), []string{"GOMAXPROCS=" + c.processors}
+	return harness.Program(s.t, "tests/step/player-crash"), []string{fmt.Sprintf("GOMAXPROCS=%d", c.processors)}
 }
 
 // play lets each die after one store more than the one before, until one lives.
@@ -50,7 +50,7 @@ type storing struct {
 }
 
 func (v *storing) advance(line string, n int, whileAsleep func() error) (over bool, err error) {
-	seat, err := v.seatOf(v.id)
+	seat, err := v.seatIn(v.name, v.id)
 	if err != nil {
 		return false, err
 	}

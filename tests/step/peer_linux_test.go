@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/shmd/shmd/tests/harness"
 )
@@ -30,10 +33,11 @@ func (f flavour) program(s *stage) string {
 // peer is a player that lives on.
 type peer struct {
 	*harness.Process
-	index   int
-	seat    uint16 // in the object
-	sleep   string // the line in which it sleeps; "" = none
-	message int    // queue: the number of what it puts
+	index     int
+	seat      uint16 // in the object
+	mutexSeat uint16 // in the mutex that it is bound to
+	sleep     string // the line in which it sleeps; "" = none
+	message   int    // queue: the number of what it puts
 }
 
 // errHung says that a live client will wait for ever.
@@ -56,7 +60,7 @@ func (s *stage) tell(p *peer, line string) (string, error) {
 		if answer, ok := p.Within(s.glance()); ok {
 			return answer, nil
 		}
-		if s.stuck() || giveUp.passed() {
+		if s.stuck(p) || giveUp.passed() {
 			return "", fmt.Errorf("%w: peer %d does not end %q", errHung, p.index, line)
 		}
 	}
@@ -75,6 +79,10 @@ func (s *stage) want(p *peer, line, want string) error {
 func (s *stage) cue(cues []cue) error {
 	for _, c := range cues {
 		p := s.peers[c.peer]
+		if c.starts {
+			s.start(p, c.line)
+			continue
+		}
 		if !c.sleeps {
 			answer, err := s.tell(p, c.line)
 			switch {
@@ -134,6 +142,9 @@ func (s *stage) asleep(p *peer) (bool, error) {
 		return inFutex(p.PID()), nil
 	}
 	n, err := s.segment.WaitingOf(p.seat)
+	if err == nil && n == 0 && s.mutex != nil {
+		n, err = s.mutex.WaitingOf(p.mutexSeat)
+	}
 	return n > 0, err
 }
 
@@ -155,14 +166,16 @@ func (s *stage) deadline() watchdog {
 }
 
 // stuck reports, of a sabotaged daemon and peers in C, that nothing moves any more:
-// the victim is recovered and every peer sleeps or waits for a line, at two looks.
-func (s *stage) stuck() bool {
+// the victim is recovered, those who are waited for sleep, and the others too or wait
+// for a line, at two looks.
+func (s *stage) stuck(waitedFor ...*peer) bool {
 	if s.sabotage == "" || !s.recovered {
 		return false
 	}
 	for range 2 {
 		for _, p := range s.peers {
-			if !quiet(p.PID()) {
+			idle := !slices.Contains(waitedFor, p) && inCall(p.PID(), unix.SYS_READ)
+			if !idle && !inFutex(p.PID()) {
 				return false
 			}
 		}

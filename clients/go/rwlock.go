@@ -19,7 +19,8 @@ import (
 //
 // Its own methods treat goroutines as sync.RWMutex does: any may unlock what another
 // has locked, and who locks what it has locked already may wait for itself. An
-// RWOwner is told so.
+// RWOwner is told so. What is read through a handle is ended through it; what is not,
+// when it is closed, stays until this client has closed its last handle on the lock.
 type RWLock struct {
 	*object
 	RWOwner // the handle's own

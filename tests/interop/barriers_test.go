@@ -134,6 +134,17 @@ func (p *pair) partyDies(t *testing.T, daemon *harness.Daemon) {
 	p.over(t, "state")
 }
 
+// In Go the creator may be a party at once.
+func TestCreatorIsParty(t *testing.T) {
+	d := harness.StartDaemon(t)
+	creator, other := start(t, languages[0], d.Socket), start(t, languages[1], d.Socket)
+	creator.ok(t, "create", "b", "barrier", "own", "-", "party", "2")
+	other.want(t, "ok - 0", "open", "b", "barrier", "own", "rw")
+	other.asleep(t, d.Dial(t), "own", "arrive", "b", forever)
+	creator.Kill()
+	other.result(t, "error PEER_DIED")
+}
+
 // A party of each language: each goes on when all have come, with an index of its own.
 func TestBarrierOfAllLanguages(t *testing.T) {
 	d := harness.StartDaemon(t)

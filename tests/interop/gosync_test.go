@@ -42,7 +42,7 @@ func (d *goDriver) createSync(ctx context.Context, slot, kind, name, flags strin
 		}
 		return d.keepCondition(slot, c, mutex.lock.(*shmd.Owner))
 	case wire.KindBarrier:
-		b, err := shmd.CreateBarrier(ctx, d.client, name, shmd.BarrierOptions{Parties: n[0]})
+		b, err := shmd.CreateBarrier(ctx, d.client, name, shmd.BarrierOptions{Parties: n[0], Party: flags == "party"})
 		return d.keepSync(slot, b, &goSync{barrier: b}, err)
 	}
 	l, err := shmd.CreateRWLock(ctx, d.client, name, shmd.RWLockOptions{})

@@ -37,7 +37,9 @@ func (c instructions) play(s *stage, p plan) error {
 		return err
 	}
 	if _, err := s.die(v, math.MaxInt); err != nil { // at its end, as the survey
-		return fmt.Errorf("after the operation: %w", err)
+		if err = s.hung(err); err != nil {
+			return fmt.Errorf("after the operation: %w", err)
+		}
 	}
 	s.tally.saw(s.scene, len(v.trace))
 	route := v.trace

@@ -86,7 +86,7 @@ func (r *dataRules) verify(over bool) error {
 }
 
 func valueScenes() []*scene {
-	p := props{"value", wire.CreateOptions{Code: new("q")}, data}
+	p := props{kind: "value", options: wire.CreateOptions{Code: new("q")}, rules: data}
 	return p.with(append(atomics("value"), waiting("value")...)...)
 }
 
@@ -118,7 +118,7 @@ func waiting(kind string) []scene {
 }
 
 func arrayScenes() []*scene {
-	p := props{"array", wire.CreateOptions{Code: new("q"), Length: new(uint64(4))}, data}
+	p := props{kind: "array", options: wire.CreateOptions{Code: new("q"), Length: new(uint64(4))}, rules: data}
 	const (
 		lock, unlock  = "array lock" + forever, "array unlock"
 		begin, end    = "array begin", "array end"

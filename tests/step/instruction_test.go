@@ -18,6 +18,10 @@ var groups = []struct {
 	{"semaphore", plainScenes},
 	{"undo", undoScenes},
 	{"queue", queueScenes},
+	{"event", eventScenes},
+	{"condition", conditionScenes},
+	{"barrier", barrierScenes},
+	{"rwlock", rwlockScenes},
 }
 
 // TestEveryInstruction kills C clients before every instruction of every operation,

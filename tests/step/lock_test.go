@@ -27,8 +27,16 @@ func locks(keep bool) func(s *stage) rules {
 
 func (r *lockRules) begin() error { return nil }
 
+// page is that of the lock.
+func (r *lockRules) page() (*shm.Page, error) {
+	if r.mutex != nil {
+		return r.mutex.Page()
+	}
+	return r.segment.Page()
+}
+
 func (r *lockRules) stopped(seat uint16) error {
-	page, err := r.segment.Page()
+	page, err := r.page()
 	if err != nil {
 		return err
 	}
@@ -38,7 +46,7 @@ func (r *lockRules) stopped(seat uint16) error {
 }
 
 func (r *lockRules) offers() (bool, error) {
-	page, err := r.segment.Page()
+	page, err := r.page()
 	return err == nil && shm.SeatOf(page.Lock.Word) == 0, err
 }
 
@@ -137,10 +145,10 @@ func mutexScenes() []*scene {
 	held := []string{lock}
 	twice := []string{lock, lock}
 	one := sleeps(first, lock)
-	plain := props{"mutex", wire.CreateOptions{}, locks(false)}
-	recursive := props{"mutex", wire.CreateOptions{Recursive: yes}, locks(false)}
-	spoilt := props{"mutex", wire.CreateOptions{}, locks(true)}
-	strict := props{"mutex", wire.CreateOptions{Strict: yes}, func(s *stage) rules {
+	plain := props{kind: "mutex", rules: locks(false)}
+	recursive := props{kind: "mutex", options: wire.CreateOptions{Recursive: yes}, rules: locks(false)}
+	spoilt := props{kind: "mutex", rules: locks(true)}
+	strict := props{kind: "mutex", options: wire.CreateOptions{Strict: yes}, rules: func(s *stage) rules {
 		return &strictRules{lockRules: lockRules{stage: s}}
 	}}
 	const again, oneLevel, mark = "mutex lock again", "mutex unlock a level", "mutex mark consistent"

@@ -10,7 +10,7 @@ import (
 
 func mutexPairs() []pair {
 	const lock, unlock = "mutex lock" + forever, "mutex unlock"
-	p := props{"mutex", wire.CreateOptions{}, locks(false)}
+	p := props{kind: "mutex", options: wire.CreateOptions{}, rules: locks(false)}
 	scenes := p.with(
 		scene{operation: "mutex lock, lock", act: lock},
 		scene{operation: "mutex unlock, lock", before: []string{lock}, during: sleeps(first, lock), act: unlock},
@@ -20,7 +20,7 @@ func mutexPairs() []pair {
 
 func plainPairs() []pair {
 	const acquire, post = "semaphore acquire 1" + forever, "semaphore post 1"
-	p := props{"semaphore", wire.CreateOptions{}, permits(false)}
+	p := props{kind: "semaphore", options: wire.CreateOptions{}, rules: permits(false)}
 	scenes := p.with(
 		scene{operation: "semaphore post, acquire", during: sleeps(first, acquire), act: post, effects: []int{1}},
 		scene{operation: "semaphore acquire, acquire", have: 1, act: acquire, effects: []int{-1}},
@@ -30,7 +30,7 @@ func plainPairs() []pair {
 
 func undoPairs() []pair {
 	const acquire, release = "semaphore acquire 1" + forever, "semaphore release 1"
-	p := props{"semaphore", wire.CreateOptions{Undo: new(true), Initial: new(uint32(1))}, permits(true)}
+	p := props{kind: "semaphore", options: wire.CreateOptions{Undo: new(true), Initial: new(uint32(1))}, rules: permits(true)}
 	scenes := p.with(
 		scene{operation: "undo acquire, acquire", have: 1, act: acquire},
 		scene{operation: "undo release, acquire", have: 1, before: []string{acquire}, during: sleeps(first, acquire),
@@ -42,7 +42,7 @@ func undoPairs() []pair {
 func queuePairs() []pair {
 	const put, take, lease, ack = "queue put" + forever, "queue take" + forever, "queue lease" + forever, "queue ack"
 	made := []string{fmt.Sprintf("queue make %d %d", mine, shortMessage)}
-	p := props{"queue", queueOptions(64), messages(shortMessage)}
+	p := props{kind: "queue", options: queueOptions(64), rules: messages(shortMessage)}
 	scenes := p.with(
 		scene{operation: "queue put, take", before: made, during: sleeps(first, take), act: put, effects: []int{1}},
 		scene{operation: "queue ack, lease", have: 1, before: []string{lease}, during: sleeps(first, take), act: ack,

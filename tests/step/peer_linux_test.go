@@ -33,10 +33,11 @@ func (f flavour) program(s *stage) string {
 // peer is a player that lives on.
 type peer struct {
 	*harness.Process
-	index   int
-	seat    uint16 // in the object
-	sleep   string // the line in which it sleeps; "" = none
-	message int    // queue: the number of what it puts
+	index     int
+	seat      uint16 // in the object
+	mutexSeat uint16 // in the mutex that it is bound to
+	sleep     string // the line in which it sleeps; "" = none
+	message   int    // queue: the number of what it puts
 }
 
 // errHung says that a live client will wait for ever.
@@ -78,6 +79,10 @@ func (s *stage) want(p *peer, line, want string) error {
 func (s *stage) cue(cues []cue) error {
 	for _, c := range cues {
 		p := s.peers[c.peer]
+		if c.starts {
+			s.start(p, c.line)
+			continue
+		}
 		if !c.sleeps {
 			answer, err := s.tell(p, c.line)
 			switch {
@@ -137,6 +142,9 @@ func (s *stage) asleep(p *peer) (bool, error) {
 		return inFutex(p.PID()), nil
 	}
 	n, err := s.segment.WaitingOf(p.seat)
+	if err == nil && n == 0 && s.mutex != nil {
+		n, err = s.mutex.WaitingOf(p.mutexSeat)
+	}
 	return n > 0, err
 }
 

@@ -78,11 +78,15 @@ func (s *stage) enter(v victim, lines []string) error {
 
 // look looks at what a victim holds where it dies.
 func (s *stage) look(v victim, inside bool) error {
-	seat, err := s.seatOf(v.pid())
+	name, segment := s.name, s.segment
+	if s.mutex != nil {
+		name, segment = s.mutexName(), s.mutex
+	}
+	seat, err := s.seatIn(name, v.pid())
 	if err != nil {
 		return err
 	}
-	holding, err := s.segment.Holding(seat)
+	holding, err := segment.Holding(seat)
 	if err != nil {
 		return err
 	}
@@ -127,6 +131,14 @@ func (s *stage) goOn(over bool, dead ...victim) error {
 	}
 	if s.scene.anew {
 		return s.again()
+	}
+	if s.scene.joined {
+		return nil
+	}
+	if s.mutex != nil {
+		if err := s.mutex.AtRest(); err != nil {
+			return err
+		}
 	}
 	return s.segment.AtRest()
 }

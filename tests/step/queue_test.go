@@ -199,8 +199,8 @@ func queueScenes() []*scene {
 	leased, reserved := []string{lease + try}, []string{made, reserve + forever, "queue fill"}
 	in, out := []int{1}, []int{-1}
 
-	plain := props{"queue", queueOptions(64), messages(shortMessage)}
-	big := props{"queue", queueOptions(4096), messages(longMessage)}
+	plain := props{kind: "queue", options: queueOptions(64), rules: messages(shortMessage)}
+	big := props{kind: "queue", options: queueOptions(4096), rules: messages(longMessage)}
 	scenes := []scene{
 		{operation: put, situation: uncontended, before: []string{made}, act: put + forever, effects: in},
 		{operation: put, situation: contended, before: []string{made}, during: takers, act: put + forever, effects: in},

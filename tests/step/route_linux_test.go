@@ -42,10 +42,8 @@ func (v *stepped) run(n int, whileAsleep func() error) (ahead int, over bool, er
 		pass-- // it stands there
 	}
 	for ; pass > 0; pass-- {
-		if v.where.at == to {
-			if err := v.step(); err != nil {
-				return 0, false, err
-			}
+		if err := v.leave(to, whileAsleep); err != nil {
+			return 0, false, err
 		}
 		if err := v.runTo(to, whileAsleep); err != nil {
 			return 0, false, err
@@ -55,6 +53,17 @@ func (v *stepped) run(n int, whileAsleep func() error) (ahead int, over bool, er
 		}
 	}
 	return ahead, false, nil
+}
+
+// leave executes the instruction at an address, if it stands there, and sleeps in it if
+// that is what it does.
+func (v *stepped) leave(at uint64, whileAsleep func() error) error {
+	for first := true; v.where.at == at && first || v.where.asleep; first = false {
+		if err := v.next(whileAsleep); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // runTo runs to an address, or to the end of the operation.

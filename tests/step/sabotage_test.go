@@ -22,6 +22,10 @@ var losing = []string{
 	"semaphore acquire", "semaphore post", "semaphore post 2", "semaphore release",
 	"undo semaphore acquire 1", "undo semaphore release 1", "undo semaphore release 2", "undo semaphore post",
 	"queue put", "queue take", "queue lease", "queue reserve", "queue commit", "queue abort", "queue ack", "queue nack",
+	"event set", "event pulse", "auto event wait", "auto event set",
+	"condition wait", "condition notify", "condition all",
+	"barrier abort", "barrier reset",
+	"rwlock write", "rwlock write, behind a writer", "rwlock unread", "rwlock unwrite",
 }
 
 // TestWithoutWakes: if recovery wakes only for what came back, clients hang. Were it

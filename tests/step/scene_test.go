@@ -19,6 +19,7 @@ type cue struct {
 	peer   int
 	line   string
 	sleeps bool   // it sleeps then, and answers later
+	starts bool   // it may sleep or not, and answers later
 	want   string // else the answer; "" = the rules know
 }
 
@@ -33,6 +34,9 @@ func does(peer int, lines ...string) []cue {
 
 // sleeps lets a peer do a line in which it sleeps.
 func sleeps(peer int, line string) []cue { return []cue{{peer: peer, line: line, sleeps: true}} }
+
+// starts lets a peer do a line in which it may sleep.
+func starts(peer int, line string) []cue { return []cue{{peer: peer, line: line, starts: true}} }
 
 // says lets a peer do a line whose answer is the rules' affair.
 func says(peer int, line string) []cue { return []cue{{peer: peer, line: line}} }
@@ -85,6 +89,8 @@ type props struct {
 	kind    string
 	options wire.CreateOptions
 	rules   func(s *stage) rules
+	bound   bool // to a mutex of its own
+	joined  bool // peers that live are part of it, so that it is never at rest
 }
 
 // with gives the props to scenes.

@@ -135,7 +135,7 @@ func (r *semaphoreRules) verify(over bool) error {
 
 func plainScenes() []*scene {
 	const acquire, release, post = "semaphore acquire", "semaphore release", "semaphore post"
-	p := props{"semaphore", wire.CreateOptions{Initial: new(uint32(1))}, permits(false)}
+	p := props{kind: "semaphore", options: wire.CreateOptions{Initial: new(uint32(1))}, rules: permits(false)}
 	one := sleeps(first, acquire+" 1"+forever)
 	both := all(one, sleeps(second, acquire+" 1"+forever))
 	more := says(holder, release+" 1")
@@ -159,7 +159,7 @@ func undoScenes() []*scene {
 	const acquire, release, post = "semaphore acquire", "semaphore release", "semaphore post"
 	const name = "undo "
 	of := func(initial uint32) props {
-		return props{"semaphore", wire.CreateOptions{Initial: &initial, Undo: new(true)}, permits(true)}
+		return props{kind: "semaphore", options: wire.CreateOptions{Initial: &initial, Undo: new(true)}, rules: permits(true)}
 	}
 	var scenes []*scene
 	for i, n := range []string{" 1", " 2"} {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/tests/harness"
 )
 
 // stepped is a C player whose operation is executed one instruction at a time. All
@@ -134,9 +137,12 @@ func (v *stepped) step() error {
 	return v.awaitStop()
 }
 
+// awaitStop waits until it stops, which takes no time.
 func (v *stepped) awaitStop() error {
-	var ws unix.WaitStatus
+	watchdog := time.AfterFunc(harness.Patience, func() { _ = unix.Kill(v.id, unix.SIGKILL) })
+	defer watchdog.Stop()
 	for {
+		var ws unix.WaitStatus
 		_, err := unix.Wait4(v.id, &ws, unix.WALL, nil)
 		if err == unix.EINTR {
 			continue

@@ -50,7 +50,7 @@ type storing struct {
 }
 
 func (v *storing) advance(line string, n int, whileAsleep func() error) (over bool, err error) {
-	seat, err := v.seatOf(v.id)
+	seat, err := v.seatIn(v.name, v.id)
 	if err != nil {
 		return false, err
 	}

@@ -19,7 +19,7 @@ type tally struct {
 type row struct {
 	boundaries, kills, inside        int
 	notices, latches, permits, slots int
-	leases, hangs                    int
+	leases, reads, parties, hangs    int
 }
 
 func (r *row) add(o row) {
@@ -31,6 +31,8 @@ func (r *row) add(o row) {
 	r.permits += o.permits
 	r.leases += o.leases
 	r.slots += o.slots
+	r.reads += o.reads
+	r.parties += o.parties
 	r.hangs += o.hangs
 }
 
@@ -53,7 +55,8 @@ func (y *tally) saw(sc *scene, boundaries int) { y.row(sc, row{boundaries: bound
 // died counts a death, and what the dead held.
 func (y *tally) died(sc *scene, h harness.Holding, inside bool) {
 	y.row(sc, row{kills: 1, inside: count(inside), notices: count(h.Lock), latches: count(h.Latch),
-		permits: int(h.Permits), leases: int(h.Leases), slots: int(h.Slots)})
+		permits: int(h.Permits), leases: int(h.Leases), slots: int(h.Slots), reads: int(h.Reads),
+		parties: count(h.Party)})
 }
 
 func count(is bool) int {
@@ -80,11 +83,16 @@ func (y *tally) String() string {
 	defer y.mu.Unlock()
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "operation\tboundaries\tkills\tinside\tnotices\tlatches\tpermits\tleases\tslots\thangs\t")
+	fmt.Fprintln(w, "operation\tboundaries\tkills\tinside\t"+
+		"notices\tlatches\tpermits\tleases\tslots\treads\tparties\thangs\t")
 	var sum row
 	line := func(name string, r *row) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", name, r.boundaries, r.kills, r.inside,
-			r.notices, r.latches, r.permits, r.leases, r.slots, r.hangs)
+		fmt.Fprintf(w, "%s\t", name)
+		for _, n := range []int{r.boundaries, r.kills, r.inside, r.notices, r.latches, r.permits, r.leases, r.slots,
+			r.reads, r.parties, r.hangs} {
+			fmt.Fprintf(w, "%d\t", n)
+		}
+		fmt.Fprintln(w)
 	}
 	for _, name := range y.list {
 		line(name, y.rows[name])

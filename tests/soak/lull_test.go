@@ -58,7 +58,9 @@ func (s *stage) lull() {
 		return !working
 	})
 	for _, c := range s.clients {
-		s.current = append(s.current, career{client: c.ID, entries: c.Await()})
+		entries := c.Await()
+		s.adopt(c.ID, entries)
+		s.current = append(s.current, career{client: c.ID, entries: entries})
 	}
 	s.level()
 	if s.random.IntN(4) == 0 {

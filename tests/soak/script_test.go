@@ -42,7 +42,7 @@ func (s *stage) script(c *history.Client) []history.Entry {
 			w.rwlock()
 		}
 	}
-	if w.One(4) {
+	if w.One(4) && s.children[c.ID] == nil {
 		w.Do(history.OpFork)
 	}
 	return w.Entries

@@ -53,6 +53,7 @@ export SHMD_BIN    := $(CURDIR)/bin/shmd
 export SHMD_BUILD  := $(CURDIR)/build
 export SHMD_PYTHON := $(CURDIR)/build/venv/bin/python
 export SHMD_CC      = $(CC)
+export SHMD_CXX     = $(CXX)
 
 VENV_READY := build/venv/.ready
 
@@ -125,7 +126,7 @@ demo: build $(VENV_READY) ## Go, C and Python share memory, one is killed, nothi
 
 # From the cheapest to the dearest, so that a mistake shows early.
 .PHONY: test
-test: build $(VENV_READY) build/setup/model ## Run every test (does its own set-up)
+test: build $(VENV_READY) build/setup/model build/setup/check ## Run every test (does its own set-up)
 	$(call say,units and everything with a second process)
 	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./...
 	$(call say,store-prefix replay: every prefix of the stores of every operation)
@@ -146,6 +147,24 @@ check: fmt-check tidy lint headers ## What CI runs first: format, tidy, linters,
 .PHONY: race
 race: build/setup/build ## The race detector over the Go packages, in full
 	$(GO) test -race -count=1 -timeout $(TEST_TIMEOUT) $(CORE)
+
+# The probes of tests/clib, and the C programs that other tests drive, with each
+# sanitizer. `make test` has the first for addresses, and one probe with the second.
+SANITIZE_address := -fsanitize=address,undefined -fno-sanitize-recover=all
+# A fence, which it does not know, stands in snapshots alone, and there the data is atomic.
+SANITIZE_thread  := -fsanitize=thread -Wno-tsan
+
+SANITIZERS := address thread
+
+.PHONY: sanitize $(SANITIZERS:%=sanitize-%)
+sanitize: $(SANITIZERS:%=sanitize-%) ## The C library under address, undefined and thread sanitizers
+	$(call say,make sanitize: passed)
+
+$(SANITIZERS:%=sanitize-%): sanitize-%: build build/sanitize/%/built $(VENV_READY)
+	$(call say,C tests with sanitizers: $*)
+	SHMD_SANITIZE=$* $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./tests/clib
+	SHMD_BUILD='$(CURDIR)/build/sanitize/$*' TSAN_OPTIONS=die_after_fork=0 \
+	  $(GO) test -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/interop ./tests/crash
 
 .PHONY: bench
 bench: build $(VENV_READY) ## Measure speed and memory (ARGS="..." is passed on)
@@ -325,6 +344,19 @@ $(C_PROGRAMS): build/%: %.c build/libshmd.a build/flags
 	$(CC) $(C_FLAGS) $(MSGPACK_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< build/libshmd.a $(MSGPACK_LIBS)
 
 -include $(C_OBJECTS:.o=.d) $(C_PROGRAMS:=.d)
+
+# With a sanitizer: each program beside its kin in a tree of its own.
+$(SANITIZERS:%=build/sanitize/%/built): build/sanitize/%/built: $(C_SOURCES) $(C_HEADERS) $(C_PROGRAM_SOURCES) build/flags | build/setup/build
+	rm -rf $(@D)
+	mkdir -p $(@D)/objects
+	cd $(@D)/objects && $(CC) $(C_FLAGS) -I'$(CURDIR)/include' -O1 $(SANITIZE_$*) $(MSGPACK_CFLAGS) -c \
+	  $(C_SOURCES:%='$(CURDIR)/%')
+	@for source in $(C_PROGRAM_SOURCES); do \
+	  mkdir -p "$(@D)/$${source%/*}"; echo "$(CC) $(SANITIZE_$*) $$source"; \
+	  $(CC) $(C_FLAGS) -O1 $(SANITIZE_$*) $(MSGPACK_CFLAGS) -o "$(@D)/$${source%.c}" "$$source" \
+	    $(@D)/objects/*.o $(MSGPACK_LIBS); \
+	done
+	touch $@
 
 # prefix, libdir, includedir, further linker flags
 pkg_config = printf '%s\n' 'prefix=$(1)' 'libdir=$(2)' 'includedir=$(3)' '' 'Name: shmd' \

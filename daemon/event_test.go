@@ -125,6 +125,22 @@ func TestManualEvent(t *testing.T) {
 	}
 }
 
+// Requests of one connection start in their order: a pulse ends the wait before it,
+// although that may not sleep yet.
+func TestPulseAfterWaitBegan(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	a := greeted(t, s, 1)
+	h := a.open("e", wire.KindEvent, nil)
+	for round := range 300 {
+		wait, pulse := a.send(wire.MethodWait, h, int64(time.Minute)), a.send(wire.MethodPulse, h)
+		for range 2 {
+			if r, err := a.receive(); err != nil || r.Err != nil || r.ID != wait && r.ID != pulse {
+				t.Fatalf("round %d: %+v, %v", round, r, err)
+			}
+		}
+	}
+}
+
 func TestEventWithAutoReset(t *testing.T) {
 	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
 	a, b := greeted(t, s, 1), greeted(t, s, 2)

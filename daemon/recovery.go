@@ -24,8 +24,11 @@ func (s *Server) sweep(target *seat) { s.sweepOrRetry(target, recoveryRetry) }
 func (s *Server) sweepOrRetry(target *seat, retry time.Duration) {
 	for target != nil {
 		if !s.recoverSeat(target) {
-			again := target
-			s.later(retry, func() { s.sweepOrRetry(again, min(2*retry, recoveryRetryMax)) })
+			again, next := target, min(2*retry, recoveryRetryMax)
+			if retry < next && next == recoveryRetryMax {
+				s.reportHolder(target.object)
+			}
+			s.later(retry, func() { s.sweepOrRetry(again, next) })
 			return
 		}
 		owner := target.client
@@ -35,6 +38,22 @@ func (s *Server) sweepOrRetry(target *seat, retry time.Duration) {
 		}
 		target = next
 	}
+}
+
+// reportHolder names a client that recovery waits for. It lives, so nothing is taken
+// from it; whether to end it is the operator's decision.
+func (s *Server) reportHolder(o *object) {
+	seat := o.segment.LatchHolder()
+	if seat == 0 || seat == shm.SeatDaemon {
+		return
+	}
+	holder := s.registry.held(o, seat, 0)
+	if holder == nil {
+		return
+	}
+	s.log.Warn("what a dead client held cannot come back: another is in the middle of an operation, "+
+		"and stopped, it seems; let it go on, or kill it", "object", o.label(), "kind", o.geometry.Kind.String(),
+		"seat", holder.Seat, "pid", holder.PID, "uid", holder.UID)
 }
 
 func (s *Server) sweepAll(targets []*seat) {
@@ -63,6 +82,9 @@ func (s *Server) recoverSeat(target *seat) bool {
 		victim.HeldForeign = o.guard.segment.HeldBy(target.guard.word)
 	}
 	held, done := o.segment.Recover(victim)
+	if held && done {
+		s.alarmBound(o)
+	}
 	s.recovered(target, held && done)
 	return done
 }
@@ -171,10 +193,16 @@ func (s *Server) remove(o *object) {
 		s.later(recoveryRetry, func() { s.remove(o) })
 		return
 	}
-	for _, condition := range s.registry.pinBound(o) {
-		// Who waits there finds the mutex destroyed: before, it would wait again.
+	s.alarmBound(o) // not before: who waits there would wait again
+	s.registry.unpin(o)
+}
+
+// alarmBound wakes all who wait in the conditions of a mutex that was destroyed, or
+// whose owner died. In the latter case the heir may unlock a strict mutex without
+// marking it, after which nobody can notify them any more.
+func (s *Server) alarmBound(mutex *object) {
+	for _, condition := range s.registry.pinBound(mutex) {
 		condition.condition.Alarm()
 		s.registry.unpin(condition)
 	}
-	s.registry.unpin(o)
 }

@@ -67,19 +67,31 @@ func eventOver(x, first uint32) bool {
 	return x&eventSet != 0 || (x^first)&eventGenerationMask != 0 // the tombstone is set
 }
 
+// EventMoment is when a wait began, as the event knows it.
+type EventMoment uint32
+
+// Moment is now, for WaitSince.
+func (e *Event) Moment() EventMoment { return EventMoment(load32(e.word)) }
+
 // Wait waits until the event is set, up to timeout: negative = for ever, 0 = not at
 // all, which is status.WouldBlock. Ends with status.TimedOut at the timeout or ctx's
 // deadline and with status.Cancelled when ctx is cancelled; then nothing was taken.
 func (e *Event) Wait(ctx context.Context, p *Parker, a Actor, timeout time.Duration) error {
+	return e.WaitSince(ctx, p, a, e.Moment(), timeout)
+}
+
+// WaitSince is Wait for one who has been waiting since then: with manual reset, that
+// the event was set or pulsed meanwhile ends the wait at once.
+func (e *Event) WaitSince(ctx context.Context, p *Parker, a Actor, since EventMoment, timeout time.Duration) error {
 	if err := e.seg.admits(a.Seat); err != nil {
 		return err
 	}
 	if e.auto != nil {
 		return e.auto.acquire(ctx, p, a, timeout)
 	}
-	first := atomic.LoadUint32(e.word)
+	first := uint32(since)
 	deadline := int64(0)
-	if !eventOver(first, first) {
+	if !eventOver(load32(e.word), first) {
 		if timeout == 0 {
 			return status.WouldBlock
 		}

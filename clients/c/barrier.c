@@ -10,7 +10,8 @@
  * Orders: a step is acquire and release, and a look acquires. So all that the parties
  * did before they arrived is seen by the last of them (each arrival acquires those
  * before it) and by its action, and with what the action did by all who leave: the step
- * that opens pairs with the look of who leaves.
+ * that opens pairs with the look of who leaves. A party is stored relaxed: the arrival
+ * that follows releases it.
  */
 #include "atomic.h"
 #include "barrier_word.h"

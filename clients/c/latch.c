@@ -7,6 +7,7 @@
  *   - a living holder, or one of this epoch, is never robbed;
  *   - who has slept takes the word with the waiters bit kept;
  *   - who was woken and leaves passes the wake on.
+ * latch.h says what its orders pair with.
  */
 #include "latch.h"
 #include "internal.h"

@@ -7,6 +7,7 @@
  *     not lose that;
  *   - the token is cleared before the word is released;
  *   - the word changes by compare-and-swap: it may have been removed.
+ * The orders of word and cells stand in rwlock.h; for the token goes what lock.c says.
  */
 #include "rwlock.h"
 #include "spin.h"

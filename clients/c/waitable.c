@@ -4,6 +4,12 @@
  * shm/wait_any.go. Such a waiter announces itself as every other does. What must not
  * be changed: whoever may have consumed a wake either announces itself on that word
  * again, or passes the wake on.
+ *
+ * Orders. To find something ready promises nothing; the try that follows acquires. The
+ * looks acquire all the same, as those of the kinds do, for who reads the data without
+ * one: of an event and of a change they pair with set and bump. Announcements are as in
+ * the kinds: of a reader sequentially consistent (rwlock.h), else relaxed, for the kernel
+ * compares the word again.
  */
 #include "queue_wait.h"
 #include "rwlock.h"

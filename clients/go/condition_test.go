@@ -10,6 +10,7 @@ import (
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/daemon"
+	"github.com/shmd/shmd/wire"
 )
 
 // newCondition makes a mutex m with a condition c.
@@ -79,15 +80,22 @@ func TestConditionHandsOver(t *testing.T) {
 	defer box.Close()
 	const workers, rounds = 3, 200
 	var all sync.WaitGroup
-	var sum int64 // what the mutex guards; the race detector looks on
+	var sum, looks int64 // what the mutex guards; the race detector looks on
+	is := func(x int64) func() bool {
+		return func() bool {
+			looks++ // right before it waits
+			now, _ := box.Load()
+			return now == x
+		}
+	}
 	for range workers {
 		for _, act := range []func(w *shmd.Condition) error{
 			func(w *shmd.Condition) error { // puts a number into the box
-				_, err := w.WaitFor(t.Context(), func() bool { x, _ := box.Load(); return x == 0 })
+				_, err := w.WaitFor(t.Context(), is(0))
 				return errors.Join(err, box.Store(1))
 			},
 			func(w *shmd.Condition) error {
-				_, err := w.WaitFor(t.Context(), func() bool { x, _ := box.Load(); return x == 1 })
+				_, err := w.WaitFor(t.Context(), is(1))
 				sum++
 				return errors.Join(err, box.Store(0))
 			},
@@ -106,7 +114,7 @@ func TestConditionHandsOver(t *testing.T) {
 	}
 	all.Wait()
 	must(t, "lock")(notEmpty.Lock(t.Context()))
-	if x, err := box.Load(); x != 0 || err != nil || sum != workers*rounds {
+	if x, err := box.Load(); x != 0 || err != nil || sum != workers*rounds || looks < 2*sum {
 		t.Errorf("%d left in the box, %v; %d taken", x, err, sum)
 	}
 	if err := notEmpty.Unlock(); err != nil {
@@ -305,7 +313,7 @@ func TestConditionNotice(t *testing.T) {
 		n   *shmd.Notice
 		err error
 	}
-	ended := make(chan end)
+	ended := make(chan end, 1)
 	leave := func() { // with the mutex
 		t.Helper()
 		dying := dial(t, s)
@@ -336,6 +344,22 @@ func TestConditionNotice(t *testing.T) {
 		t.Errorf("the wait ends with %v", e.err)
 	}
 	if err := errors.Join(w.MarkConsistent(), w.Unlock()); err != nil {
+		t.Error(err)
+	}
+
+	// WaitFor leaves it to its caller to look at what may be half changed.
+	must(t, "lock")(w.Lock(t.Context()))
+	looks := 0
+	go func() {
+		n, err := w.WaitFor(t.Context(), func() bool { looks++; return false })
+		ended <- end{n, err}
+	}()
+	asleep(t, c, w.ID(), 1)
+	vanish(t, s, []any{wire.MethodOpen, "c"}, []any{wire.MethodLock, 2}, []any{wire.MethodNotify, 2}) // 1 is the mutex
+	if e := <-ended; e.n == nil || e.n.Deaths != 2 || e.err != nil || looks != 1 {
+		t.Errorf("notice %+v, %v, after %d looks", e.n, e.err, looks)
+	}
+	if err := w.Unlock(); err != nil {
 		t.Error(err)
 	}
 }

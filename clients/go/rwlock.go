@@ -19,7 +19,8 @@ import (
 //
 // Its own methods treat goroutines as sync.RWMutex does: any may unlock what another
 // has locked, and who locks what it has locked already may wait for itself. An
-// RWOwner is told so.
+// RWOwner is told so. Readings are counted by client: RUnlock ends one of this client's,
+// whichever handle of it began it, and is ErrNotOwner if it has none.
 type RWLock struct {
 	*object
 	RWOwner // the handle's own

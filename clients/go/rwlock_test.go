@@ -212,10 +212,11 @@ func TestRWLockNotice(t *testing.T) {
 		t.Error(err)
 	}
 	vanish(t, s, []any{wire.MethodOpen, "l"}, []any{wire.MethodLock, 1})
+	own := l.NewOwner()
 	for what, lock := range map[string]func() error{
 		"read":  func() error { n, err := l.RLock(ctx); return errors.Join(told(n), err, l.RUnlock()) },
 		"write": func() error { n, err := l.Lock(ctx); return errors.Join(told(n), err, l.Unlock()) },
-		"owner": func() error { w := l.NewOwner(); n, err := w.RLock(ctx); return errors.Join(told(n), err, w.RUnlock()) },
+		"owner": func() error { n, err := own.RLock(ctx); return errors.Join(told(n), err, own.RUnlock()) },
 	} {
 		if err := lock(); err != nil {
 			t.Errorf("%s after a writer's death: %v", what, err)

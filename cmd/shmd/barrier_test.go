@@ -87,7 +87,8 @@ func TestBarrierBreaks(t *testing.T) {
 		!strings.Contains(text, "deaths:    1, the last of process ") {
 		t.Errorf("stat:\n%s", text)
 	}
-	if r := invoke(t, "reset", "b"); r.code != 0 || !strings.Contains(r.stderr, "warning: reset \"b\": it was broken by") {
+	r := invoke(t, "reset", "b")
+	if r.code != 0 || !strings.Contains(r.stderr, "warning: reset \"b\": it was broken by") {
 		t.Errorf("reset: %+v", r)
 	}
 	expect(t, "", "reset", "b") // now nobody died

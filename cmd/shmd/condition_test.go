@@ -36,7 +36,9 @@ func TestCondition(t *testing.T) {
 	holder := spawn(t, "lock", "m", "--", "sh", "-c", "echo held; read x")
 	holder.start()
 	holder.line("held")
-	for _, args := range [][]string{{"signal", "c", "--nonblock"}, {"signal", "c", "-w", "20ms"}, {"wait", "c", "--nonblock"}} {
+	for _, args := range [][]string{
+		{"signal", "c", "--nonblock"}, {"signal", "c", "-w", "20ms"}, {"wait", "c", "--nonblock"},
+	} {
 		if r := invoke(t, args...); r.code != exitTemporary {
 			t.Errorf("shmd %q while its mutex is held: %+v", args, r)
 		}

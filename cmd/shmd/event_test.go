@@ -51,7 +51,8 @@ func spawnWaiter(t *testing.T, name string, args ...string) *process {
 func (p *process) wantEnd(code int, stdout, stderr string) {
 	p.t.Helper()
 	got, rest := p.end()
-	if got != code || rest != stdout || !strings.Contains(p.stderr.String(), stderr) || stderr == "" && p.stderr.Len() > 0 {
+	quiet := stderr != "" || p.stderr.Len() == 0
+	if got != code || rest != stdout || !strings.Contains(p.stderr.String(), stderr) || !quiet {
 		p.t.Errorf("it ends with %d, stdout %q, stderr %q; want %d, %q, %q", got, rest, p.stderr, code, stdout, stderr)
 	}
 }

@@ -8,7 +8,8 @@ import (
 // spawnHolder starts shmd lock, until its command runs.
 func spawnHolder(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := spawn(t, append(append([]string{"lock", name}, args...), "--", "sh", "-c", "echo held; read x; echo survived")...)
+	command := []string{"--", "sh", "-c", "echo held; read x; echo survived"}
+	p := spawn(t, append(append([]string{"lock", name}, args...), command...)...)
 	p.start()
 	p.line("held")
 	return p

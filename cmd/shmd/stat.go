@@ -112,6 +112,10 @@ func (a *app) showStat(s *wire.Stat, l levels) error {
 		line("held", "%s", heldText(s))
 		line("deaths", "%s", deathsText(s))
 	}
+	if s.Busy != nil {
+		line("in an operation", "process %d (uid %d, seat %d); if it stays, it is stopped",
+			s.Busy.PID, s.Busy.UID, s.Busy.Seat)
+	}
 	line("waiting", "%s", plural(s.Waiters, "thread"))
 	line("seats", "%d of %d taken, %s", len(s.Seats), s.SeatsMax, plural(s.Handles, "handle"))
 	if err := t.flush(); err != nil {

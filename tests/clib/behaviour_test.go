@@ -10,23 +10,6 @@ import (
 	"github.com/shmd/shmd/tests/harness"
 )
 
-// sanitized is the compiler's flags for address and undefined behaviour
-// sanitizers; none where they are not installed.
-func sanitized(t *testing.T) []string {
-	t.Helper()
-	flags := []string{"-fsanitize=address,undefined", "-fno-sanitize-recover=all"}
-	source := filepath.Join(t.TempDir(), "empty.c")
-	if err := os.WriteFile(source, []byte("int main(void) { return 0; }\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	arguments := append([]string{"-o", source + ".out", source}, flags...)
-	if text, err := exec.Command(compiler(), arguments...).CombinedOutput(); err != nil {
-		t.Logf("without sanitizers: %s", text)
-		return nil
-	}
-	return flags
-}
-
 // built are the library's objects as they were compiled, by flags; one test after the
 // other builds them.
 var built = map[string][]string{}
@@ -88,7 +71,7 @@ func program(t *testing.T, name string, flags ...string) string {
 func behave(t *testing.T, path string) {
 	t.Helper()
 	command := exec.Command(path)
-	command.Env = append(os.Environ(), "SHMD_SOCKET="+harness.StartDaemon(t).Socket)
+	command.Env = append(os.Environ(), "SHMD_SOCKET="+harness.StartDaemon(t).Socket, sanitizerOptions)
 	probe := harness.StartCmd(t, command)
 	probe.Expect("ok")
 	probe.MustEnd()

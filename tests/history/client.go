@@ -87,7 +87,7 @@ func (c *Crew) Begin(f Flavour) *Client {
 		cmd = exec.Command(harness.Program(c.t, "tests/history/c/performer"), path)
 	}
 	cmd.Env = append(os.Environ(), "SHMD_SOCKET="+c.daemon.Socket, flavourVariable+"="+string(f), logVariable+"="+path)
-	cmd.ExtraFiles = []*os.File{c.lifeline}
+	cmd.ExtraFiles = []*os.File{c.lifeline} // lifelineFD
 	client := &Client{Process: harness.StartCmd(c.t, cmd), Flavour: f, ID: c.started, Log: log}
 	c.started++
 	return client

@@ -35,7 +35,7 @@ func openMapped(c *shmd.Client, kind, name string) (opened, error) {
 		}
 		return &mappedArray{a, make([]int64, a.Len())}, nil
 	}
-	return nil, status.Unsupported
+	return openMappedSync(c, kind, name)
 }
 
 // within is the context of a timeout that is not 0.
@@ -62,20 +62,12 @@ func performLock(l lockable, e *Entry) error {
 	case OpMark:
 		return l.MarkConsistent()
 	case OpLock:
-		var n *shmd.Notice
-		var err error
 		if e.Timeout == 0 {
-			n, err = l.TryLock()
-		} else {
-			ctx, cancel := within(e.Timeout)
-			defer cancel()
-			n, err = l.Lock(ctx)
+			return e.noticed(l.TryLock())
 		}
-		if err == nil && n != nil {
-			e.Result, e.Extra = int64(n.Deaths), n.PID
-			err = status.OwnerDied
-		}
-		return err
+		ctx, cancel := within(e.Timeout)
+		defer cancel()
+		return e.noticed(l.Lock(ctx))
 	}
 	return status.Unsupported
 }

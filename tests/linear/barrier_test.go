@@ -39,6 +39,9 @@ type arrival struct {
 	generation uint16
 }
 
+// remembered is of how many generations a barrier knows the outcome.
+const remembered = 8
+
 // generationsMax bounds those of a history.
 const generationsMax = 256
 
@@ -167,6 +170,8 @@ func (m barrierMachine) outcome(s barrierState, a *action) []barrierState {
 		ok = true
 	case !mine.counted:
 		ok = a.Code() == status.Broken && !mine.died || a.Code() == status.PeerDied && mine.died
+	case a.Code() == status.OutcomeUnknown:
+		ok = s.generation > mine.generation+remembered
 	case a.OK():
 		ok = over == passed && a.Result == int64(mine.index)
 	case a.Code() == status.TimedOut:

@@ -12,7 +12,7 @@ import (
 
 // actorsMax bounds the actors of a history. An actor is what holds things in an
 // object: a client between opening and closing it.
-const actorsMax = 32
+const actorsMax = 64
 
 // action is one step of a history on one object.
 type action struct {
@@ -72,7 +72,7 @@ type machine[S comparable] interface {
 // world is a machine's state among the living and the dead.
 type world[S comparable] struct {
 	state S
-	ended uint32 // bit per actor
+	ended uint64 // bit per actor
 }
 
 // String tells the state, and which actors have ended.

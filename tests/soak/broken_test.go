@@ -55,6 +55,7 @@ func arg(v int64) func(*history.Entry)         { return func(e *history.Entry) {
 func result(v int64) func(*history.Entry)      { return func(e *history.Entry) { e.Result = v } }
 func code(c status.Code) func(*history.Entry)  { return func(e *history.Entry) { e.Status = int32(c) } }
 func deliveries(n uint32) func(*history.Entry) { return func(e *history.Entry) { e.Extra = n } }
+func returned(at int64) func(*history.Entry)   { return func(e *history.Entry) { e.Return = at } }
 func told(deaths int64) func(e *history.Entry) {
 	return func(e *history.Entry) { e.Status, e.Result = int32(status.OwnerDied), deaths }
 }
@@ -68,8 +69,13 @@ func TestAuditorsComplain(t *testing.T) {
 		put, take, lease   = history.OpPut, history.OpTake, history.OpLease
 		ack, nack          = history.OpAck, history.OpNack
 		add                = history.OpAdd
+		read, unread       = history.OpReadLock, history.OpReadUnlock
+		wait, notify       = history.OpWaitCondition, history.OpNotify
 	)
-	locks := func() audit { return &lockAudit{name: "lock", objects: []uint16{0}} }
+	locks := func() audit { return newLockAudit(0) }
+	conditions := func() audit { return &conditionAudit{name: "condition"} }
+	events := func() audit { return &eventAudit{name: "event", look: func() bool { return false }} }
+	barriers := func() audit { return &barrierAudit{name: "barrier", parties: 2} }
 	plain := func(left uint32) func() audit {
 		return func() audit {
 			return &permitAudit{name: "plain", base: 2,
@@ -124,6 +130,35 @@ func TestAuditorsComplain(t *testing.T) {
 		{"a lock that is kept", locks, locks,
 			newBooks().did(1, lock).did(1, unlock),
 			newBooks().did(1, lock)},
+		{"a reader beside the writer", locks, locks,
+			newBooks().did(1, read).did(2, read).did(1, unread).did(2, unread).did(3, lock).did(3, unlock),
+			newBooks().did(3, lock).did(1, read).did(1, unread).did(3, unlock)},
+		{"a writer beside a reader", locks, locks,
+			newBooks().did(1, read).did(1, unread).did(2, lock).did(2, unlock),
+			newBooks().did(1, read).did(2, lock).did(2, unlock).did(1, unread)},
+		{"a dead writer that readers are not told of", locks, locks,
+			newBooks().did(1, lock).died(1).did(2, read, told(1)).did(3, read, told(1)).did(2, unread).did(3, unread),
+			newBooks().did(1, lock).died(1).did(2, read, told(1)).did(3, read).did(2, unread).did(3, unread)},
+		{"a dead reader", locks, locks,
+			newBooks().did(1, read).died(1).did(2, lock).did(2, unlock),
+			newBooks().did(1, read).died(1).did(2, lock, told(1)).did(2, unlock)},
+		{"a wait that does not release the mutex", locks, locks,
+			newBooks().did(1, lock).did(1, wait).did(1, unlock).did(2, lock).did(2, unlock),
+			newBooks().did(1, lock).did(1, wait).did(2, lock).did(2, unlock).did(1, unlock)},
+		{"a wait without the mutex", locks, locks,
+			newBooks().did(1, wait, code(status.NotOwner)),
+			newBooks().did(1, wait)},
+		{"a notification that was lost", conditions, conditions,
+			newBooks().did(1, lock).did(1, wait, returned(50)).did(2, lock).did(2, notify, n(0)).did(ourHand, lock).
+				did(ourHand, notify, n(0)),
+			newBooks().did(1, lock).did(1, wait, returned(100)).did(2, lock).did(2, notify, n(0)).did(ourHand, lock).
+				did(ourHand, notify, n(0))},
+		{"two waits for one set", events, events,
+			newBooks().did(1, history.OpSignal).did(2, history.OpWait),
+			newBooks().did(1, history.OpSignal).did(2, history.OpWait).did(3, history.OpWait)},
+		{"a party that never heard", barriers, barriers,
+			newBooks().did(1, history.OpArrive, result(0)).did(2, history.OpArrive, inFlight).died(2),
+			newBooks().did(1, history.OpArrive, result(0)).did(2, history.OpArrive, code(status.Broken))},
 		{"a permit too many", plain(1), plain(1),
 			newBooks().did(1, acquire).did(1, release).did(2, acquire),
 			newBooks().did(1, acquire).did(1, release)},
@@ -193,3 +228,7 @@ func TestAuditorsComplain(t *testing.T) {
 }
 
 func newStatusAudit() audit { return &statusAudit{[]string{"object"}} }
+
+func newLockAudit(object uint16) audit {
+	return &lockAudit{name: "lock", objects: []uint16{object}, marks: []uint16{object}, takeover: func(int64) {}}
+}

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/shmd/shmd/status"
@@ -57,7 +58,9 @@ func (s *stage) lull() {
 		return !working
 	})
 	for _, c := range s.clients {
-		s.current = append(s.current, career{client: c.ID, entries: c.Await()})
+		entries := c.Await()
+		s.adopt(c.ID, entries)
+		s.current = append(s.current, career{client: c.ID, entries: entries})
 	}
 	s.level()
 	if s.random.IntN(4) == 0 {
@@ -93,8 +96,22 @@ func (s *stage) lacks(e *history.Entry) bool {
 		return s.counts(e.Object).Free == 0
 	case history.OpTake, history.OpLease:
 		return s.counts(e.Object).Ready == 0
+	case history.OpWait:
+		return !s.isSet(e.Object)
+	case history.OpArrive:
+		b := s.barrier()
+		return !b.Broken && b.Waiting > 0 && b.Waiting < b.Parties
+	case history.OpWaitCondition:
+		return !s.notified(e)
 	}
 	return false // nobody keeps a lock
+}
+
+// notified reports whether we have notified all since a wait began.
+func (s *stage) notified(e *history.Entry) bool {
+	return slices.ContainsFunc(s.relief, func(ours history.Entry) bool {
+		return ours.Op == history.OpNotify && ours.Call > e.Call
+	})
 }
 
 // relieve brings what an operation waits for.
@@ -111,6 +128,15 @@ func (s *stage) relieve(e *history.Entry) {
 	case history.OpTake, history.OpLease:
 		s.serial++
 		s.do(history.Entry{Op: history.OpPut, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
+	case history.OpWait:
+		s.do(history.Entry{Op: history.OpSignal, Object: e.Object})
+	case history.OpArrive:
+		s.do(history.Entry{Op: history.OpArrive, Object: e.Object})
+	case history.OpWaitCondition:
+		if s.do(history.Entry{Op: history.OpLock, Object: e.Object}).OK() {
+			s.do(history.Entry{Op: history.OpNotify, Object: e.Object})
+			s.do(history.Entry{Op: history.OpUnlock, Object: e.Object})
+		} // else somebody is about to give it back
 	}
 }
 
@@ -129,9 +155,12 @@ func (s *stage) drain(queue uint16) {
 	s.tally.drains++
 }
 
-// level makes the permits of the plain semaphore as many as at the start.
+// level makes the permits of the plain semaphore as many as at the start, and the
+// event and the barrier as new.
 func (s *stage) level() {
 	s.t.Helper()
+	s.do(history.Entry{Op: history.OpReset, Object: event})
+	s.do(history.Entry{Op: history.OpReset, Object: barrier})
 	now := s.permits(permits).Available
 	for ; now < permitsAll; now++ {
 		s.do(history.Entry{Op: history.OpPost, Object: permits, N: 1})
@@ -145,25 +174,45 @@ func (s *stage) level() {
 func (s *stage) do(e history.Entry) *history.Entry {
 	s.t.Helper()
 	h, ctx := s.handles[e.Object], s.t.Context()
+	call := func(method string, result any, params ...any) error {
+		return s.ctl.Call(ctx, method, result, append([]any{h}, params...)...)
+	}
 	e.Call = history.Now()
 	var err error
 	switch e.Op {
 	case history.OpPost:
-		err = s.ctl.Call(ctx, wire.MethodPost, nil, h, e.N)
+		err = call(wire.MethodPost, nil, e.N)
 	case history.OpAcquire:
-		err = s.ctl.Call(ctx, wire.MethodAcquire, nil, h, e.N, 0)
+		err = call(wire.MethodAcquire, nil, e.N, 0)
 	case history.OpPut:
-		err = s.ctl.Call(ctx, wire.MethodPut, nil, h, e.Message(), 0)
+		err = call(wire.MethodPut, nil, e.Message(), 0)
 	case history.OpTake:
 		var m []byte
-		if err = s.ctl.Call(ctx, wire.MethodTake, &m, h, 0); err == nil && !e.Receive(m) {
+		if err = call(wire.MethodTake, &m, 0); err == nil && !e.Receive(m) {
 			s.t.Errorf("nobody made the message % x", m)
 		}
 	case history.OpRedeliver:
-		err = s.ctl.Call(ctx, wire.MethodRedeliver, &e.Result, h)
+		err = call(wire.MethodRedeliver, &e.Result)
+	case history.OpSignal:
+		err = call(wire.MethodSignal, nil)
+	case history.OpReset:
+		err = call(wire.MethodReset, nil)
+	case history.OpArrive:
+		var a wire.Arrival
+		err = call(wire.MethodArrive, &a, 0)
+		e.Result = int64(a.Index)
+	case history.OpLock:
+		var n *wire.Notice
+		if err = call(wire.MethodLock, &n, 0); n != nil {
+			e.Result, err = int64(n.Deaths), status.OwnerDied
+		}
+	case history.OpUnlock:
+		err = call(wire.MethodUnlock, nil)
+	case history.OpNotify:
+		err = call(wire.MethodNotify, nil, e.N)
 	}
 	e.Return, e.Status = history.Now(), int32(status.Of(err))
-	if err != nil && !errors.Is(err, status.WouldBlock) {
+	if err != nil && !e.OK() && !errors.Is(err, status.WouldBlock) {
 		s.t.Errorf("%v of %s: %v", e.Op, s.infos[e.Object].Name, err)
 	}
 	s.relief = append(s.relief, e)

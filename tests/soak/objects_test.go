@@ -18,6 +18,12 @@ const (
 	undoPermits
 	jobs    // a queue
 	letters // a queue with dead letters
+	event
+	autoEvent
+	guard // the mutex of the condition
+	condition
+	barrier
+	rwlock
 	objects
 )
 
@@ -30,6 +36,7 @@ const (
 	slotSize    = 64
 	messageMax  = 700
 	deliveryMax = 3
+	parties     = 2
 )
 
 // createObjects creates them, and opens each for us.
@@ -56,6 +63,12 @@ func (s *stage) createObjects() {
 		undoPermits: {"undo", wire.KindSemaphore, wire.CreateOptions{Initial: new(uint32(undoAll)), Undo: new(true)}},
 		jobs:        {"jobs", wire.KindQueue, queue},
 		letters:     {"letters", wire.KindQueue, mortal},
+		event:       {"event", wire.KindEvent, wire.CreateOptions{}},
+		autoEvent:   {"auto", wire.KindEvent, wire.CreateOptions{AutoReset: new(true)}},
+		guard:       {"guard", wire.KindMutex, wire.CreateOptions{}},
+		condition:   {"condition", wire.KindCondition, wire.CreateOptions{Lock: "@guard"}},
+		barrier:     {"barrier", wire.KindBarrier, wire.CreateOptions{Parties: new(uint32(parties))}},
+		rwlock:      {"rwlock", wire.KindRWLock, wire.CreateOptions{}},
 	} {
 		var a wire.Attachment
 		s.call(wire.MethodCreate, &a, o.name, o.kind, o.options)
@@ -76,6 +89,18 @@ func (s *stage) counts(object uint16) (n wire.Counts) {
 	s.t.Helper()
 	s.call(wire.MethodCounts, &n, s.handles[object])
 	return n
+}
+
+func (s *stage) isSet(object uint16) (set bool) {
+	s.t.Helper()
+	s.call(wire.MethodIsSet, &set, s.handles[object])
+	return set
+}
+
+func (s *stage) barrier() (b wire.Barrier) {
+	s.t.Helper()
+	s.call(wire.MethodBarrier, &b, s.handles[barrier])
+	return b
 }
 
 func (s *stage) element(object uint16, i int) (v int64) {

@@ -35,37 +35,42 @@ type career struct {
 	death   *history.Death // nil = it lives
 }
 
-// round is what all did, and the tests' own hand.
+// ourHand is the client that we are.
+const ourHand = -1
+
+// round is what all did, and our own hand.
 type round []career
 
 // stage is a daemon with the objects and the clients.
 type stage struct {
-	t       *testing.T
-	random  *rand.Rand
-	ctl     *shmd.Client
-	daemon  *harness.Daemon
-	crew    *history.Crew
-	infos   []wire.Info
-	handles []uint64 // our own, for looking and for relief
-	clients []*history.Client
-	spares  []*history.Client // have begun, and may not be ready
-	hired   int
-	orphans []int // children of the dead, which we end
-	serial  int64 // of messages
-	relief  []history.Entry
-	hogs    []*harness.Process
-	tally   *tally
-	audits  []audit
-	round   int
-	focus   []uint16 // the objects of the round
-	current round
+	t        *testing.T
+	random   *rand.Rand
+	ctl      *shmd.Client
+	daemon   *harness.Daemon
+	crew     *history.Crew
+	infos    []wire.Info
+	handles  []uint64 // our own, for looking and for relief
+	clients  []*history.Client
+	spares   []*history.Client // have begun, and may not be ready
+	hired    int
+	children map[int][]int // that clients have
+	orphans  []int         // children of the dead, which we end
+	serial   int64         // of messages
+	relief   []history.Entry
+	hogs     []*harness.Process
+	tally    *tally
+	audits   []audit
+	round    int
+	focus    []uint16 // the objects of the round
+	current  round
 }
 
 func newStage(t *testing.T, random *rand.Rand, flags []string, tally *tally) *stage {
 	t.Helper()
 	harness.NoLeaks(t)
 	d := harness.StartDaemon(t, flags...)
-	s := &stage{t: t, random: random, ctl: d.Dial(t), daemon: d, crew: history.NewCrew(t, d, logEntries), tally: tally}
+	s := &stage{t: t, random: random, ctl: d.Dial(t), daemon: d, crew: history.NewCrew(t, d, logEntries), tally: tally,
+		children: make(map[int][]int)}
 	s.createObjects()
 	s.audits = s.auditors()
 	for range clients {
@@ -135,8 +140,11 @@ func (s *stage) play() {
 		s.signalHogs(syscall.SIGSTOP)
 	}
 	s.lull()
-	s.current = append(s.current, career{client: -1, entries: s.relief})
+	s.current = append(s.current, career{client: ourHand, entries: s.relief})
 	s.tally.count(s.current)
+	var st wire.Status
+	s.call(wire.MethodStatus, &st)
+	s.tally.recoveries = st.Recoveries
 	for _, a := range s.audits {
 		for _, complaint := range a.check(s.current) {
 			s.t.Errorf("round %d: %s", s.round, complaint)
@@ -170,11 +178,9 @@ func (s *stage) kill() {
 		victim.Signal(syscall.SIGSTOP)
 	}
 	entries, death := victim.Kill()
-	for _, e := range entries {
-		if e.Op == history.OpFork && e.OK() {
-			s.orphans = append(s.orphans, int(e.Result))
-		}
-	}
+	s.adopt(victim.ID, entries)
+	s.orphans = append(s.orphans, s.children[victim.ID]...)
+	delete(s.children, victim.ID)
 	s.crew.AwaitRecovered(s.known, &death)
 	s.current = append(s.current, career{victim.ID, entries, &death})
 	s.tally.kills++
@@ -186,6 +192,15 @@ func (s *stage) kill() {
 	}
 	next := s.hire()
 	next.Run(0, s.script(next))
+}
+
+// adopt remembers which children a client has.
+func (s *stage) adopt(client int, entries []history.Entry) {
+	for _, e := range entries {
+		if e.Op == history.OpFork && e.OK() {
+			s.children[client] = append(s.children[client], int(e.Result))
+		}
+	}
 }
 
 func (s *stage) known() (known []wire.ClientInfo) {
@@ -237,6 +252,14 @@ func (s *stage) until(so func() bool) {
 	}
 }
 
+// eventually gives it time to become so. The daemon has not always given back what a
+// client held that closed an object: while somebody is at that, it tries again later.
+func (s *stage) eventually(so func() bool) {
+	s.t.Helper()
+	enough := time.Now().Add(lostAfter)
+	s.until(func() bool { return so() || time.Now().After(enough) })
+}
+
 // finish ends everything in an orderly way; the daemon's leak check comes after it.
 func (s *stage) finish() {
 	s.t.Helper()
@@ -249,9 +272,6 @@ func (s *stage) finish() {
 	for _, h := range s.handles {
 		s.call(wire.MethodClose, nil, h)
 	}
-	var st wire.Status
-	s.call(wire.MethodStatus, &st)
-	s.tally.recoveries += st.Recoveries
 }
 
 // describe tells what everybody is doing.

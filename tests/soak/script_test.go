@@ -22,7 +22,7 @@ func (s *stage) script(c *history.Client) []history.Entry {
 	for range phrases {
 		w.Object = s.focus[w.IntN(len(s.focus))]
 		switch w.Object {
-		case mutex, recursive:
+		case mutex, recursive, guard:
 			w.lock()
 		case data, foreign:
 			w.array()
@@ -32,9 +32,17 @@ func (s *stage) script(c *history.Client) []history.Entry {
 			w.permits()
 		case jobs, letters:
 			w.messages()
+		case event, autoEvent:
+			w.event()
+		case condition:
+			w.condition()
+		case barrier:
+			w.barrier()
+		case rwlock:
+			w.rwlock()
 		}
 	}
-	if w.One(4) {
+	if w.One(4) && s.children[c.ID] == nil {
 		w.Do(history.OpFork)
 	}
 	return w.Entries
@@ -181,4 +189,63 @@ func (w *writer) end() {
 		e.Op = history.OpNack
 	}
 	w.Add(e)
+}
+
+func (w *writer) event() {
+	for range 1 + w.IntN(2) {
+		op := []history.Op{history.OpSignal, history.OpSignal, history.OpReset, history.OpPulse}[w.IntN(4)]
+		w.Do(op)
+	}
+	w.Add(history.Entry{Op: history.OpWait, Timeout: w.timeout()})
+}
+
+// condition waits and notifies, with the mutex.
+func (w *writer) condition() {
+	w.Add(history.Entry{Op: history.OpLock, Timeout: -1})
+	for range 1 + w.IntN(2) {
+		if w.One(3) {
+			w.Add(history.Entry{Op: history.OpWaitCondition, Timeout: w.timeout()})
+		} else {
+			w.Add(history.Entry{Op: history.OpNotify, N: w.Uint32N(2)})
+		}
+	}
+	if w.One(3) {
+		w.Do(history.OpMark)
+	}
+	w.Do(history.OpUnlock)
+}
+
+func (w *writer) barrier() {
+	w.Add(history.Entry{Op: history.OpArrive, Timeout: w.timeout()})
+	if w.One(3) {
+		w.Do(history.OpReset)
+	}
+	if w.One(12) {
+		w.Do(history.OpBreak)
+	}
+}
+
+func (w *writer) rwlock() {
+	take, give := history.OpReadLock, history.OpReadUnlock
+	if w.One(3) {
+		take, give = history.OpLock, history.OpUnlock
+	}
+	w.Add(history.Entry{Op: take, Timeout: w.timeout()})
+	again := w.One(6)
+	if again {
+		w.Add(history.Entry{Op: history.OpReadLock, Timeout: w.Timeout()}) // a deadlock for who writes
+	}
+	w.work()
+	if w.One(3) {
+		w.Do(history.OpMark)
+	}
+	if w.One(16) {
+		w.Do(history.OpClose) // with the lock
+		w.Do(history.OpOpen)
+		return
+	}
+	w.Do(give)
+	if again {
+		w.Do(history.OpReadUnlock)
+	}
 }

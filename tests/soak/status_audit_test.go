@@ -30,7 +30,14 @@ func mayEnd(e *history.Entry) bool {
 	case status.TimedOut:
 		return e.Timeout > 0
 	case status.NotOwner: // those who look at it say whether it is right
-		return e.Op == history.OpUnlock || e.Op == history.OpMark || e.Op == history.OpRelease
+		switch e.Op {
+		case history.OpUnlock, history.OpReadUnlock, history.OpMark, history.OpRelease, history.OpNotify:
+			return true
+		}
+	case status.Deadlock:
+		return e.Object == rwlock
+	case status.Broken, status.PeerDied, status.OutcomeUnknown: // who was stopped
+		return e.Op == history.OpArrive
 	case status.Unsupported:
 		return e.NotDone()
 	}

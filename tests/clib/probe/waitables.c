@@ -110,10 +110,10 @@ static void change(size_t index, bool ready)
 
 static size_t found;
 
-static void *wait_for_all(void *unused)
+static void *wait_for_all(void *waited)
 {
-	EXPECT(shmd_wait_any(items, OBJECTS, SHMD_FOREVER, &found), 0);
-	return unused;
+	EXPECT(shmd_wait_any(waited, OBJECTS, SHMD_FOREVER, &found), 0);
+	return NULL;
 }
 
 static void any_is_named(void)
@@ -124,8 +124,10 @@ static void any_is_named(void)
 	CHECK(index == 99);
 	for (size_t i = 0; i < OBJECTS; i++) {
 		pthread_t thread;
+		struct shmd_waitable waited[OBJECTS]; /* the versions in items change meanwhile */
+		memcpy(waited, items, sizeof waited);
 		found = 99;
-		CHECK(pthread_create(&thread, NULL, wait_for_all, NULL) == 0);
+		CHECK(pthread_create(&thread, NULL, wait_for_all, waited) == 0);
 		for (size_t each = 0; each < OBJECTS; each++)
 			await_waiting(each, 1);
 		change(i, true);

@@ -289,13 +289,13 @@ proctype changer(byte i; mtype op; mtype later) {
 }
 
 #if N == 3
-#define TODO (todo[0] || todo[1] || todo[2])
+#define UNRECOVERED (todo[0] || todo[1] || todo[2])
 #elif N == 4
-#define TODO (todo[0] || todo[1] || todo[2] || todo[3])
+#define UNRECOVERED (todo[0] || todo[1] || todo[2] || todo[3])
 #elif N == 5
-#define TODO (todo[0] || todo[1] || todo[2] || todo[3] || todo[4])
+#define UNRECOVERED (todo[0] || todo[1] || todo[2] || todo[3] || todo[4])
 #else
-#define TODO (todo[0] || todo[1] || todo[2] || todo[3] || todo[4] || todo[5])
+#define UNRECOVERED (todo[0] || todo[1] || todo[2] || todo[3] || todo[4] || todo[5])
 #endif
 
 /* One call, so that there is nothing to die between. */
@@ -303,7 +303,7 @@ proctype recovery() {
   byte c;
 end:
   do
-  :: atomic { (sweep || TODO) ->
+  :: atomic { (sweep || UNRECOVERED) ->
        if
        :: sweep -> sweep = false
        :: else ->

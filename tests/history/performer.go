@@ -166,9 +166,7 @@ func (p *performer) do(e *Entry) error {
 		return nil
 	case OpFork:
 		e.begin()
-		pid, err := startHolder()
-		e.Result = int64(pid)
-		return err
+		return startHolder()
 	}
 	o := &p.objects[e.Object]
 	switch {

@@ -58,9 +58,7 @@ func (s *stage) lull() {
 		return !working
 	})
 	for _, c := range s.clients {
-		entries := c.Await()
-		s.adopt(c.ID, entries)
-		s.current = append(s.current, career{client: c.ID, entries: entries})
+		s.current = append(s.current, career{client: c.ID, entries: c.Await()})
 	}
 	s.level()
 	if s.random.IntN(4) == 0 {

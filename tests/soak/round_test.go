@@ -24,7 +24,7 @@ const (
 	phrases = 60
 	// logEntries is room enough for a script.
 	logEntries = 2048
-	// orphansMax bounds the children that outlive a client that was killed.
+	// orphansMax is how many clients that were killed may have left children.
 	orphansMax = 16
 )
 
@@ -43,34 +43,32 @@ type round []career
 
 // stage is a daemon with the objects and the clients.
 type stage struct {
-	t        *testing.T
-	random   *rand.Rand
-	ctl      *shmd.Client
-	daemon   *harness.Daemon
-	crew     *history.Crew
-	infos    []wire.Info
-	handles  []uint64 // our own, for looking and for relief
-	clients  []*history.Client
-	spares   []*history.Client // have begun, and may not be ready
-	hired    int
-	children map[int][]int // that clients have
-	orphans  []int         // children of the dead, which we end
-	serial   int64         // of messages
-	relief   []history.Entry
-	hogs     []*harness.Process
-	tally    *tally
-	audits   []audit
-	round    int
-	focus    []uint16 // the objects of the round
-	current  round
+	t       *testing.T
+	random  *rand.Rand
+	ctl     *shmd.Client
+	daemon  *harness.Daemon
+	crew    *history.Crew
+	infos   []wire.Info
+	handles []uint64 // our own, for looking and for relief
+	clients []*history.Client
+	spares  []*history.Client // have begun, and may not be ready
+	hired   int
+	orphans []*history.Client // that were killed, and may have left children
+	serial  int64             // of messages
+	relief  []history.Entry
+	hogs    []*harness.Process
+	tally   *tally
+	audits  []audit
+	round   int
+	focus   []uint16 // the objects of the round
+	current round
 }
 
 func newStage(t *testing.T, random *rand.Rand, flags []string, tally *tally) *stage {
 	t.Helper()
 	harness.NoLeaks(t)
 	d := harness.StartDaemon(t, flags...)
-	s := &stage{t: t, random: random, ctl: d.Dial(t), daemon: d, crew: history.NewCrew(t, d, logEntries), tally: tally,
-		children: make(map[int][]int)}
+	s := &stage{t: t, random: random, ctl: d.Dial(t), daemon: d, crew: history.NewCrew(t, d, logEntries), tally: tally}
 	s.createObjects()
 	s.audits = s.auditors()
 	for range clients {
@@ -178,29 +176,16 @@ func (s *stage) kill() {
 		victim.Signal(syscall.SIGSTOP)
 	}
 	entries, death := victim.Kill()
-	s.adopt(victim.ID, entries)
-	s.orphans = append(s.orphans, s.children[victim.ID]...)
-	delete(s.children, victim.ID)
+	s.orphans = append(s.orphans, victim)
 	s.crew.AwaitRecovered(s.known, &death)
 	s.current = append(s.current, career{victim.ID, entries, &death})
 	s.tally.kills++
-	for len(s.orphans) > orphansMax {
-		if err := syscall.Kill(s.orphans[0], syscall.SIGKILL); err != nil {
-			s.t.Fatalf("end the child %d of a dead client: %v", s.orphans[0], err)
-		}
+	if len(s.orphans) > orphansMax {
+		s.orphans[0].EndChildren()
 		s.orphans = s.orphans[1:]
 	}
 	next := s.hire()
 	next.Run(0, s.script(next))
-}
-
-// adopt remembers which children a client has.
-func (s *stage) adopt(client int, entries []history.Entry) {
-	for _, e := range entries {
-		if e.Op == history.OpFork && e.OK() {
-			s.children[client] = append(s.children[client], int(e.Result))
-		}
-	}
 }
 
 func (s *stage) known() (known []wire.ClientInfo) {

@@ -71,8 +71,8 @@ func (y *tally) line() string {
 		}
 	}
 	return fmt.Sprintf("%d operations and %d refused, %d kills (%d in the middle of one), %d stops, %d forks, "+
-		"%d lulls, %d reliefs, %d drains, %d recoveries that gave something back", sum, y.refused, y.kills, y.unknown, y.stops, y.done[history.OpFork],
-		y.lulls, y.reliefs, y.drains, y.recoveries)
+		"%d lulls, %d reliefs, %d drains, %d recoveries that gave something back", sum, y.refused, y.kills, y.unknown,
+		y.stops, y.done[history.OpFork], y.lulls, y.reliefs, y.drains, y.recoveries)
 }
 
 // report is the run in full.

@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <string.h>
 
-#define SIGNALS 20000
+#define SIGNALS 5000
 #define ERRNO 77 /* no function of the library sets it */
 
 static struct shmd_event *manual;
@@ -26,8 +26,8 @@ static pthread_t ringer;
 static pthread_t interrupted;
 
 static int handled; /* atomic; signals */
+static int failed;  /* atomic; a line of the handler */
 /* Of the handler, which runs in one thread. */
-static volatile sig_atomic_t failed; /* a line */
 static int64_t posted;
 static int64_t taken;
 static int64_t added;
@@ -35,7 +35,7 @@ static int64_t added;
 #define HANDLER_CHECK(condition)                                                                    \
 	do {                                                                                            \
 		if (!(condition))                                                                           \
-			failed = __LINE__;                                                                      \
+			__atomic_store_n(&failed, __LINE__, __ATOMIC_RELAXED);                                  \
 	} while (0)
 
 static void on_event(void)
@@ -210,8 +210,9 @@ int main(void)
 	}
 	CHECK(pthread_join(ringer, NULL) == 0);
 	CHECK(waits > 0);
-	if (failed != 0) {
-		printf("line %d failed in the handler\n", (int)failed);
+	int line = __atomic_load_n(&failed, __ATOMIC_RELAXED);
+	if (line != 0) {
+		printf("line %d failed in the handler\n", line);
 		exit(1);
 	}
 	struct shmd_permits permits;

@@ -22,7 +22,7 @@ var losing = []string{
 	"undo semaphore acquire 1", "undo semaphore release 1", "undo semaphore release 2", "undo semaphore post",
 	"queue put", "queue take", "queue lease", "queue reserve", "queue commit", "queue abort", "queue ack", "queue nack",
 	"event set", "event pulse", "auto event wait", "auto event set",
-	"condition wait", "condition notify", "condition all",
+	"condition wait", // who notifies holds the mutex, and the death of its owner wakes all
 	"barrier abort", "barrier reset",
 	"rwlock write", "rwlock write, behind a writer", "rwlock unread", "rwlock unwrite",
 }

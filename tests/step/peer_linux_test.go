@@ -53,12 +53,18 @@ func (s *stage) startPeers() {
 	}
 }
 
-// tell lets a peer do a line and returns the answer.
+// tell lets a peer do a line and returns the answer. After a death others may be awake
+// and hold what it waits for: they are heard meanwhile.
 func (s *stage) tell(p *peer, line string) (string, error) {
 	p.Send(line)
 	for giveUp := deadline(); ; {
-		if answer, ok := p.Within(s.glance()); ok {
+		if answer, ok := p.Within(time.Millisecond); ok {
 			return answer, nil
+		}
+		if s.died {
+			if _, _, err := s.listen(); err != nil {
+				return "", err
+			}
 		}
 		if s.stuck(p) || giveUp.passed() {
 			return "", fmt.Errorf("%w: peer %d does not end %q", errHung, p.index, line)
@@ -146,14 +152,6 @@ func (s *stage) asleep(p *peer) (bool, error) {
 		n, err = s.mutex.WaitingOf(p.mutexSeat)
 	}
 	return n > 0, err
-}
-
-// glance is how long an answer is waited for between two looks at who hangs.
-func (s *stage) glance() time.Duration {
-	if s.sabotage == "" {
-		return harness.Patience
-	}
-	return time.Millisecond
 }
 
 // deadline is the end of patience with the daemon: one that may not steal, and has not

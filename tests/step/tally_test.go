@@ -107,6 +107,6 @@ func (y *tally) String() string {
 		}
 	}
 	line("all", &sum)
-	w.Flush()
+	_ = w.Flush() // a Builder takes everything
 	return b.String()
 }

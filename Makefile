@@ -45,7 +45,7 @@ CORE := ./ctypes/... ./status/... ./shm/... ./wire/... ./daemon/... ./clients/go
 TAGS := shmd_replay,models
 # Builds of their own, for tests: stores that a test can stop after, and a recovery
 # that leaves its duties out.
-TEST_TAGS := shmd_crash shmd_sabotage
+TEST_TAGS := shmd_crash,shmd_sabotage
 
 # The tests and the demo find what was built here. SHMD_CC is for tests that
 # compile a probe: CC itself, exported, would rebuild half of Go's cache.
@@ -136,8 +136,8 @@ test: build $(VENV_READY) build/setup/model build/setup/check ## Run every test 
 	CGO_ENABLED=0 $(GO) test -count=1 -short -timeout $(TEST_TIMEOUT) $(CORE)
 	$(call say,race detector (short; all of it: make race))
 	$(GO) test -race -count=1 -short -timeout $(TEST_TIMEOUT) $(CORE)
-	$(call say,models (short; all of them: make model))
-	$(GO) test -tags models -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/models
+	$(call say,models (short; all of them: make model) and memory orders)
+	$(GO) test -tags models -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/models ./tests/litmus
 	$(call say,make test: passed)
 
 .PHONY: check
@@ -173,7 +173,11 @@ bench: build $(VENV_READY) ## Measure speed and memory (ARGS="..." is passed on)
 
 .PHONY: model
 model: build/setup/model ## Check the protocol models, and that their broken variants fail
-	$(GO) test -v -tags models -count=1 -timeout 3h ./tests/models
+	$(GO) test -v -tags models -count=1 -timeout 3h ./tests/models ./tests/litmus
+
+.PHONY: litmus
+litmus: build/setup/model ## Check the orders of memory accesses that the C library relies on
+	$(GO) test -v -tags models -count=1 -timeout $(TEST_TIMEOUT) ./tests/litmus
 
 .PHONY: crash
 crash: build $(VENV_READY) ## Kill clients at every instruction, and at random for SECONDS=N
@@ -208,11 +212,13 @@ lint: ## go vet, staticcheck, errcheck, go mod tidy
 	$(call say,linters)
 	$(GO) vet ./...
 	$(GO) vet -tags $(TAGS) ./...
-	@for tag in $(TEST_TAGS); do echo $(GO) vet -tags $$tag ./...; $(GO) vet -tags $$tag ./...; done
+	$(GO) vet -tags $(TEST_TAGS) ./...
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags $(TAGS) ./...
+	$(GO) tool staticcheck -tags $(TEST_TAGS) ./...
 	$(GO) tool errcheck -exclude .errcheck ./...
 	$(GO) tool errcheck -exclude .errcheck -tags $(TAGS) ./...
+	$(GO) tool errcheck -exclude .errcheck -tags $(TEST_TAGS) ./...
 	$(GO) mod tidy -diff
 
 # Builds only when nothing is built, so that `sudo make install` after `make

@@ -7,7 +7,8 @@
 #   build   a C compiler, pkg-config, msgpack for C
 #   check   a C++ compiler: the headers must compile as C++ too
 #   test    build, and Python with msgpack in build/venv
-#   model   spin, the model checker, and a C compiler for what it generates
+#   model   spin, the model checker, and a C compiler for what it generates; Relacy,
+#           which checks orders of memory accesses, and a C++ compiler for it
 #
 # Needs Debian or Ubuntu and root (or sudo) only when something is missing;
 # elsewhere it names what to install and fails. Go itself is not installed: the
@@ -47,6 +48,8 @@ have_cxx() { compiles c++ $cxx; }
 have() { command -v "$1" >/dev/null 2>&1; }
 have_pkg_config() { have pkg-config; }
 have_spin() { have spin; }
+# shellcheck disable=SC2086
+have_relacy() { printf '#include <relacy/relacy.hpp>\n' | $cxx -std=c++11 -w -x c++ -fsyntax-only - >/dev/null 2>&1; }
 
 # msgpack-c has had three names for pkg-config; the Makefile tries the same.
 have_msgpack_c() {
@@ -105,6 +108,8 @@ plan() {
     model)
       need 'to check the protocol models' have_spin spin
       need 'to compile the verifiers that spin generates' have_cc gcc libc6-dev
+      need 'the memory orders are checked by C++ programs' have_cxx g++
+      need 'to check the memory orders' have_relacy relacy-dev
       ;;
     *) fail "unknown group \"$1\"; the groups are build, check, test, model" ;;
   esac

@@ -72,17 +72,15 @@ type spinner struct {
 const (
 	spinProbe      = 8000 // batches, some 200 µs
 	spinProbeAfter = 16   // misses, doubled for each level
-	spinLevelMax   = 8
+	spinLevelMax   = 3
 )
 
 // limit is how many batches to spin at most.
 func (s *spinner) limit() int32 {
-	level := s.level.Load()
-	if s.misses.Load() >= spinProbeAfter<<level {
+	if s.misses.Load() >= spinProbeAfter<<s.level.Load() {
 		return spinProbe
 	}
-	// As long as probes are in vain hardly anything at all.
-	return min(s.batches.Load()*2+8>>level+1, spinMax)
+	return min(s.batches.Load()*2+8, spinMax)
 }
 
 // learn remembers how many batches it took; the limit = in vain.

@@ -99,7 +99,9 @@ type LockLine struct {
 
 // once reports whether the lock is held once and outside brackets. Two loads: one of
 // both would wait for the store of a depth that has just been changed.
-func (l *LockLine) once() bool { return atomic.LoadUint32(&l.Depth)|atomic.LoadUint32(&l.WriteDepth) == 0 }
+func (l *LockLine) once() bool {
+	return atomic.LoadUint32(&l.Depth)|atomic.LoadUint32(&l.WriteDepth) == 0
+}
 
 // SequenceLine is struct shmd_sequence.
 type SequenceLine struct {

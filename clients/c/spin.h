@@ -11,37 +11,43 @@
 #include "internal.h"
 
 /* What *spins remembers, a hint for all threads of a handle, atomic:
- *   31 .. 28  level   how often in a row a probe was in vain
+ *   31        alone   there was a single processor to run on
+ *   30 .. 28  level   how often in a row a probe was in vain
  *   27 .. 12  misses  spins in vain since the last probe
  *   11 .. 0   usual   turns that helped, an average
  *
  * Two who hand over to each other and have once gone to sleep would do so for ever: a
  * wake-up takes longer than either spins, so neither ever sees that spinning helps. So
- * now and then one spins for as long as a wake-up takes, a probe: if the other is there
- * by then, both are awake, and what helps is short again. Probes in vain become rare,
- * and one with a single processor to run on makes none. */
+ * now and then one spins for as long as some wake-ups take, a probe: if the other is
+ * there by then, both are awake, and what helps is short again. Probes in vain become
+ * rarer. With a single processor there are none, and hardly any spinning. */
 #define SHMDI_SPIN_USUAL_MASK 0xfffu
 #define SHMDI_SPIN_MISS 0x1000u
 #define SHMDI_SPIN_MISSES_MASK 0xffffu
 #define SHMDI_SPIN_LEVEL_SHIFT 28
-#define SHMDI_SPIN_LEVEL_MAX 8u
-#define SHMDI_SPIN_PROBE 8000u       /* turns; 100 to 200 us, some wake-ups */
-#define SHMDI_SPIN_PROBE_AFTER 16u   /* misses, doubled for each level */
+#define SHMDI_SPIN_LEVEL_MASK 7u
+#define SHMDI_SPIN_LEVEL_MAX 3u
+#define SHMDI_SPIN_ALONE 0x80000000u
+#define SHMDI_SPIN_LEAST 30u       /* turns: what a partner takes that is awake */
+#define SHMDI_SPIN_PROBE 8000u     /* turns: 100 to 200 us */
+#define SHMDI_SPIN_PROBE_AFTER 16u /* misses, doubled for each level */
 
-/* What follows a spin in vain. */
-SHMDI_INLINE uint32_t shmdi_spin_missed(uint32_t state, bool probe)
+SHMDI_INLINE uint32_t shmdi_spin_level(uint32_t state)
 {
-	uint32_t level = state >> SHMDI_SPIN_LEVEL_SHIFT;
-	uint32_t usual = state & SHMDI_SPIN_USUAL_MASK;
-	uint32_t misses = state / SHMDI_SPIN_MISS & SHMDI_SPIN_MISSES_MASK;
-	if (probe) {
-		level = level < SHMDI_SPIN_LEVEL_MAX ? level + 1 : level;
-		misses = 0;
-	} else {
-		usual -= usual / 8;
-		misses += misses < SHMDI_SPIN_MISSES_MASK;
-	}
-	return level << SHMDI_SPIN_LEVEL_SHIFT | misses * SHMDI_SPIN_MISS | usual;
+	return state >> SHMDI_SPIN_LEVEL_SHIFT & SHMDI_SPIN_LEVEL_MASK;
+}
+
+SHMDI_INLINE uint32_t shmdi_spin_misses(uint32_t state)
+{
+	return state / SHMDI_SPIN_MISS & SHMDI_SPIN_MISSES_MASK;
+}
+
+/* What follows a probe in vain. */
+SHMDI_INLINE uint32_t shmdi_spin_harder(uint32_t state)
+{
+	uint32_t level = shmdi_spin_level(state);
+	level = level < SHMDI_SPIN_LEVEL_MAX ? level + 1 : level;
+	return level << SHMDI_SPIN_LEVEL_SHIFT | (state & SHMDI_SPIN_USUAL_MASK);
 }
 
 /* How many turns to take at most; 0 with a single CPU. */
@@ -49,15 +55,14 @@ SHMDI_INLINE uint32_t shmdi_spin_limit(uint32_t *spins)
 {
 	uint32_t limit = shmdi_spin_max();
 	uint32_t state = __atomic_load_n(spins, __ATOMIC_RELAXED);
-	uint32_t level = state >> SHMDI_SPIN_LEVEL_SHIFT;
-	uint32_t misses = state / SHMDI_SPIN_MISS & SHMDI_SPIN_MISSES_MASK;
-	if (limit != 0 && misses >= SHMDI_SPIN_PROBE_AFTER << level) {
+	if (limit != 0 && shmdi_spin_misses(state) >= SHMDI_SPIN_PROBE_AFTER << shmdi_spin_level(state)) {
 		if (shmdi_spin_may_probe())
 			return SHMDI_SPIN_PROBE;
-		__atomic_store_n(spins, shmdi_spin_missed(state, true), __ATOMIC_RELAXED); /* in vain it would be */
+		state = shmdi_spin_harder(state) | SHMDI_SPIN_ALONE;
+		__atomic_store_n(spins, state, __ATOMIC_RELAXED);
 	}
-	/* As long as probes are in vain hardly anything at all. */
-	uint32_t some = 2 * (state & SHMDI_SPIN_USUAL_MASK) + (10u >> level) + 1;
+	uint32_t least = (state & SHMDI_SPIN_ALONE) != 0 ? 1 : SHMDI_SPIN_LEAST;
+	uint32_t some = 2 * (state & SHMDI_SPIN_USUAL_MASK) + least;
 	return limit < some ? limit : some;
 }
 
@@ -68,8 +73,10 @@ SHMDI_INLINE void shmdi_spin_learn(uint32_t *spins, uint32_t turns, uint32_t lim
 	uint32_t usual = state & SHMDI_SPIN_USUAL_MASK;
 	if (turns < limit)
 		state = usual + turns / 8 - usual / 8;
+	else if (limit == SHMDI_SPIN_PROBE)
+		state = shmdi_spin_harder(state);
 	else
-		state = shmdi_spin_missed(state, limit == SHMDI_SPIN_PROBE);
+		state = state - usual / 8 + (shmdi_spin_misses(state) < SHMDI_SPIN_MISSES_MASK ? SHMDI_SPIN_MISS : 0);
 	__atomic_store_n(spins, state, __ATOMIC_RELAXED);
 }
 

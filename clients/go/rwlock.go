@@ -19,8 +19,8 @@ import (
 //
 // Its own methods treat goroutines as sync.RWMutex does: any may unlock what another
 // has locked, and who locks what it has locked already may wait for itself. An
-// RWOwner is told so. What is read through a handle is ended through it; what is not,
-// when it is closed, stays until this client has closed its last handle on the lock.
+// RWOwner is told so. Readings are counted by client: RUnlock ends one of this client's,
+// whichever handle of it began it, and is ErrNotOwner if it has none.
 type RWLock struct {
 	*object
 	RWOwner // the handle's own

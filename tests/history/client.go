@@ -31,34 +31,26 @@ type Client struct {
 	Flavour Flavour
 	ID      int // never used again in the crew
 	Log     *Log
-	first   int // of the script that runs
-	count   int // entries of it; 0 = at rest
-	done    int // entries of it that have returned, as Done saw last
+	life    *os.File // our end of the lifeline of its children
+	first   int      // of the script that runs
+	count   int      // entries of it; 0 = at rest
+	done    int      // entries of it that have returned, as Done saw last
 }
 
 // Crew starts clients.
 type Crew struct {
-	t        testing.TB
-	daemon   *harness.Daemon
-	dir      string
-	lifeline *os.File // the end that the children of clients read from
-	started  int
-	entries  int
+	t       testing.TB
+	daemon  *harness.Daemon
+	dir     string
+	started int
+	entries int
 }
 
 // NewCrew makes a crew of clients with logs of so many entries, which are killed when
 // the test ends.
 func NewCrew(t testing.TB, d *harness.Daemon, entries int) *Crew {
 	t.Helper()
-	lifeline, ours, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		lifeline.Close()
-		ours.Close()
-	})
-	return &Crew{t: t, daemon: d, dir: t.TempDir(), lifeline: lifeline, entries: entries}
+	return &Crew{t: t, daemon: d, dir: t.TempDir(), entries: entries}
 }
 
 // Start starts a client, which opens nothing yet.
@@ -87,11 +79,21 @@ func (c *Crew) Begin(f Flavour) *Client {
 		cmd = exec.Command(harness.Program(c.t, "tests/history/c/performer"), path)
 	}
 	cmd.Env = append(os.Environ(), "SHMD_SOCKET="+c.daemon.Socket, flavourVariable+"="+string(f), logVariable+"="+path)
-	cmd.ExtraFiles = []*os.File{c.lifeline}
-	client := &Client{Process: harness.StartCmd(c.t, cmd), Flavour: f, ID: c.started, Log: log}
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cmd.ExtraFiles = []*os.File{theirs} // lifelineFD
+	client := &Client{Process: harness.StartCmd(c.t, cmd), Flavour: f, ID: c.started, Log: log, life: ours}
+	c.t.Cleanup(client.EndChildren)
+	theirs.Close()
 	c.started++
 	return client
 }
+
+// EndChildren ends the children that the client has left, or will leave. It may be
+// repeated.
+func (c *Client) EndChildren() { c.life.Close() }
 
 // Know tells the client which objects there are; it opens them by OpOpen.
 func (c *Client) Know(objects ...wire.Info) {
@@ -160,8 +162,8 @@ func (c *Client) String() string {
 	return text
 }
 
-// harvest reads what came of the script, as far as it came, and forgets it.
-func (c *Client) harvest() []Entry {
+// Begun reads what came of the script, as far as it came; the last may be in flight.
+func (c *Client) Begun() []Entry {
 	var entries []Entry
 	for i := range c.count {
 		e := c.Log.Read(c.first + i)
@@ -170,6 +172,12 @@ func (c *Client) harvest() []Entry {
 		}
 		entries = append(entries, e)
 	}
+	return entries
+}
+
+// harvest is Begun, and forgets it.
+func (c *Client) harvest() []Entry {
+	entries := c.Begun()
 	c.count = 0
 	return entries
 }

@@ -15,7 +15,7 @@ const (
 	OpPause Op = 1 // Argument ns, giving the processor to others
 	OpOpen  Op = 2
 	OpClose Op = 3
-	OpFork  Op = 4 // only c, else UNSUPPORTED: a child keeps socket and mappings; -> Result its pid
+	OpFork  Op = 4 // a child keeps the socket, of c the mappings too
 
 	OpLock   Op = 10 // -> OWNER_DIED: Result deaths, Extra pid
 	OpUnlock Op = 11

@@ -87,6 +87,10 @@ func Main() {
 	if f == "" {
 		return
 	}
+	if Flavour(f) == holder {
+		holdOn()
+		os.Exit(0)
+	}
 	if err := serve(Flavour(f)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -162,7 +166,7 @@ func (p *performer) do(e *Entry) error {
 		return nil
 	case OpFork:
 		e.begin()
-		return status.Unsupported
+		return startHolder()
 	}
 	o := &p.objects[e.Object]
 	switch {

@@ -43,6 +43,7 @@
      RAISES    (ACTION) it may fail
      DECLARED  clients are parties before they first arrive
      CLOSE     clients leave in order after their rounds
+     QUIT      (ACTION) a leader may leave in order instead of ending its action
      PAIR      clients 0 and 1 are threads of one process: one seat, one death
      SOCK      the daemon acts for the last client; its death cuts that short, and
                the client asks whether it leads, and does not arrive again
@@ -63,6 +64,7 @@
      NO_CHARGE         the cell does not say which generation the death breaks
      OBSERVERS         an observer's death breaks too
      CLOSE_BREAKS      (CLOSE) an orderly end is recovered like a death
+     QUIT_ALONE        (QUIT) an orderly end breaks nothing, not even what it leads
      TIMEOUT_BLIND     (TIMEOUTS) a timeout breaks what stands, whatever that is
      REMOVE_STATE_ONLY (DESTROY) the state is stored and all are woken, no more
      BREAK_FIRST       (DESTROY) the word is broken, then the state stored: a reset
@@ -111,7 +113,7 @@ mtype = {
   a_cell, a_load, a_state, a_count, a_lead, act, acting, a_done, a_raise, a_wake,
   over, overslept, w_load, w_state, wait, slept, late, w_break, resume,
   leave, next, o_load, o_reset, o_abort, o_wake,
-  r_cell, r_gen, r_charge, r_load, r_break, r_wake, r_clear, r_wake_again, r_done,
+  r_cell, r_led, r_quit, r_gen, r_charge, r_load, r_break, r_wake, r_clear, r_wake_again, r_done,
   x_state, x_load, x_break, x_wake, done
 };
 #define idle 0
@@ -122,7 +124,13 @@ byte hist[GENS];          /* by generation; the code keeps the last eight */
 byte cell[N];             /* by seat */
 bool removed;             /* the segment's state word */
 bool asleep[NC];          /* the kernel's queue on the word */
-bool todo[N];             /* by seat: its death is not yet recovered */
+bool todo[N];             /* by seat: its end is not yet recovered */
+#ifdef QUIT
+bool orderly[N];          /* ... which was no death */
+#define ORDERLY orderly[c]
+#else
+#define ORDERLY false
+#endif
 mtype rpc = idle; bool sweep;
 byte kills, dkills;
 
@@ -244,6 +252,9 @@ end:                      /* it may sleep for ever if nobody comes: watch() look
        :: else -> GO(a_load)
        fi }
   :: atomic { AT(act) -> acted[mine] = 1; GO(acting) }
+#ifdef QUIT
+  :: atomic { AT(acting) -> todo[ME] = true; orderly[ME] = true; FORGET; GO(done); break }
+#endif
 #ifdef RAISES
   :: atomic { AT(act) -> g = mine; p = ACTING; f = ME + 1; GO(a_raise) }
 #endif
@@ -407,12 +418,22 @@ end:
   :: atomic { rpc == r_cell -> rpc = (cell[c] > 1 -> r_load : r_gen) }
 #else
   :: atomic { rpc == r_cell ->
-       rpc = (cell[c] == 0 -> r_wake_again : (cell[c] == 1 -> r_gen : r_load));
+       rpc = (ORDERLY -> r_led : (cell[c] == 0 -> r_wake_again : (cell[c] == 1 -> r_gen : r_load)));
 #ifdef CLEAR_FIRST
        cell[c] = 0
 #endif
      }
 #endif
+#ifdef QUIT_ALONE
+  :: atomic { rpc == r_led -> rpc = r_clear }
+#else
+  :: atomic { rpc == r_led -> LOAD; rpc = (p == ACTING && f == c+1 -> r_quit : r_clear) }
+#endif
+  :: atomic { rpc == r_quit ->
+       if
+       :: SAME -> BREAK(OTHER); rpc = r_clear
+       :: else -> rpc = r_led
+       fi }
   :: atomic { rpc == r_gen -> g = gen; rpc = r_charge }
   :: atomic { rpc == r_charge -> cell[c] = 2 + (g << 2); g = 0; rpc = r_load }
   :: atomic { rpc == r_load -> LOAD;

@@ -289,13 +289,13 @@ proctype changer(byte i; mtype op; mtype later) {
 }
 
 #if N == 3
-#define OWED (owed[0] || owed[1] || owed[2])
+#define UNRECOVERED (owed[0] || owed[1] || owed[2])
 #elif N == 4
-#define OWED (owed[0] || owed[1] || owed[2] || owed[3])
+#define UNRECOVERED (owed[0] || owed[1] || owed[2] || owed[3])
 #elif N == 5
-#define OWED (owed[0] || owed[1] || owed[2] || owed[3] || owed[4])
+#define UNRECOVERED (owed[0] || owed[1] || owed[2] || owed[3] || owed[4])
 #else
-#define OWED (owed[0] || owed[1] || owed[2] || owed[3] || owed[4] || owed[5])
+#define UNRECOVERED (owed[0] || owed[1] || owed[2] || owed[3] || owed[4] || owed[5])
 #endif
 
 /* One call, so that there is nothing to die between. */
@@ -303,7 +303,7 @@ proctype recovery() {
   byte c;
 end:
   do
-  :: atomic { (sweep || OWED) ->
+  :: atomic { (sweep || UNRECOVERED) ->
        if
        :: sweep -> sweep = false
        :: else ->

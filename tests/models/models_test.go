@@ -42,7 +42,7 @@ type outcome struct {
 	reason   string  // of the first error
 	states   float64 // stored
 	complete bool
-	took     time.Duration
+	took     time.Duration // of processor time
 }
 
 func TestModels(t *testing.T) {
@@ -128,7 +128,7 @@ func search(t *testing.T, r run) outcome {
 	}
 
 	defs := strings.Fields(r.defs)
-	output := command(t, dir, "spin", append(defs, "-a", source)...)
+	output, _ := command(t, dir, "spin", append(defs, "-a", source)...)
 	if strings.Contains(output, "Error") {
 		t.Fatalf("spin: %s", output)
 	}
@@ -153,21 +153,20 @@ func search(t *testing.T, r run) outcome {
 	}
 	command(t, dir, "gcc", append(compile, "-o", "pan", "pan.c")...)
 
-	began := time.Now()
-	output = command(t, dir, "./pan", explore...)
+	output, took := command(t, dir, "./pan", explore...)
 	got := parse(t, output)
-	got.took = time.Since(began)
+	got.took = took
 
 	if got.errors > 0 && r.fails == "" {
-		trail := command(t, dir, "spin", append(defs, "-t", "-p", "-g", source)...)
+		trail, _ := command(t, dir, "spin", append(defs, "-t", "-p", "-g", source)...)
 		t.Logf("the end of the way there:\n%s", last(trail, 120))
 	}
 	return got
 }
 
-// command runs one tool in dir. Its output is what counts: pan's exit status is
-// the same for an error found and none.
-func command(t *testing.T, dir, name string, args ...string) string {
+// command runs one tool in dir and says how much processor time it took. Its output
+// is what counts: pan's exit status is the same for an error found and none.
+func command(t *testing.T, dir, name string, args ...string) (string, time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
 	defer cancel()
@@ -182,7 +181,7 @@ func command(t *testing.T, dir, name string, args ...string) string {
 	if err != nil && name != "./pan" {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, output.String())
 	}
-	return output.String()
+	return output.String(), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 var (

@@ -27,7 +27,7 @@
      1. at rest nobody waits for what there is         !(beside)
      2. ... nor unannounced                            !(unheard)
      3. ... and the kernel knows of every entry        !(forgotten)
-     4. MUTEX: it excludes                             holder==0
+     4. MUTEX: it excludes                             holder==0, holder==(i+1)
 
    Shape: goroutines 0 and 1 wait on the board; client 2 waits by itself, in another
      process; NP posters post PN permits each; MUTEX: all three take
@@ -45,7 +45,9 @@
      MARK_FIRST     (TIMEOUTS) the mark counts before the word is compared
      REARM          an entry whose word has changed sleeps on the new value
      NO_DUTY        (TIMEOUTS) an answered entry leaves without its duty
-     NO_DEATHWAKE   a death wakes nobody                                       */
+     NO_DEATHWAKE   a death wakes nobody
+     NEVER_EQUAL    an entry on which a wake was spent finds its word changed. Not a bug
+                    but the case that this is about, and a proof that it is reached  */
 
 #ifndef NP
 #define NP 1
@@ -95,11 +97,20 @@ byte kills;
 byte holder;
 byte posted, taken;
 
+#ifdef NEVER_EQUAL
+bool spent[E];
+#define SPENT(k) spent[k] = true
+#define FOUND(k) assert(!(spent[k] && answer[k] == 0)); spent[k] = false
+#else
+#define SPENT(k) skip
+#define FOUND(k) skip
+#endif
+
 /* A wake for any of its entries brings the board's thread back. */
 inline wake_one() {
   if
-  :: queued[0] -> queued[0] = false; up = true
-  :: queued[1] -> queued[1] = false; up = true
+  :: queued[0] -> queued[0] = false; up = true; SPENT(0)
+  :: queued[1] -> queued[1] = false; up = true; SPENT(1)
   :: asleep -> asleep = false
   :: else
   fi
@@ -277,7 +288,7 @@ end:
             :: else -> expected[k] = word
             fi
 #else
-            answer[k] = ANSWER
+            answer[k] = ANSWER; FOUND(k)
 #endif
        :: else
        fi;

@@ -24,7 +24,7 @@ const (
 	phrases = 60
 	// logEntries is room enough for a script.
 	logEntries = 2048
-	// orphansMax bounds the children that outlive a client that was killed.
+	// orphansMax is how many clients that were killed may have left children.
 	orphansMax = 16
 )
 
@@ -53,8 +53,8 @@ type stage struct {
 	clients []*history.Client
 	spares  []*history.Client // have begun, and may not be ready
 	hired   int
-	orphans []int // children of the dead, which we end
-	serial  int64 // of messages
+	orphans []*history.Client // that were killed, and may have left children
+	serial  int64             // of messages
 	relief  []history.Entry
 	hogs    []*harness.Process
 	tally   *tally
@@ -140,6 +140,9 @@ func (s *stage) play() {
 	s.lull()
 	s.current = append(s.current, career{client: ourHand, entries: s.relief})
 	s.tally.count(s.current)
+	var st wire.Status
+	s.call(wire.MethodStatus, &st)
+	s.tally.recoveries = st.Recoveries
 	for _, a := range s.audits {
 		for _, complaint := range a.check(s.current) {
 			s.t.Errorf("round %d: %s", s.round, complaint)
@@ -173,18 +176,12 @@ func (s *stage) kill() {
 		victim.Signal(syscall.SIGSTOP)
 	}
 	entries, death := victim.Kill()
-	for _, e := range entries {
-		if e.Op == history.OpFork && e.OK() {
-			s.orphans = append(s.orphans, int(e.Result))
-		}
-	}
+	s.orphans = append(s.orphans, victim)
 	s.crew.AwaitRecovered(s.known, &death)
 	s.current = append(s.current, career{victim.ID, entries, &death})
 	s.tally.kills++
-	for len(s.orphans) > orphansMax {
-		if err := syscall.Kill(s.orphans[0], syscall.SIGKILL); err != nil {
-			s.t.Fatalf("end the child %d of a dead client: %v", s.orphans[0], err)
-		}
+	if len(s.orphans) > orphansMax {
+		s.orphans[0].EndChildren()
 		s.orphans = s.orphans[1:]
 	}
 	next := s.hire()
@@ -260,9 +257,6 @@ func (s *stage) finish() {
 	for _, h := range s.handles {
 		s.call(wire.MethodClose, nil, h)
 	}
-	var st wire.Status
-	s.call(wire.MethodStatus, &st)
-	s.tally.recoveries += st.Recoveries
 }
 
 // describe tells what everybody is doing.

@@ -42,7 +42,7 @@ func (s *stage) script(c *history.Client) []history.Entry {
 			w.rwlock()
 		}
 	}
-	if w.One(4) {
+	if w.One(16) {
 		w.Do(history.OpFork)
 	}
 	return w.Entries

@@ -71,14 +71,14 @@ func (y *tally) line() string {
 		}
 	}
 	return fmt.Sprintf("%d operations and %d refused, %d kills (%d in the middle of one), %d stops, %d forks, "+
-		"%d lulls, %d reliefs, %d drains", sum, y.refused, y.kills, y.unknown, y.stops, y.done[history.OpFork],
-		y.lulls, y.reliefs, y.drains)
+		"%d lulls, %d reliefs, %d drains, %d recoveries that gave something back", sum, y.refused, y.kills, y.unknown,
+		y.stops, y.done[history.OpFork], y.lulls, y.reliefs, y.drains, y.recoveries)
 }
 
 // report is the run in full.
 func (y *tally) report() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %d recoveries that gave something back\n", y.line(), y.recoveries)
+	b.WriteString(y.line() + "\n")
 	for _, op := range slices.Sorted(maps.Keys(y.done)) {
 		fmt.Fprintf(&b, "  %-18v %9d\n", op, y.done[op])
 	}

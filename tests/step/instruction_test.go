@@ -24,13 +24,21 @@ var groups = []struct {
 	{"rwlock", rwlockScenes},
 }
 
+func allScenes() []*scene {
+	var all []*scene
+	for _, g := range groups {
+		all = append(all, g.scenes()...)
+	}
+	return all
+}
+
 // TestEveryInstruction kills C clients before every instruction of every operation,
 // in every situation, with peers in C and in Go. The short form takes a few, and one
 // sort of peers for each.
 func TestEveryInstruction(t *testing.T) {
 	harness.NoLeaks(t)
 	stride, full := everyOr(t, 40)
-	y := new(tally)
+	y := newTally(allScenes()...)
 	t.Cleanup(func() { t.Logf("killed at each instruction\n%v", y) })
 	for turn, f := range []flavour{inC, inGo} {
 		for _, g := range groups {
@@ -52,7 +60,7 @@ func TestEveryInstruction(t *testing.T) {
 func TestEveryPair(t *testing.T) {
 	harness.NoLeaks(t)
 	stride, _ := everyOr(t, 12)
-	y := new(tally)
+	y := newTally()
 	t.Cleanup(func() { t.Logf("killed in pairs, at each pair of instructions\n%v", y) })
 	for _, g := range []struct {
 		name  string
@@ -64,13 +72,13 @@ func TestEveryPair(t *testing.T) {
 		{"undo", undoPairs, 5},
 		{"queue", queuePairs, 7},
 	} {
-		t.Run(g.name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t, inC, "", instructions{}, y)
-			for i, p := range g.pairs() {
+		for i, p := range g.pairs() {
+			t.Run(p.operation, func(t *testing.T) {
+				t.Parallel()
+				s := newStage(t, inC, "", instructions{}, y)
 				s.playPair(p, plan{stride * g.more, 5 * i}, plan{stride * g.more, 0})
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -78,7 +86,7 @@ func TestEveryPair(t *testing.T) {
 func TestEveryStore(t *testing.T) {
 	harness.NoLeaks(t)
 	stride, full := everyOr(t, 3)
-	y := new(tally)
+	y := newTally(allScenes()...)
 	t.Cleanup(func() { t.Logf("killed after each store\n%v", y) })
 	for turn, f := range []flavour{inC, inGo} {
 		for processors := 1; processors <= 2; processors++ {

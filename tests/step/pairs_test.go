@@ -10,7 +10,7 @@ import (
 
 func mutexPairs() []pair {
 	const lock, unlock = "mutex lock" + forever, "mutex unlock"
-	p := props{kind: "mutex", options: wire.CreateOptions{}, rules: locks(false)}
+	p := props{kind: "mutex", rules: locks(false)}
 	scenes := p.with(
 		scene{operation: "mutex lock, lock", act: lock},
 		scene{operation: "mutex unlock, lock", before: []string{lock}, during: sleeps(first, lock), act: unlock},
@@ -20,17 +20,19 @@ func mutexPairs() []pair {
 
 func plainPairs() []pair {
 	const acquire, post = "semaphore acquire 1" + forever, "semaphore post 1"
-	p := props{kind: "semaphore", options: wire.CreateOptions{}, rules: permits(false)}
+	p := props{kind: "semaphore", rules: permits(false)}
 	scenes := p.with(
 		scene{operation: "semaphore post, acquire", during: sleeps(first, acquire), act: post, effects: []int{1}},
 		scene{operation: "semaphore acquire, acquire", have: 1, act: acquire, effects: []int{-1}},
+		scene{operation: "semaphore post, post", during: sleeps(first, acquire), act: post, effects: []int{1, 2}},
 	)
-	return pairs(scenes, acquire, acquire)
+	return pairs(scenes, acquire, acquire, post)
 }
 
 func undoPairs() []pair {
 	const acquire, release = "semaphore acquire 1" + forever, "semaphore release 1"
-	p := props{kind: "semaphore", options: wire.CreateOptions{Undo: new(true), Initial: new(uint32(1))}, rules: permits(true)}
+	p := props{kind: "semaphore", rules: permits(true),
+		options: wire.CreateOptions{Undo: new(true), Initial: new(uint32(1))}}
 	scenes := p.with(
 		scene{operation: "undo acquire, acquire", have: 1, act: acquire},
 		scene{operation: "undo release, acquire", have: 1, before: []string{acquire}, during: sleeps(first, acquire),

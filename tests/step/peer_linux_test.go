@@ -160,7 +160,7 @@ func (s *stage) glance() time.Duration {
 // recovered a death by then, never will.
 func (s *stage) deadline() watchdog {
 	if strings.Contains(s.sabotage, stealsOwn) {
-		return watchdog(time.Now().Add(time.Second))
+		return watchdog(time.Now().Add(500 * time.Millisecond))
 	}
 	return deadline()
 }

@@ -120,7 +120,8 @@ func rwlockScenes() []*scene {
 		scene{operation: "rwlock write" + behind, situation: woken, setUp: writes, act: write,
 			release: all(oneWrites, endWrite)},
 		scene{operation: unwrite, situation: uncontended, before: writer, act: unwrite},
-		scene{operation: unwrite, situation: contended, before: writer, during: all(oneReads, alsoWrites), act: unwrite},
+		scene{operation: unwrite, situation: contended, before: writer, during: all(oneReads, alsoWrites),
+			act: unwrite},
 	), spoilt.with(
 		scene{operation: mark, situation: uncontended, spoil: writer, before: writer, act: mark},
 		scene{operation: mark, situation: contended, spoil: writer, before: writer, during: oneReads, act: mark},

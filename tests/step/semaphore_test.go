@@ -159,7 +159,8 @@ func undoScenes() []*scene {
 	const acquire, release, post = "semaphore acquire", "semaphore release", "semaphore post"
 	const name = "undo "
 	of := func(initial uint32) props {
-		return props{kind: "semaphore", options: wire.CreateOptions{Initial: &initial, Undo: new(true)}, rules: permits(true)}
+		return props{kind: "semaphore", rules: permits(true),
+			options: wire.CreateOptions{Initial: &initial, Undo: new(true)}}
 	}
 	var scenes []*scene
 	for i, n := range []string{" 1", " 2"} {

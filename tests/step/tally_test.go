@@ -13,7 +13,16 @@ import (
 type tally struct {
 	mu   sync.Mutex
 	rows map[string]*row // protected by mu
-	list []string        // of the operations, in the order of their first scene; protected by mu
+	list []string        // of the operations, in the order of the table; protected by mu
+}
+
+// newTally makes one for scenes that may be played in any order.
+func newTally(scenes ...*scene) *tally {
+	y := &tally{rows: make(map[string]*row)}
+	for _, sc := range scenes {
+		y.row(sc, row{})
+	}
+	return y
 }
 
 type row struct {
@@ -39,9 +48,6 @@ func (r *row) add(o row) {
 func (y *tally) row(sc *scene, r row) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.rows == nil {
-		y.rows = make(map[string]*row)
-	}
 	if y.rows[sc.operation] == nil {
 		y.rows[sc.operation] = new(row)
 		y.list = append(y.list, sc.operation)
@@ -95,8 +101,10 @@ func (y *tally) String() string {
 		fmt.Fprintln(w)
 	}
 	for _, name := range y.list {
-		line(name, y.rows[name])
-		sum.add(*y.rows[name])
+		if r := y.rows[name]; r.kills > 0 {
+			line(name, r)
+			sum.add(*r)
+		}
 	}
 	line("all", &sum)
 	w.Flush()

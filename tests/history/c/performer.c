@@ -49,7 +49,7 @@ static int pause_for(const struct entry *entry)
 }
 
 /* A child that keeps our socket and our mappings, and does nothing with them. */
-static int fork_holder(struct entry *entry)
+static int fork_holder(void)
 {
 	pid_t child = fork();
 	if (child < 0)
@@ -63,7 +63,6 @@ static int fork_holder(struct entry *entry)
 			;
 		_exit(0);
 	}
-	entry->result = child;
 	return 0;
 }
 
@@ -252,7 +251,7 @@ static int perform(struct entry *entry)
 {
 	if (entry->op == OP_PAUSE || entry->op == OP_FORK) {
 		begin(entry);
-		return entry->op == OP_FORK ? fork_holder(entry) : pause_for(entry);
+		return entry->op == OP_FORK ? fork_holder() : pause_for(entry);
 	}
 	struct object *object = &objects[entry->object % OBJECTS_MAX];
 	if (is_open(object) == (entry->op == OP_OPEN))

@@ -585,7 +585,7 @@ SHMD_API bool shmd_event_created(const struct shmd_event *event);
  *
  * Errors that any of these functions may return: NOT_OWNER (this thread does not hold
  * the mutex; one with unlock_any: this client), REMOVED (of the condition or of the
- * mutex), INVALID, FORKED. A condition cannot be opened read-only: PERMISSION. */
+ * mutex), CORRUPT, INVALID, FORKED. A condition cannot be opened read-only: PERMISSION. */
 
 SHMD_API int shmd_condition_create(struct shmd_client *client, const char *name,
                                    const struct shmd_create_options *options,
@@ -743,7 +743,8 @@ SHMD_API int shmd_rwlock_open_or_create(struct shmd_client *client, const char *
 SHMD_API struct shmd_rwlock *shmd_rwlock_close(struct shmd_rwlock *rwlock);
 
 /* Begins to read, waiting up to timeout_ns for the writer.
- * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK, OVERFLOW, SYSTEM. */
+ * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK, OVERFLOW, NO_SPACE (memory, for the fifth
+ * rwlock at once), SYSTEM. */
 SHMD_API int shmd_rwlock_read_lock(struct shmd_rwlock *rwlock, int64_t timeout_ns);
 
 /* Ends one read of this thread. Never waits.

@@ -2,6 +2,7 @@ package clib
 
 import (
 	"bytes"
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
@@ -54,6 +55,22 @@ func TestSymbols(t *testing.T) {
 	declared := sorted(`(?s)SHMD_API\s[^;]*?\b(shmd_\w+)\(`, read(t, header))
 	differ(t, "libshmd.so", exported, "clients/c/symbols.txt", listed)
 	differ(t, header, declared, "clients/c/symbols.txt", listed)
+}
+
+// A program may load the library late, by dlopen. Since one thread-local is reached
+// without a call, all of them need room that the C library sets aside, some 1.6 kB for
+// all such libraries of a process.
+func TestThreadLocalsAreFew(t *testing.T) {
+	file, err := elf.Open(library(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, segment := range file.Progs {
+		if segment.Type == elf.PT_TLS && segment.Memsz > 640 {
+			t.Errorf("%d bytes of thread-locals are too many", segment.Memsz)
+		}
+	}
 }
 
 func TestVersion(t *testing.T) {

@@ -162,8 +162,8 @@ func (c *Client) String() string {
 	return text
 }
 
-// harvest reads what came of the script, as far as it came, and forgets it.
-func (c *Client) harvest() []Entry {
+// Begun reads what came of the script, as far as it came; the last may be in flight.
+func (c *Client) Begun() []Entry {
 	var entries []Entry
 	for i := range c.count {
 		e := c.Log.Read(c.first + i)
@@ -172,6 +172,12 @@ func (c *Client) harvest() []Entry {
 		}
 		entries = append(entries, e)
 	}
+	return entries
+}
+
+// harvest is Begun, and forgets it.
+func (c *Client) harvest() []Entry {
+	entries := c.Begun()
 	c.count = 0
 	return entries
 }

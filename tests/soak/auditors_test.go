@@ -16,7 +16,7 @@ func (s *stage) auditors() []audit {
 	audits := []audit{&statusAudit{names},
 		lock([]uint16{mutex, foreign}, mutex), lock([]uint16{data}, data), lock([]uint16{rwlock}, rwlock),
 		lock([]uint16{guard, condition}, guard, condition), again,
-		&conditionAudit{names[condition], condition}, &barrierAudit{names[barrier], barrier, parties},
+		&barrierAudit{names[barrier], barrier, parties},
 		&eventAudit{name: names[autoEvent], object: autoEvent, look: func() bool { return s.isSet(autoEvent) }},
 		&permitAudit{name: "permits", object: permits, base: permitsAll,
 			look: func() wire.Permits { return s.permits(permits) }},

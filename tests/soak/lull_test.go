@@ -105,11 +105,28 @@ func (s *stage) lacks(e *history.Entry) bool {
 	return false // nobody keeps a lock
 }
 
-// notified reports whether we have notified all since a wait began.
+// notified reports whether we or a client have notified all since a wait began: then
+// it ends by itself, once it has the mutex again.
 func (s *stage) notified(e *history.Entry) bool {
-	return slices.ContainsFunc(s.relief, func(ours history.Entry) bool {
-		return ours.Op == history.OpNotify && ours.Call > e.Call
-	})
+	return notifiedAll(s.relief, e) ||
+		slices.ContainsFunc(s.clients, func(c *history.Client) bool { return notifiedAll(c.Begun(), e) })
+}
+
+// notifiedAll reports whether somebody notified all who had got the mutex after a wait
+// with it began: he finds the waiter asleep, or about to.
+func notifiedAll(entries []history.Entry, wait *history.Entry) bool {
+	since := int64(0)
+	for i := range entries {
+		e := &entries[i]
+		switch {
+		case e.Object != wait.Object:
+		case e.Op == history.OpLock && e.OK(), e.Op == history.OpWaitCondition && e.Return != 0:
+			since = e.Return
+		case e.Op == history.OpNotify && e.N == 0 && e.OK() && since > wait.Call:
+			return true
+		}
+	}
+	return false
 }
 
 // relieve brings what an operation waits for.

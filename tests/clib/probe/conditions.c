@@ -253,6 +253,25 @@ static void killed(struct shmd_client *client, int64_t timeout_ns)
 	EXPECT(shmd_unlink(client, "c/condition"), 0);
 }
 
+/* A wait without repair makes a strict mutex useless; it ends at once, as nobody can ever
+ * notify. */
+static void poisoned(struct shmd_client *client)
+{
+	struct pair pair = create(client, "c/condition", (struct shmd_create_options){.strict = true});
+	struct shmd_client *other = connected();
+	struct shmd_condition *theirs;
+	EXPECT(shmd_condition_open(other, "c/condition", NULL, &theirs), 0);
+	EXPECT(shmd_condition_lock(theirs, SHMD_FOREVER), 0);
+	shmd_condition_close(theirs); /* as a death */
+	shmd_close(other);
+	EXPECT(shmd_condition_lock(pair.condition, SHMD_FOREVER), SHMD_OWNER_DIED);
+	EXPECT(shmd_condition_wait(pair.condition, SHMD_FOREVER), SHMD_E_NOT_RECOVERABLE);
+	EXPECT(shmd_condition_unlock(pair.condition), SHMD_E_NOT_OWNER);
+	EXPECT(shmd_condition_lock(pair.condition, SHMD_FOREVER), SHMD_E_NOT_RECOVERABLE);
+	close_pair(&pair);
+	EXPECT(shmd_unlink(client, "c/condition"), 0);
+}
+
 static void *wait_briefly(void *argument)
 {
 	struct pair *pair = argument;
@@ -295,6 +314,7 @@ int main(void)
 	destroyed(client, true);
 	killed(client, SHMD_FOREVER);
 	killed(client, 1000);
+	poisoned(client);
 	expect_quiet(after_a_wait, lock_notify_unlock, false);
 	shmd_close(client);
 	puts("ok");

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define CLIENTS 3
-#define ROUNDS 100000
+#define ROUNDS 50000
 #define BRIEFLY_NS 10000
 
 static struct shmdi_segment segments[2];
@@ -174,7 +174,7 @@ static void *client(void *argument)
 	uint64_t state = seed + 977 * (number + 1);
 	for (int i = 0; i < ROUNDS; i++) {
 		uint64_t chance = next_random(&state) >> 8;
-		int64_t timeout_ns = next_random(&state) % 8 == 0 ? BRIEFLY_NS : 0;
+		int64_t timeout_ns = next_random(&state) % 64 == 0 ? BRIEFLY_NS : 0;
 		switch (kind) {
 		case SHMD_KIND_EVENT: use_event(&events[number], chance, timeout_ns); break;
 		case SHMD_KIND_CONDITION: use_condition(&conditions[number], chance, timeout_ns); break;

@@ -22,7 +22,7 @@ MANDIR  ?= $(PREFIX)/share/man
 DESTDIR ?=
 # Seconds for each fuzz target, and for the long random runs.
 SECONDS ?= 30
-# The seed of `make linear`; empty = a new one, which it prints.
+# The seed of `make linear` and `make soak`, which print the one they take.
 SEED    ?=
 # Arguments for `make demo` and `make bench`.
 ARGS    ?=
@@ -45,7 +45,7 @@ CORE := ./ctypes/... ./status/... ./shm/... ./wire/... ./daemon/... ./clients/go
 TAGS := shmd_replay,models
 # Builds of their own, for tests: stores that a test can stop after, and a recovery
 # that leaves its duties out.
-TEST_TAGS := shmd_crash shmd_sabotage
+TEST_TAGS := shmd_crash,shmd_sabotage
 
 # The tests and the demo find what was built here. SHMD_CC is for tests that
 # compile a probe: CC itself, exported, would rebuild half of Go's cache.
@@ -53,6 +53,7 @@ export SHMD_BIN    := $(CURDIR)/bin/shmd
 export SHMD_BUILD  := $(CURDIR)/build
 export SHMD_PYTHON := $(CURDIR)/build/venv/bin/python
 export SHMD_CC      = $(CC)
+export SHMD_CXX     = $(CXX)
 
 VENV_READY := build/venv/.ready
 
@@ -125,7 +126,7 @@ demo: build $(VENV_READY) ## Go, C and Python share memory, one is killed, nothi
 
 # From the cheapest to the dearest, so that a mistake shows early.
 .PHONY: test
-test: build $(VENV_READY) build/setup/model ## Run every test (does its own set-up)
+test: build $(VENV_READY) build/setup/model build/setup/check ## Run every test (does its own set-up)
 	$(call say,units and everything with a second process)
 	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./...
 	$(call say,store-prefix replay: every prefix of the stores of every operation)
@@ -147,6 +148,24 @@ check: fmt-check tidy lint headers ## What CI runs first: format, tidy, linters,
 race: build/setup/build ## The race detector over the Go packages, in full
 	$(GO) test -race -count=1 -timeout $(TEST_TIMEOUT) $(CORE)
 
+# The probes of tests/clib, and the C programs that other tests drive, with each
+# sanitizer. `make test` has the first for addresses, and one probe with the second.
+SANITIZE_address := -fsanitize=address,undefined -fno-sanitize-recover=all
+# A fence, which it does not know, stands in snapshots alone, and there the data is atomic.
+SANITIZE_thread  := -fsanitize=thread -Wno-tsan
+
+SANITIZERS := address thread
+
+.PHONY: sanitize $(SANITIZERS:%=sanitize-%)
+sanitize: $(SANITIZERS:%=sanitize-%) ## The C library under address, undefined and thread sanitizers
+	$(call say,make sanitize: passed)
+
+$(SANITIZERS:%=sanitize-%): sanitize-%: build build/sanitize/%/built $(VENV_READY)
+	$(call say,C tests with sanitizers: $*)
+	SHMD_SANITIZE=$* $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./tests/clib
+	SHMD_BUILD='$(CURDIR)/build/sanitize/$*' TSAN_OPTIONS=die_after_fork=0 \
+	  $(GO) test -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/interop ./tests/crash
+
 .PHONY: bench
 bench: build $(VENV_READY) ## Measure speed and memory (ARGS="..." is passed on)
 	CGO_ENABLED=0 $(GO) build -o build/shmd-bench ./tests/bench
@@ -161,12 +180,17 @@ litmus: build/setup/model ## Check the orders of memory accesses that the C libr
 	$(GO) test -v -tags models -count=1 -timeout $(TEST_TIMEOUT) ./tests/litmus
 
 .PHONY: crash
-crash: build $(VENV_READY) ## Kill clients at random for SECONDS=N, and verify
+crash: build $(VENV_READY) ## Kill clients at every instruction, and at random for SECONDS=N
+	SHMD_CRASH_STRIDE=1 $(GO) test -v -count=1 -timeout 0 ./tests/step
 	SHMD_CRASH_SECONDS=$(SECONDS) $(GO) test -v -count=1 -timeout 0 ./tests/crash
 
 .PHONY: linear
 linear: build ## Check recorded histories of killed clients for SECONDS=N (SEED=S repeats a run)
-	SHMD_LINEAR_SECONDS=$(SECONDS) SHMD_LINEAR_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 ./tests/linear
+	SHMD_LINEAR_SECONDS=$(SECONDS) SHMD_LINEAR_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Linearizable ./tests/linear
+
+.PHONY: soak
+soak: build ## Everything at random, with kills and stops, for SECONDS=N, and account for it (SEED=S)
+	SHMD_SOAK_SECONDS=$(SECONDS) SHMD_SOAK_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Soak ./tests/soak
 
 # Fuzz targets are found by name, so that a new one needs no entry here.
 .PHONY: fuzz
@@ -188,11 +212,13 @@ lint: ## go vet, staticcheck, errcheck, go mod tidy
 	$(call say,linters)
 	$(GO) vet ./...
 	$(GO) vet -tags $(TAGS) ./...
-	@for tag in $(TEST_TAGS); do echo $(GO) vet -tags $$tag ./...; $(GO) vet -tags $$tag ./...; done
+	$(GO) vet -tags $(TEST_TAGS) ./...
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags $(TAGS) ./...
+	$(GO) tool staticcheck -tags $(TEST_TAGS) ./...
 	$(GO) tool errcheck -exclude .errcheck ./...
 	$(GO) tool errcheck -exclude .errcheck -tags $(TAGS) ./...
+	$(GO) tool errcheck -exclude .errcheck -tags $(TEST_TAGS) ./...
 	$(GO) mod tidy -diff
 
 # Builds only when nothing is built, so that `sudo make install` after `make
@@ -322,6 +348,19 @@ $(C_PROGRAMS): build/%: %.c build/libshmd.a build/flags
 	$(CC) $(C_FLAGS) $(MSGPACK_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< build/libshmd.a $(MSGPACK_LIBS)
 
 -include $(C_OBJECTS:.o=.d) $(C_PROGRAMS:=.d)
+
+# With a sanitizer: each program beside its kin in a tree of its own.
+$(SANITIZERS:%=build/sanitize/%/built): build/sanitize/%/built: $(C_SOURCES) $(C_HEADERS) $(C_PROGRAM_SOURCES) build/flags | build/setup/build
+	rm -rf $(@D)
+	mkdir -p $(@D)/objects
+	cd $(@D)/objects && $(CC) $(C_FLAGS) -I'$(CURDIR)/include' -O1 $(SANITIZE_$*) $(MSGPACK_CFLAGS) -c \
+	  $(C_SOURCES:%='$(CURDIR)/%')
+	@for source in $(C_PROGRAM_SOURCES); do \
+	  mkdir -p "$(@D)/$${source%/*}"; echo "$(CC) $(SANITIZE_$*) $$source"; \
+	  $(CC) $(C_FLAGS) -O1 $(SANITIZE_$*) $(MSGPACK_CFLAGS) -o "$(@D)/$${source%.c}" "$$source" \
+	    $(@D)/objects/*.o $(MSGPACK_LIBS); \
+	done
+	touch $@
 
 # prefix, libdir, includedir, further linker flags
 pkg_config = printf '%s\n' 'prefix=$(1)' 'libdir=$(2)' 'includedir=$(3)' '' 'Name: shmd' \

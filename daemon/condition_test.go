@@ -59,7 +59,7 @@ func TestCondition(t *testing.T) {
 	}
 }
 
-func TestNotifyWakesAsManyAsAsked(t *testing.T) {
+func TestNotifyAll(t *testing.T) {
 	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
 	a, b := greeted(t, s, 1), greeted(t, s, 2)
 	_, ac := a.conditionFor(nil)
@@ -76,29 +76,22 @@ func TestNotifyWakesAsManyAsAsked(t *testing.T) {
 		tokens[b.send(wire.MethodWaitCondition, bc, -1, token)] = token
 		s.awaitWaiters(t, "c", uint64(token)+1)
 	}
+	locked(wire.MethodNotify, ac, 0)
 	// Each that is woken holds the mutex, and unlocks it for the next.
-	free := func(want int) {
-		t.Helper()
-		unlocks := make(map[uint32]bool)
-		for range 2 * want {
-			r, err := b.receive()
-			if err != nil || r.Err != nil {
-				t.Fatalf("an answer: %+v, %v", r, err)
-			}
-			if token, waited := tokens[r.ID]; waited {
-				delete(tokens, r.ID)
-				unlocks[b.send(wire.MethodUnlock, bc, token)] = true
-			} else if !unlocks[r.ID] {
-				t.Fatalf("an answer to %d", r.ID)
-			}
+	unlocks := make(map[uint32]bool)
+	for range 10 {
+		r, err := b.receive()
+		if err != nil || r.Err != nil {
+			t.Fatalf("an answer: %+v, %v", r, err)
+		}
+		if token, waited := tokens[r.ID]; waited {
+			delete(tokens, r.ID)
+			unlocks[b.send(wire.MethodUnlock, bc, token)] = true
+		} else if !unlocks[r.ID] {
+			t.Fatalf("an answer to %d", r.ID)
 		}
 	}
-	locked(wire.MethodNotify, ac, 2)
-	free(2)
-	s.awaitWaiters(t, "c", 3)
-	locked(wire.MethodNotify, ac, 0)
-	free(3)
-	s.awaitCalls(t, 0)
+	locked(wire.MethodNotify, ac)
 	locked(wire.MethodNotify, ac, 1<<31-1)
 	for _, n := range []any{-1, 1 << 31} {
 		wantCode(t, "n", a.call(nil, wire.MethodNotify, ac, n), status.Invalid)
@@ -149,15 +142,17 @@ func TestMutexIsNotTakenForNobody(t *testing.T) {
 	am, ac := a.conditionFor(nil)
 	uuid := byte(2)
 	for _, name := range []string{"close", "bye", "hang up"} {
-		for _, asleep := range []bool{true, false} { // or it waits for the mutex already
+		for _, when := range []string{"asleep", "asleep, the mutex is held", "waits for the mutex"} {
 			b := greeted(t, s, uuid)
 			uuid++
 			bm, bc := b.conditionFor(nil)
 			wantCode(t, "lock", b.call(nil, wire.MethodLock, bm), status.OK)
 			waiting := b.send(wire.MethodWaitCondition, bc)
-			wantCode(t, "lock by another", a.call(nil, wire.MethodLock, am), status.OK)
 			s.awaitWaiters(t, "c", 1)
-			if !asleep {
+			if when != "asleep" {
+				wantCode(t, "lock by another", a.call(nil, wire.MethodLock, am), status.OK)
+			}
+			if when == "waits for the mutex" {
 				wantCode(t, "notify", a.call(nil, wire.MethodNotify, ac), status.OK)
 				s.awaitWaiters(t, "m", 1)
 			}
@@ -179,10 +174,12 @@ func TestMutexIsNotTakenForNobody(t *testing.T) {
 				b.conn.Close()
 			}
 			s.awaitCalls(t, 0)
-			wantCode(t, "unlock", a.call(nil, wire.MethodUnlock, am), status.OK)
+			if when != "asleep" {
+				wantCode(t, "unlock", a.call(nil, wire.MethodUnlock, am), status.OK)
+			}
 			var notice *wire.Notice
-			if err := a.call(&notice, wire.MethodLock, am); err != nil || notice != nil {
-				t.Errorf("%s (asleep: %v): the mutex is locked with %+v, %v", name, asleep, notice, err)
+			if err := a.call(&notice, wire.MethodLock, am, 0); err != nil || notice != nil {
+				t.Errorf("%s, %s: the mutex is locked with %+v, %v", name, when, notice, err)
 			}
 			wantCode(t, "unlock", a.call(nil, wire.MethodUnlock, am), status.OK)
 		}
@@ -274,6 +271,9 @@ func TestConditionThatIsDestroyed(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		wantCode(t, "a waiter", errOrNil(r.Err), status.Removed)
+		if r.Err.Object != "m" {
+			t.Errorf("%v does not name the mutex", r.Err)
+		}
 	}
 	wantCode(t, "unlock", b.call(nil, wire.MethodUnlock, bc), status.Removed)
 	wantCode(t, "wait again", b.call(nil, wire.MethodWaitCondition, bc), status.Removed)

@@ -26,7 +26,8 @@ type Config struct {
 	// QuotaBytes bounds the memory of one user's objects; zero means the budget.
 	QuotaBytes uint64
 	// QuotaObjects bounds one user's objects; QuotaObjectsDefault if zero. No more
-	// than a quarter of the descriptors that the daemon may open.
+	// than what connections leave of three quarters of the descriptors that the daemon
+	// may open.
 	QuotaObjects uint64
 	// QuotaConnections bounds one user's connections, zombies included;
 	// QuotaConnectionsDefault if zero. No more than an eighth of the descriptors
@@ -51,11 +52,11 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Shares of the descriptors that the daemon may open that one user's things may
-// take: a connection needs two (socket and pidfd), an object one.
+// Of the descriptors that the daemon may open one user's things may take three
+// quarters: a connection needs two (socket and pidfd), of which there are no more than
+// an eighth; an object needs one, of what is left.
 const (
 	connectionsShare = 8
-	objectsShare     = 4
 )
 
 // Features are kernel features with a fallback.
@@ -99,8 +100,8 @@ func (c Config) withDefaults() (Config, error) {
 		c.QuotaConnections = QuotaConnectionsDefault
 	}
 	if files, err := filesLimit(); err == nil {
-		c.QuotaObjects = min(c.QuotaObjects, max(1, files/objectsShare))
 		c.QuotaConnections = min(c.QuotaConnections, max(1, files/connectionsShare))
+		c.QuotaObjects = min(c.QuotaObjects, max(1, files/4*3-2*c.QuotaConnections))
 	}
 	if c.SeatsDefault == 0 {
 		c.SeatsDefault = shm.SeatsDefault

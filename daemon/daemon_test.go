@@ -347,6 +347,44 @@ func TestShutdownGrantsNothing(t *testing.T) {
 	}
 }
 
+// At shutdown every wait ends as lost, one that takes a mutex again too.
+func TestShutdownEndsWaits(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	owner := greeted(t, s, 1)
+	m, c := owner.conditionFor(nil)
+	e := owner.open("e", wire.KindEvent, nil)
+	b := owner.open("b", wire.KindBarrier, map[string]any{"parties": 2})
+	l := owner.open("l", wire.KindRWLock, nil)
+	owner.locks(wire.MethodLock, false, l)
+	waits := make(map[uint32]string)
+	for token := range 2 {
+		owner.locks(wire.MethodLock, false, m, -1, token)
+		waits[owner.send(wire.MethodWaitCondition, c, -1, token)] = wire.MethodWaitCondition
+		s.awaitWaiters(t, "c", uint64(token)+1)
+	}
+	other := greeted(t, s, 2)
+	_, oc := other.conditionFor(nil)
+	other.locks(wire.MethodLock, false, oc)
+	wantCode(t, "notify", other.call(nil, wire.MethodNotify, oc), status.OK)
+	s.awaitWaiters(t, "m", 1)
+	waits[owner.send(wire.MethodWait, e)] = wire.MethodWait
+	waits[owner.arrives(s, b, 1)] = wire.MethodArrive
+	waits[owner.send(wire.MethodReadLock, l, -1, 7)] = wire.MethodReadLock
+	s.awaitWaiters(t, "l", 1)
+	s.awaitWaiters(t, "e", 1)
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range waits {
+		r, err := owner.receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, waits[r.ID], errOrNil(r.Err), status.Lost)
+		delete(waits, r.ID)
+	}
+}
+
 // A client that says bye is told so when everything that it held is given back.
 func TestByeGivesBack(t *testing.T) {
 	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})

@@ -17,6 +17,11 @@
 // per client that sleeps in the netpoller on its pidfd; one per waiting call,
 // which sleeps in the shared shm.Parker. Nothing ticks unless a zombie exists.
 //
+// A waiting call has two contexts: its client's cancel ends the first, and its handle
+// or connection both. A wait at a condition takes the mutex again under the second,
+// so the answer to a cancel comes with the mutex held. What was granted to a client
+// that is gone by then is taken back, or goes with its seat.
+//
 // # Lock order
 //
 //	object.recoverMu
@@ -24,9 +29,9 @@
 //	    sideTable.mu         side segments of one queue
 //	      quota.mu, budget.mu  leaves
 //	server.mu                sessions and clients
-//	  client.mu              life of one client
-//	session.handlesMu, session.pendingMu, session.writeMu: leaves, never
-//	together
+//	  client.mu              life of one client; under registry.mu too
+//	session.handlesMu, session.pendingMu, session.writeMu, seat.threads.mu:
+//	leaves, never together
 //
 // No lock is held while a call waits or the socket is written, but writeMu.
 //
@@ -37,7 +42,16 @@
 // it. It is freed with the last. A seat counts references too: its handles, its
 // waiting calls, and, in a mutex, the seats of the same client in the objects it
 // guards. With the last the seat is swept (recovered) and then given out again;
-// so the objects that a mutex guards are always swept before the mutex is.
+// so the objects that a mutex guards are always swept before the mutex is. A mutex also
+// knows the conditions bound to it, without a reference: when it is destroyed, they are
+// alarmed once its segment says so.
+//
+// # The end of a client
+//
+// An end with bye, and the close of a handle, are orderly: what is held is given back,
+// but no party of a barrier has died. Any other end is a death. Who waits at a barrier
+// then breaks it by that before its calls are ended, for those would break it without
+// a name.
 //
 // # Limits
 //

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -19,11 +20,23 @@ func (s *Server) awaitWaiters(t *testing.T, name string, n uint64) {
 		t.Fatal(err)
 	}
 	defer s.registry.unpin(o)
-	for end := time.Now().Add(time.Minute); s.stat(o).Waiters != n; runtime.Gosched() {
+	await(t, fmt.Sprintf("%d sleepers in %s", n, name), func() bool { return s.stat(o).Waiters == n })
+}
+
+// await polls until it is so.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); runtime.Gosched() {
 		if time.Now().After(end) {
-			t.Fatalf("%d threads sleep in %s, want %d", s.stat(o).Waiters, name, n)
+			t.Fatalf("no %s", what)
 		}
 	}
+}
+
+func (s *Server) clientCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.clients)
 }
 
 // mute lets nothing be sent to the client of a handle on an object any more, as if it
@@ -46,11 +59,22 @@ func (s *Server) mute(t *testing.T, uuid byte) {
 // awaitCalls returns once as many calls wait in the daemon.
 func (s *Server) awaitCalls(t *testing.T, n int64) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); s.pending.calls.Load() != n; runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Fatalf("%d calls wait, want %d", s.pending.calls.Load(), n)
-		}
+	await(t, fmt.Sprintf("%d calls that wait", n), func() bool { return s.pending.calls.Load() == n })
+}
+
+// awaitCallers returns once no call keeps a seat: only handles do.
+func (s *Server) awaitCallers(t *testing.T, name string, seat uint16) {
+	t.Helper()
+	o, err := s.registry.pin(ref{name: name})
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer s.registry.unpin(o)
+	await(t, "end of all calls", func() bool {
+		s.registry.mu.Lock()
+		defer s.registry.mu.Unlock()
+		return uint64(o.seats.taken[seat].refs) == o.seats.taken[seat].handles
+	})
 }
 
 func (c *rawClient) isSet(handle uint64, want bool) {
@@ -98,6 +122,22 @@ func TestManualEvent(t *testing.T) {
 	b.isSet(info.Handle, true)
 	for _, method := range []string{wire.MethodSignal, wire.MethodReset, wire.MethodPulse, wire.MethodWait} {
 		wantCode(t, method+" read-only", b.call(nil, method, info.Handle), status.Permission)
+	}
+}
+
+// Requests of one connection start in their order: a pulse ends the wait before it,
+// although that may not sleep yet.
+func TestPulseAfterWaitBegan(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	a := greeted(t, s, 1)
+	h := a.open("e", wire.KindEvent, nil)
+	for round := range 300 {
+		wait, pulse := a.send(wire.MethodWait, h, int64(time.Minute)), a.send(wire.MethodPulse, h)
+		for range 2 {
+			if r, err := a.receive(); err != nil || r.Err != nil || r.ID != wait && r.ID != pulse {
+				t.Fatalf("round %d: %+v, %v", round, r, err)
+			}
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ func (s *seat) holdings(most int) []wire.Holding {
 		if n := o.rwlock.ReadersOf(s.number); n > 0 {
 			return []wire.Holding{held(wire.HoldsRead, n)}
 		}
-		if lock := o.rwlock.Status(); lock.Held && lock.Seat == s.number {
+		if o.rwlock.Writes(s.number) {
 			return []wire.Holding{held(wire.HoldsLock, 1)}
 		}
 	default:

@@ -36,7 +36,7 @@ func (c *call) waitCondition() error {
 	now := context.Background()
 	_, err = condition.Wait(now, now, parker, actor, owner, 0) // it only looks
 	if timeout == 0 || status.Of(err) != status.WouldBlock {
-		return on(o, err)
+		return o.blame(err)
 	}
 	var notice *shm.Notice
 	return c.waitBound([]*handle{h}, 0, func(ctx, life context.Context) (_ appender, err error) {
@@ -55,7 +55,7 @@ func (c *call) waitCondition() error {
 				err = status.New(status.Closed, "", "its handle was closed; the mutex is not held")
 			}
 		}
-		return nil, on(o, err)
+		return nil, o.blame(err)
 	}, func() {
 		if !o.losesBy(notice) { // as in lock
 			_, _ = o.lock.Suspend(owner)
@@ -85,7 +85,20 @@ func (c *call) notify() error {
 		n = math.MaxInt32
 	}
 	if err := condition.Notify(c.actor(h), h.seat.holder(token), int(n)); err != nil {
-		return on(o, err)
+		return o.blame(err)
 	}
 	return c.nothing()
+}
+
+// blame names the object in an error at a condition: the mutex, if that cannot be had
+// any more.
+func (o *object) blame(err error) error {
+	switch code := status.Of(err); {
+	case code == status.Removed && !o.removed.Load():
+		err = status.New(code, "", "it is the mutex of the condition %s, which is of no use any more", o.label())
+		return on(o.guard, err)
+	case code == status.NotRecoverable:
+		return on(o.guard, err)
+	}
+	return on(o, err)
 }

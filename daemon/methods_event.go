@@ -99,7 +99,10 @@ func (c *call) waitEvent() error {
 		// The client is gone and never knew. That it is destroyed is no matter.
 		undo = func() { _ = e.Set(actor) }
 	}
+	// It waits from here on, whenever it comes to sleep: a pulse that its client makes
+	// next, or makes another make, is for it too.
+	since := e.Moment()
 	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
-		return appendNil, on(o, e.Wait(ctx, parker, actor, timeout))
+		return appendNil, on(o, e.WaitSince(ctx, parker, actor, since, timeout))
 	}, undo)
 }

@@ -38,7 +38,7 @@ func (c *call) readLock() error {
 	s, parker := h.seat, c.session.server.parker
 	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
 		var notice *shm.Notice
-		err := s.as(token, func(t *thread) (err error) {
+		err := s.as(token, locks, func(t *thread) (err error) {
 			if notice, err = l.ReadLock(ctx, parker, t.owner, timeout); err == nil {
 				t.reads++
 			}
@@ -68,9 +68,15 @@ func (c *call) readUnlock() error {
 	return c.nothing()
 }
 
+// What a call does for a thread.
+const (
+	locks   = false
+	unlocks = true
+)
+
 // as runs a call for a thread of the seat's client.
-func (s *seat) as(token uint32, act func(t *thread) error) error {
-	t, err := s.enter(token)
+func (s *seat) as(token uint32, unlocks bool, act func(t *thread) error) error {
+	t, err := s.enter(token, unlocks)
 	if err != nil {
 		return err
 	}
@@ -79,7 +85,7 @@ func (s *seat) as(token uint32, act func(t *thread) error) error {
 }
 
 func (s *seat) endRead(l *shm.RWLock, token uint32) error {
-	return s.as(token, func(t *thread) error {
+	return s.as(token, unlocks, func(t *thread) error {
 		err := l.ReadUnlock(t.owner)
 		if t.reads > 0 && (err == nil || status.Of(err) == status.Removed) {
 			t.reads--
@@ -95,7 +101,7 @@ type writer struct {
 }
 
 func (w writer) lock(ctx context.Context, p *shm.Parker, timeout time.Duration) (n *shm.Notice, err error) {
-	err = w.seat.as(w.token, func(t *thread) (err error) {
+	err = w.seat.as(w.token, locks, func(t *thread) (err error) {
 		n, err = w.seat.object.rwlock.WriteLock(ctx, p, t.owner, timeout)
 		return err
 	})
@@ -103,9 +109,9 @@ func (w writer) lock(ctx context.Context, p *shm.Parker, timeout time.Duration) 
 }
 
 func (w writer) unlock() error {
-	return w.seat.as(w.token, func(t *thread) error { return w.seat.object.rwlock.WriteUnlock(t.owner) })
+	return w.seat.as(w.token, unlocks, func(t *thread) error { return w.seat.object.rwlock.WriteUnlock(t.owner) })
 }
 
 func (w writer) markConsistent() error {
-	return w.seat.as(w.token, func(t *thread) error { return w.seat.object.rwlock.MarkConsistent(t.owner) })
+	return w.seat.as(w.token, unlocks, func(t *thread) error { return w.seat.object.rwlock.MarkConsistent(t.owner) })
 }

@@ -24,8 +24,11 @@ func (s *Server) sweep(target *seat) { s.sweepOrRetry(target, recoveryRetry) }
 func (s *Server) sweepOrRetry(target *seat, retry time.Duration) {
 	for target != nil {
 		if !s.recoverSeat(target) {
-			again := target
-			s.later(retry, func() { s.sweepOrRetry(again, min(2*retry, recoveryRetryMax)) })
+			again, next := target, min(2*retry, recoveryRetryMax)
+			if retry < next && next == recoveryRetryMax {
+				s.reportHolder(target.object)
+			}
+			s.later(retry, func() { s.sweepOrRetry(again, next) })
 			return
 		}
 		owner := target.client
@@ -35,6 +38,22 @@ func (s *Server) sweepOrRetry(target *seat, retry time.Duration) {
 		}
 		target = next
 	}
+}
+
+// reportHolder names a client that recovery waits for. It lives, so nothing is taken
+// from it; whether to end it is the operator's decision.
+func (s *Server) reportHolder(o *object) {
+	seat := o.segment.LatchHolder()
+	if seat == 0 || seat == shm.SeatDaemon {
+		return
+	}
+	holder := s.registry.held(o, seat, 0)
+	if holder == nil {
+		return
+	}
+	s.log.Warn("what a dead client held cannot come back: another is in the middle of an operation, "+
+		"and stopped, it seems; let it go on, or kill it", "object", o.label(), "kind", o.geometry.Kind.String(),
+		"seat", holder.Seat, "pid", holder.PID, "uid", holder.UID)
 }
 
 func (s *Server) sweepAll(targets []*seat) {
@@ -64,11 +83,21 @@ func (s *Server) recoverSeat(target *seat) bool {
 	}
 	held, done := o.segment.Recover(victim)
 	if held && done {
-		s.metrics.recoveries.Add(1)
-		s.log.Info("what a client held came back", "object", o.label(), "kind", o.geometry.Kind.String(),
-			"client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "seat", target.number)
+		s.alarmBound(o)
 	}
+	s.recovered(target, held && done)
 	return done
+}
+
+// recovered counts and logs that something came back.
+func (s *Server) recovered(target *seat, held bool) {
+	if !held {
+		return
+	}
+	o, c := target.object, target.client
+	s.metrics.recoveries.Add(1)
+	s.log.Info("what a client held came back", "object", o.label(), "kind", o.geometry.Kind.String(),
+		"client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "seat", target.number)
 }
 
 // victim describes the client of a seat to recovery.
@@ -88,8 +117,9 @@ func (s *Server) mourn(c *client) {
 		victim := s.victim(target)
 		victim.Orderly, victim.Died = true, true
 		target.object.recoverMu.Lock()
-		target.object.barrier.PartyDied(victim) // if it could not, the sweep does it
+		broke, done := target.object.barrier.PartyDied(victim)
 		target.object.recoverMu.Unlock()
+		s.recovered(target, broke && done) // else the sweep does it
 		if s.registry.release(target) {
 			s.sweep(target)
 		}
@@ -163,10 +193,16 @@ func (s *Server) remove(o *object) {
 		s.later(recoveryRetry, func() { s.remove(o) })
 		return
 	}
-	for _, condition := range s.registry.pinBound(o) {
-		// Who waits there finds the mutex destroyed: before, it would wait again.
+	s.alarmBound(o) // not before: who waits there would wait again
+	s.registry.unpin(o)
+}
+
+// alarmBound wakes all who wait in the conditions of a mutex that was destroyed, or
+// whose owner died. In the latter case the heir may unlock a strict mutex without
+// marking it, after which nobody can notify them any more.
+func (s *Server) alarmBound(mutex *object) {
+	for _, condition := range s.registry.pinBound(mutex) {
 		condition.condition.Alarm()
 		s.registry.unpin(condition)
 	}
-	s.registry.unpin(o)
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -356,6 +357,11 @@ func (r *registry) closed(handles []*handle) (sweeps []*seat) {
 			sweeps = append(sweeps, h.seat)
 		}
 	}
+	// What others may wait for comes first. What nobody else has open is freed when
+	// it is swept, which takes longer.
+	slices.SortStableFunc(sweeps, func(a, b *seat) int {
+		return min(2, len(b.object.seats.taken)) - min(2, len(a.object.seats.taken))
+	})
 	return sweeps
 }
 

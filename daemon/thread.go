@@ -23,12 +23,15 @@ type threadTable struct {
 	byToken map[uint32]*thread // protected by mu
 }
 
-// enter finds a thread and keeps other calls off it until leave.
-func (s *seat) enter(token uint32) (*thread, error) {
+// enter finds a thread and keeps other calls off it until leave. To unlock it need not
+// be known, nor counted: it writes, or holds nothing.
+func (s *seat) enter(token uint32, unlocks bool) (*thread, error) {
 	s.threads.mu.Lock()
 	defer s.threads.mu.Unlock()
 	t := s.threads.byToken[token]
 	switch {
+	case t == nil && unlocks:
+		return &thread{owner: shm.MakeRWOwner(s.word, token)}, nil
 	case t == nil:
 		if s.client.tokens.Add(1) > wire.TokensMax {
 			s.client.tokens.Add(-1)
@@ -54,7 +57,7 @@ func (s *seat) leave(token uint32, t *thread) {
 	s.threads.mu.Lock()
 	defer s.threads.mu.Unlock()
 	t.busy = false
-	if t.reads == 0 {
+	if t.reads == 0 && s.threads.byToken[token] == t {
 		delete(s.threads.byToken, token)
 		s.client.tokens.Add(-1)
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shmd.h - values, arrays, mutexes, semaphores and queues that several processes
- * share by name.
+ * shmd.h - values, arrays, mutexes, reader-writer locks, conditions, semaphores,
+ * events, barriers and queues that several processes share by name.
  *
  * A process asks the daemon for an object by name and gets a handle that works
  * at memory speed. When a process dies, at whatever instruction, the daemon
@@ -35,10 +35,19 @@
  *     except that closing a handle while it is in use is an error that nobody
  *     detects. A lock belongs to a thread, and is NOT given back when a thread
  *     ends: only when the process does, or closes its last handle on the object.
- *   - Signals: no function is safe in a signal handler. A wait that a signal
- *     interrupts goes on, as in pthread_mutex_lock. No function changes signal
- *     dispositions or raises SIGPIPE. Leaving a function by longjmp out of a
- *     handler, or by pthread_cancel, is undefined.
+ *   - Signals: safe in a signal handler, also in one that interrupts the same
+ *     function on the same object, are these and no others: shmd_event_set,
+ *     shmd_event_reset, shmd_event_pulse, shmd_event_is_set, and shmd_event_wait with
+ *     timeout_ns 0; on a plain semaphore shmd_semaphore_release, shmd_semaphore_post,
+ *     shmd_semaphore_permits, and shmd_semaphore_acquire of 1 with timeout_ns 0;
+ *     shmd_barrier_abort, shmd_barrier_reset, shmd_barrier_state; shmd_value_load,
+ *     shmd_value_store, shmd_value_fetch_add, shmd_value_exchange,
+ *     shmd_value_compare_exchange, shmd_value_version, and the same of an array;
+ *     shmd_error_name, shmd_strerror. They leave errno and shmd_last_error alone.
+ *   - A wait that a signal interrupts goes on, as in pthread_mutex_lock. No function
+ *     changes signal dispositions or raises SIGPIPE. Leaving a function by longjmp out
+ *     of a handler, by pthread_cancel, or by an exception out of a callback, is
+ *     undefined.
  *   - SIGKILL and the like: whatever the process held is given back. The next
  *     owner gets SHMD_OWNER_DIED, until one marks the state consistent.
  *   - Raw pointers (shmd_*_data) are plain memory: what is written there neither
@@ -49,13 +58,16 @@
  *     on shared contents unchecked unless you trust everybody who may write.
  *   - A value or array may be destroyed by others at any time: its handles then
  *     answer SHMD_E_REMOVED, the memory stays mapped until they are closed.
+ *   - Two handles of one object are two mappings of it. A thread sanitizer, which goes
+ *     by addresses, does not see that they are one lock: use one handle under it.
  *   - The library never logs and never aborts. It starts a thread for pollables, and
  *     none else.
  *
  * Conventions
  *   - Functions return 0, or a negative SHMD_E_ code and then nothing was
  *     acquired or changed, or SHMD_OWNER_DIED (1): success with a notice. So
- *     `if (result < 0) goto failed;` never leaks a held lock.
+ *     `if (result < 0) goto failed;` never leaks a held lock; but a wait of a
+ *     condition ends with its mutex held, whatever it returns.
  *   - Outputs come last, are called ret_..., and are untouched on failure (the
  *     items of shmd_array_read excepted).
  *   - timeout_ns is relative, in nanoseconds of CLOCK_MONOTONIC: SHMD_FOREVER
@@ -83,6 +95,10 @@
  */
 #ifndef SHMD_H
 #define SHMD_H
+
+#if !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "shmd needs a 64-bit little-endian target (amd64 or arm64); 32-bit and big-endian are not supported"
+#endif
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -166,7 +182,8 @@ SHMD_API const char *shmd_error_name(int error);
 /* The sentence that came with the last error of a control call or a system call
  * in this thread: what was attempted, on what, why it failed, what to do. ""
  * before the first. Errors of calls in shared memory (would block, not owner,
- * bad index ...) leave it as it is: shmd_strerror says all there is to say.
+ * bad index ...) leave it as it is, but for some that have more to say, as that a
+ * barrier is broken; else shmd_strerror says all there is to say.
  * Valid until the thread's next failing call. */
 SHMD_API const char *shmd_last_error(void);
 
@@ -568,7 +585,7 @@ SHMD_API bool shmd_event_created(const struct shmd_event *event);
  *
  * Errors that any of these functions may return: NOT_OWNER (this thread does not hold
  * the mutex; one with unlock_any: this client), REMOVED (of the condition or of the
- * mutex), INVALID, FORKED. A condition cannot be opened read-only: PERMISSION. */
+ * mutex), CORRUPT, INVALID, FORKED. A condition cannot be opened read-only: PERMISSION. */
 
 SHMD_API int shmd_condition_create(struct shmd_client *client, const char *name,
                                    const struct shmd_create_options *options,
@@ -726,7 +743,8 @@ SHMD_API int shmd_rwlock_open_or_create(struct shmd_client *client, const char *
 SHMD_API struct shmd_rwlock *shmd_rwlock_close(struct shmd_rwlock *rwlock);
 
 /* Begins to read, waiting up to timeout_ns for the writer.
- * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK, OVERFLOW, SYSTEM. */
+ * Errors: WOULD_BLOCK, TIMED_OUT, DEADLOCK, OVERFLOW, NO_SPACE (memory, for the fifth
+ * rwlock at once), SYSTEM. */
 SHMD_API int shmd_rwlock_read_lock(struct shmd_rwlock *rwlock, int64_t timeout_ns);
 
 /* Ends one read of this thread. Never waits.
@@ -910,7 +928,8 @@ enum shmd_until {
 	SHMD_UNTIL_SLOT = 4,          /* struct shmd_queue: put, reserve */
 	SHMD_UNTIL_VALUE_CHANGES = 5, /* struct shmd_value: its version is not `version` any more */
 	SHMD_UNTIL_ARRAY_CHANGES = 6, /* struct shmd_array: likewise */
-	SHMD_UNTIL_SET = 7            /* struct shmd_event: set, or with manual reset set since the wait began */
+	SHMD_UNTIL_SET = 7,           /* struct shmd_event: set, or with manual reset set since the wait began */
+	SHMD_UNTIL_READABLE = 8       /* struct shmd_rwlock: read_lock; who waits so holds back no writer */
 };
 
 struct shmd_waitable {

@@ -493,10 +493,14 @@ struct shmd_condition_lines {
 	 * need the mutex, recovery does not:
 	 *   wait      or 1; unlock the mutex; sleep on what the or left; lock the mutex
 	 *   notify n  if waiters is set: add 2; wake n; if fewer slept: clear waiters; all of it
-	 *             before the mutex is unlocked
-	 *   recovery  add 2; wake all. So does whoever destroys the mutex, after that.
-	 * A wake-up without a cause is allowed: who waits looks at its predicate. Who was woken
-	 * and leaves as cancelled notifies 1. */
+	 *             before the mutex is unlocked. One with unlock_any may be unlocked under the
+	 *             notifier: there, wake all after the clear
+	 *   recovery  add 2; wake all. So does whoever destroys the mutex, after that, and who was
+	 *             woken and cannot have the mutex any more. Nobody sleeps whose release of a
+	 *             strict mutex poisoned it.
+	 * A wake-up without a cause is allowed: who waits looks at its predicate. Who finds the
+	 * word as it left it may go on sleeping, whatever woke it. Who was woken and leaves as
+	 * cancelled notifies 1. */
 	uint64_t word;
 	uint8_t reserved[248];
 };

@@ -25,6 +25,9 @@ func store64(p *uint64, v uint64) {
 	stored()
 }
 
+func put32(p *uint32, v uint32) { store32(p, v) }
+func put64(p *uint64, v uint64) { store64(p, v) }
+
 func cas32(p *uint32, old, new uint32) bool {
 	swapped := atomic.CompareAndSwapUint32(p, old, new)
 	if swapped {

@@ -61,6 +61,8 @@ func rmw64(p *uint64, f func(old uint64) uint64) (old uint64) {
 
 func store32(p *uint32, v uint32)      { rmw32(p, func(uint32) uint32 { return v }) }
 func store64(p *uint64, v uint64)      { rmw64(p, func(uint64) uint64 { return v }) }
+func put32(p *uint32, v uint32)        { store32(p, v) }
+func put64(p *uint64, v uint64)        { store64(p, v) }
 func add32(p *uint32, d uint32) uint32 { return rmw32(p, func(o uint32) uint32 { return o + d }) }
 func add64(p *uint64, d uint64) uint64 { return rmw64(p, func(o uint64) uint64 { return o + d }) }
 func or64(p *uint64, m uint64) uint64  { return rmw64(p, func(o uint64) uint64 { return o | m }) }

@@ -4,9 +4,9 @@ package shm
 
 import "sync/atomic"
 
-// The single accessor for stores to shared memory. access_replay_unsafe.go is
-// its twin that logs each store, access_crash_unsafe.go the one that can stop after
-// each; the three declare the same functions.
+// The single accessor for stores to shared memory, with access_put_unsafe.go.
+// access_replay_unsafe.go is its twin that logs each store, access_crash_unsafe.go the
+// one that can stop after each; the three declare the same functions.
 
 func store32(p *uint32, v uint32)           { atomic.StoreUint32(p, v) }
 func store64(p *uint64, v uint64)           { atomic.StoreUint64(p, v) }

@@ -23,12 +23,9 @@ func (b *Barrier) recover(v Victim) (held, done bool) {
 }
 
 // PartyDied breaks the barrier as recovery does, ahead of it: for a client that died
-// while it waits here through the daemon, whose wait ends by that. False = it could not;
-// recovery will.
-func (b *Barrier) PartyDied(v Victim) bool {
-	_, done := b.recover(v)
-	return done
-}
+// while it waits here through the daemon, whose wait ends by that. Not done = recovery
+// will do it.
+func (b *Barrier) PartyDied(v Victim) (broke, done bool) { return b.recover(v) }
 
 // breakFor breaks what the end of a client breaks.
 func (b *Barrier) breakFor(cell *uint64, v Victim) (broke, done bool) {

@@ -205,7 +205,7 @@ func TestConditionHostileWakes(t *testing.T) {
 				close(disturbing)
 			}()
 			b.lock(t, 1)
-			for range 20 {
+			for range 3 {
 				if _, err := b.waitFor(background, 1, 50*time.Microsecond); err != status.TimedOut &&
 					(err != nil || name != "flips") {
 					t.Errorf("%s, timeout: %v", name, err)

@@ -30,24 +30,6 @@ type conditionCase struct {
 	op      func(b bound)
 }
 
-// notified is a context that is cancelled just when the waiter that it belongs to has been
-// notified.
-type notified struct {
-	context.Context
-	b     bound
-	looks *int
-}
-
-func (n notified) Err() error {
-	if *n.looks++; *n.looks == 1 { // before the announcement
-		return nil
-	}
-	if *n.looks == 2 {
-		add64(n.b.c.ec.word, eventcountStep)
-	}
-	return context.Canceled
-}
-
 func conditionCases() []conditionCase {
 	a, o := actor(victimSeat), owner(victimSeat, 0)
 	lock := func(b bound) { must(second(b.l.TryLock(o))) }
@@ -67,7 +49,7 @@ func conditionCases() []conditionCase {
 	quiet := func(bound) context.Context { return background }
 	giveUp := wait(quiet, status.TimedOut)
 	cancelled := func(b bound) {
-		_, err := b.c.Wait(notified{background, b, new(int)}, background, b.p, a, o, -1)
+		_, err := b.c.Wait(notified(b), background, b.p, a, o, -1)
 		if err != status.Cancelled {
 			panic(err)
 		}

@@ -124,58 +124,6 @@ func (a answer) want(t *testing.T, what string, err error, held bool) {
 	}
 }
 
-// A bounded buffer between producers and consumers, each of which waits for its own
-// predicate: nothing is lost, and nobody is left asleep.
-func TestConditionBuffer(t *testing.T) {
-	for _, flags := range []Flags{0, FlagRecursive, FlagUnlockAny, FlagStrict} {
-		everyParker(t, func(t *testing.T, o ParkerOptions) {
-			const size, threads, rounds = 2, 3, 60
-			b := newCondition(t, flags, o)
-			room := b.another(t)
-			items, made, taken := 0, 0, 0 // not atomic: the race detector proves the exclusion
-			var wg sync.WaitGroup
-			for i := range threads {
-				me, some, room := uint16(i+1), b.view(), room.view()
-				room.c.mutex = some.l
-				wg.Go(func() {
-					for range rounds {
-						some.lock(t, me)
-						for items == size {
-							if _, err := room.wait(me); err != nil {
-								t.Error(err)
-							}
-						}
-						items, made = items+1, made+1
-						some.notify(t, me, 1)
-						some.unlock(t, me)
-					}
-				})
-			}
-			for i := range threads {
-				me, some, room := uint16(i+11), b.view(), room.view()
-				room.c.mutex = some.l
-				wg.Go(func() {
-					for range rounds {
-						some.lock(t, me)
-						for items == 0 {
-							if _, err := some.wait(me); err != nil {
-								t.Error(err)
-							}
-						}
-						items, taken = items-1, taken+1
-						room.notify(t, me, 1)
-						some.unlock(t, me)
-					}
-				})
-			}
-			wg.Wait()
-			if made != threads*rounds || taken != made || items != 0 {
-				t.Errorf("%d made, %d taken, %d left", made, taken, items)
-			}
-		})
-	}
-}
-
 // What is refused, or would block, changes nothing.
 func TestConditionRefuses(t *testing.T) {
 	wait := func(timeout time.Duration) func(b bound) error {
@@ -328,72 +276,44 @@ func TestConditionNotifies(t *testing.T) {
 	}
 }
 
-// The items of a producer who notifies one for each are all taken, whoever of the consumers
-// gives up just then.
+// Who is cancelled just when it has been notified wakes another.
 func TestConditionPassesOn(t *testing.T) {
 	everyParker(t, func(t *testing.T, o ParkerOptions) {
-		const fickle, items = 3, 100
 		b := newCondition(t, 0, o)
-		there, taken := 0, 0 // not atomic: the race detector proves the exclusion
-		stop := make(chan bool)
-		var wg sync.WaitGroup
-		for i := range fickle { // never takes: waits, and is cancelled or times out
-			me, view := uint16(i+1), b.view()
-			wg.Go(func() {
-				for r := 0; ; r++ {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					ctx, cancel := context.WithCancel(background)
-					timeout := 10 * time.Microsecond
-					if (r+i)%2 == 0 {
-						timeout = -1
-						go cancel()
-					}
-					view.lock(t, me)
-					_, err := view.waitFor(ctx, me, timeout)
-					if err == nil {
-						view.notify(t, me, 1) // it was for somebody who takes
-					} else if err != status.TimedOut && err != status.Cancelled {
-						t.Error(err)
-					}
-					view.unlock(t, me)
-					cancel()
-				}
-			})
-		}
-		ended := make(chan bool)
+		var asleep thread
+		other := make(chan error)
 		go func() {
+			asleep.bind()
 			view := b.view()
-			for range items {
-				view.lock(t, 11)
-				for there == 0 {
-					if _, err := view.wait(11); err != nil {
-						t.Error(err)
-					}
-				}
-				there, taken = there-1, taken+1
-				view.unlock(t, 11)
-			}
-			close(ended)
+			view.lock(t, 2)
+			_, err := view.wait(2)
+			view.unlock(t, 2)
+			other <- err
 		}()
-		for i := range items {
-			b.lock(t, 12)
-			there++
-			b.notify(t, 12, 1)
-			b.unlock(t, 12)
-			await(func() bool {
-				b.lock(t, 12)
-				defer b.unlock(t, 12)
-				return taken == i+1
-			})
+		await(func() bool { return asleep.asleepOn(t, futexWord32(b.c.ec.word)) })
+		b.lock(t, 1)
+		if _, err := b.waitFor(notified(b), 1, -1); err != status.Cancelled {
+			t.Error(err)
 		}
-		<-ended
-		close(stop)
-		wg.Wait()
+		b.unlock(t, 1)
+		if err := <-other; err != nil {
+			t.Error(err)
+		}
 	})
+}
+
+// notified is a context that ends just when the waiter to which it belongs is notified.
+func notified(b bound) context.Context {
+	looks := 0
+	return hooked{background, func() error {
+		switch looks++; looks {
+		case 1: // before the announcement
+			return nil
+		case 2:
+			add64(b.c.ec.word, eventcountStep)
+		}
+		return context.Canceled
+	}}
 }
 
 // Destroying the condition ends the waits, with the mutex held again. Destroying the mutex
@@ -415,6 +335,26 @@ func TestConditionRemoved(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whatever is destroyed between the look and the announcement of a waiter, it does not sleep.
+func TestConditionRemovedBeforeTheAnnouncement(t *testing.T) {
+	for name, destroy := range map[string]func(b bound){
+		"condition": func(b bound) { b.c.seg.Remove() },
+		"mutex":     func(b bound) { b.l.seg.Remove(); b.c.Alarm() },
+	} {
+		b := newCondition(t, 0, ParkerOptions{})
+		b.lock(t, 1)
+		looks := 0
+		ctx := hooked{background, func() error {
+			if looks++; looks == 1 {
+				destroy(b)
+			}
+			return nil
+		}}
+		_, err := b.waitFor(ctx, 1, -1)
+		answer{nil, err, b.l.Holds(owner(1, 0))}.want(t, name, status.Removed, name == "condition")
+	}
 }
 
 // A relock that must not last for ever ends the wait with an error that cannot be taken for

@@ -36,14 +36,16 @@ type Event struct {
 	seg  *Segment
 	word *uint32     // immutable; points into the segment
 	auto *permitWord // immutable; nil = manual
+	set  uint32      // immutable; the bits of the word that say that it is set
 	spin spinner
 }
 
 // Event returns a view of the event. Several views are correct too.
 func (s *Segment) Event() *Event {
-	e := &Event{seg: s, word: &kindLines[EventLines](s).Word}
+	e := &Event{seg: s, word: &kindLines[EventLines](s).Word, set: eventSet}
 	if s.geometry.Flags.Has(FlagAutoReset) {
 		e.auto = &permitWord{seg: s, word: e.word, maximum: 1}
+		e.set = semaphorePermits
 	}
 	return e
 }
@@ -65,19 +67,31 @@ func eventOver(x, first uint32) bool {
 	return x&eventSet != 0 || (x^first)&eventGenerationMask != 0 // the tombstone is set
 }
 
+// EventMoment is when a wait began, as the event knows it.
+type EventMoment uint32
+
+// Moment is now, for WaitSince.
+func (e *Event) Moment() EventMoment { return EventMoment(load32(e.word)) }
+
 // Wait waits until the event is set, up to timeout: negative = for ever, 0 = not at
 // all, which is status.WouldBlock. Ends with status.TimedOut at the timeout or ctx's
 // deadline and with status.Cancelled when ctx is cancelled; then nothing was taken.
 func (e *Event) Wait(ctx context.Context, p *Parker, a Actor, timeout time.Duration) error {
+	return e.WaitSince(ctx, p, a, e.Moment(), timeout)
+}
+
+// WaitSince is Wait for one who has been waiting since then: with manual reset, that
+// the event was set or pulsed meanwhile ends the wait at once.
+func (e *Event) WaitSince(ctx context.Context, p *Parker, a Actor, since EventMoment, timeout time.Duration) error {
 	if err := e.seg.admits(a.Seat); err != nil {
 		return err
 	}
 	if e.auto != nil {
 		return e.auto.acquire(ctx, p, a, timeout)
 	}
-	first := atomic.LoadUint32(e.word)
+	first := uint32(since)
 	deadline := int64(0)
-	if !eventOver(first, first) {
+	if !eventOver(load32(e.word), first) {
 		if timeout == 0 {
 			return status.WouldBlock
 		}
@@ -180,13 +194,10 @@ func (e *Event) Reset(a Actor) error {
 // IsSet is a look at the event that holds nothing still.
 func (e *Event) IsSet() (bool, error) {
 	x := atomic.LoadUint32(e.word)
-	switch {
-	case x == eventRemoved:
+	if x == eventRemoved { // of both sorts
 		return false, status.Removed
-	case e.auto != nil:
-		return hasPermits(x), nil
 	}
-	return x&eventSet != 0, nil
+	return x&e.set != 0, nil
 }
 
 // Waiters reports whether somebody may sleep.

@@ -126,32 +126,62 @@ func TestEventHostileWords(t *testing.T) {
 	})
 }
 
+// hooked is a context that does something whenever somebody looks whether it has ended:
+// before each sleep, and whenever a wait may have to end.
+type hooked struct {
+	context.Context
+	look func() error
+}
+
+func (h hooked) Err() error { return h.look() }
+
 // A word that never holds still keeps nobody beyond its timeout or its cancel.
 func TestEventHostileFlipping(t *testing.T) {
 	bothResets(t, func(t *testing.T, flags Flags) {
 		everyParker(t, func(t *testing.T, o ParkerOptions) {
 			e, p := newEvent(t, false, flags), NewParker(o)
-			ctx, stop := context.WithCancel(background)
-			flipping := make(chan bool)
-			go func() {
-				for ctx.Err() == nil { // between no waiters and waiters: nothing that ends a wait
+			looks := 0
+			flip := func(end error) hooked { // takes the bit away before each sleep
+				return hooked{background, func() error {
 					store32(e.word, 0)
-					store32(e.word, map[Flags]uint32{0: eventWaiters, FlagAutoReset: semaphoreWaiters}[flags])
-				}
-				close(flipping)
-			}()
-			for range 20 {
-				if err := e.Wait(background, p, actor(1), 50*time.Microsecond); err != status.TimedOut {
-					t.Errorf("timeout: %v", err)
-				}
-				soon, cancel := context.WithCancel(background)
-				go cancel()
-				if err := e.Wait(soon, p, actor(1), -1); err != status.Cancelled {
-					t.Errorf("cancel: %v", err)
-				}
+					if looks++; looks%100 == 0 {
+						return end
+					}
+					return nil
+				}}
 			}
-			stop()
-			<-flipping
+			if err := e.Wait(flip(nil), p, actor(1), 50*time.Microsecond); err != status.TimedOut {
+				t.Errorf("timeout: %v", err)
+			}
+			if err := e.Wait(flip(context.Canceled), p, actor(1), -1); err != status.Cancelled {
+				t.Errorf("cancel: %v", err)
+			}
 		})
+	})
+}
+
+// Who is cancelled just when it has been woken owes the others what a woken one does: it
+// takes what there is with the bit set again, or wakes another.
+func TestEventCancelledWhenWoken(t *testing.T) {
+	everyParker(t, func(t *testing.T, o ParkerOptions) {
+		for _, left := range []uint32{semaphoreStep, 0} { // 0: somebody was faster
+			e, p := newEvent(t, false, FlagAutoReset), NewParker(o)
+			other := e.sleepers(p, 1)
+			ctx := hooked{background, func() error {
+				atomic.StoreUint32(e.word, left) // set, which cleared the bit, and woke the caller
+				return context.Canceled
+			}}
+			err := e.Wait(ctx, p, actor(1), -1)
+			if want := map[uint32]error{0: status.Cancelled}[left]; err != want {
+				t.Errorf("%d left: %v", left, err)
+			}
+			await(func() bool { return atomic.LoadUint32(e.word) == semaphoreWaiters })
+			if err := e.Set(actor(1)); err != nil {
+				t.Error(err)
+			}
+			if err := <-other; err != nil {
+				t.Error(err)
+			}
+		}
 	})
 }

@@ -3,7 +3,6 @@ package shm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -113,13 +112,18 @@ func TestEventOperations(t *testing.T) {
 		{"pulse", FlagAutoReset, false, func(e *Event) error { return e.Pulse(me) }, false, status.Unsupported},
 		{"pulse", FlagAutoReset, true, func(e *Event) error { return e.Pulse(me) }, true, status.Unsupported},
 		{"wait", 0, true, func(e *Event) error { return e.Wait(background, nil, me, -1) }, true, status.OK},
-		{"wait", FlagAutoReset, true, func(e *Event) error { return e.Wait(background, nil, me, -1) }, false, status.OK},
+		{"wait", FlagAutoReset, true, func(e *Event) error { return e.Wait(background, nil, me, -1) }, false,
+			status.OK},
 	} {
 		e := newEvent(t, c.first, c.flags)
+		before := *e.word
 		if c.do != nil {
 			if err := c.do(e); status.Of(err) != c.err {
 				t.Errorf("%+v: %v", c, err)
 			}
+		}
+		if c.op != "pulse" && c.set == c.first && *e.word != before {
+			t.Errorf("%+v: it was so already, and the word has changed to %#x", c, *e.word)
 		}
 		if set, err := e.IsSet(); set != c.set || err != nil || e.Waiters() {
 			t.Errorf("%+v: set %v, waiters %v, %v", c, set, e.Waiters(), err)
@@ -395,7 +399,7 @@ func TestEventRemoved(t *testing.T) {
 				t.Errorf("pulse: %v", err)
 			}
 			if e.Waiters() || *e.word != eventRemoved {
-				t.Error(fmt.Sprintf("the word is left as %#x", *e.word))
+				t.Errorf("the word is left as %#x", *e.word)
 			}
 		})
 	})

@@ -34,6 +34,22 @@ type Latch struct {
 // Latch returns a view of the latch at word, which lies in the segment.
 func (s *Segment) Latch(word *uint32) *Latch { return &Latch{seg: s, word: word} }
 
+// holder is the seat of whoever is in the middle of an operation; 0 = nobody.
+func (l *Latch) holder() uint16 { return SeatOf(load32(l.word)) }
+
+// LatchHolder is the seat whose client is in the middle of an operation on a
+// semaphore with undo or a queue; 0 = nobody. A look that holds nothing still: who is
+// found again and again is stopped.
+func (s *Segment) LatchHolder() uint16 {
+	switch {
+	case s.geometry.Kind == KindQueue:
+		return s.Queue().latch.holder()
+	case s.geometry.Flags.Has(FlagUndo):
+		return s.Semaphore().undo.latch.holder()
+	}
+	return 0
+}
+
 // free reports whether anybody may take the latch: nobody has it, or a daemon
 // that is certainly gone, for its successor has written its own epoch.
 func (l *Latch) free(old uint32) bool {

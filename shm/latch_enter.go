@@ -45,8 +45,8 @@ func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, t
 			return false, status.TimedOut
 		}
 		if monotonicNs() >= patience {
-			return false, status.New(status.Busy, "", "a client has been in the middle of an operation for %v: "+
-				"is it stopped?", latchPatience)
+			return false, status.New(status.Busy, "", "the client in seat %d has been in the middle of an operation "+
+				"for %v: is it stopped? stat says which process it is", l.holder(), latchPatience)
 		}
 		t := time.NewTimer(pause)
 		select {

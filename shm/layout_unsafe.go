@@ -97,9 +97,11 @@ type LockLine struct {
 	Reserved   [16]uint8
 }
 
-// once reports whether the lock is held once and outside brackets: one load of
-// depth and write_depth, which lie side by side.
-func (l *LockLine) once() bool { return atomic.LoadUint64((*uint64)(unsafe.Pointer(&l.Depth))) == 0 }
+// once reports whether the lock is held once and outside brackets. Two loads: one of
+// both would wait for the store of a depth that has just been changed.
+func (l *LockLine) once() bool {
+	return atomic.LoadUint32(&l.Depth)|atomic.LoadUint32(&l.WriteDepth) == 0
+}
 
 // SequenceLine is struct shmd_sequence.
 type SequenceLine struct {

@@ -87,8 +87,24 @@ func (l *Lock) TakeFree(o Owner) bool {
 		return false
 	}
 	if !l.unlockAny {
-		store64(&line.Token, o.Token)
+		put64(&line.Token, o.Token)
 	}
+	return true
+}
+
+// RetakeFree locks a recursive lock again that o holds, without a notice. It is the
+// front of TryLock too; false = nothing has changed, and TryLock decides.
+func (l *Lock) RetakeFree(o Owner) bool {
+	line := l.line
+	if !l.recursive || o.Shared || atomic.LoadUint32(&line.Word)&^ownerWaiters != o.Word ||
+		atomic.LoadUint64(&line.Token) != o.Token {
+		return false
+	}
+	depth := atomic.LoadUint32(&line.Depth)
+	if depth >= depthMax {
+		return false
+	}
+	put32(&line.Depth, depth+1)
 	return true
 }
 
@@ -132,7 +148,7 @@ func (l *Lock) relock(o Owner, old uint32) (again bool, err error) {
 	if depth >= depthMax {
 		return false, status.Overflow
 	}
-	store32(&l.line.Depth, depth+1)
+	put32(&l.line.Depth, depth+1)
 	return true, nil
 }
 
@@ -148,7 +164,7 @@ func (l *Lock) noticeIf(old uint32) *Notice {
 // compare-exchange (tests/models: POISON_NO_RECHECK).
 func (l *Lock) taken(o Owner, old uint32) (*Notice, error) {
 	if !l.unlockAny {
-		store64(&l.line.Token, o.Token)
+		put64(&l.line.Token, o.Token)
 	}
 	if !isInconsistent(old) {
 		return nil, nil
@@ -236,11 +252,11 @@ func (l *Lock) ReleaseFree(o Owner) bool {
 	if atomic.LoadUint64(&line.Token) != o.Token || !line.once() {
 		return false
 	}
-	store64(&line.Token, 0) // as in Unlock
+	put64(&line.Token, 0) // as in Unlock
 	if cas32(&line.Word, o.Word, 0) {
 		return true
 	}
-	store64(&line.Token, o.Token) // we have it still: somebody waits
+	put64(&line.Token, o.Token) // we have it still: somebody waits
 	return false
 }
 
@@ -259,13 +275,13 @@ func (l *Lock) Unlock(o Owner) error {
 		return status.NotOwner
 	}
 	if d := atomic.LoadUint32(&line.Depth); d > 0 {
-		store32(&line.Depth, d-1)
+		put32(&line.Depth, d-1)
 		return nil
 	}
 	if atomic.LoadUint32(&line.WriteDepth) != 0 && l.bracketed {
 		return status.Invalid
 	}
-	store64(&line.Token, 0) // before the release, so that a stale token never matches
+	put64(&line.Token, 0) // before the release, so that a stale token never matches
 	if old == o.Word && cas32(&line.Word, old, 0) {
 		return nil // what release does if there are no waiters and no notice
 	}

@@ -26,9 +26,9 @@ func (l *Lock) Suspend(o Owner) (depth uint32, err error) {
 		return 0, status.Invalid
 	}
 	if depth = atomic.LoadUint32(&line.Depth); depth != 0 {
-		store32(&line.Depth, 0)
+		put32(&line.Depth, 0)
 	}
-	store64(&line.Token, 0) // as in Unlock
+	put64(&line.Token, 0) // as in Unlock
 	return depth, l.release(old)
 }
 
@@ -37,7 +37,7 @@ func (l *Lock) Suspend(o Owner) (depth uint32, err error) {
 func (l *Lock) Resume(ctx context.Context, p *Parker, o Owner, depth uint32) (*Notice, error) {
 	n, err := l.LockWait(ctx, p, o, -1)
 	if err == nil && depth != 0 {
-		store32(&l.line.Depth, depth)
+		put32(&l.line.Depth, depth)
 	}
 	return n, err
 }

@@ -244,10 +244,10 @@ func (w *queueWait) slot(ctx context.Context, p *Parker) (slot uint32, ok bool, 
 // True = notEmpty.wake(1) is due once the latch is free.
 func (q *Queue) publish(slot uint32, number uint64, at place) (due bool) {
 	d := &q.descs[slot]
-	store64(&q.lines.NextSeq, number+1)
-	store64(&d.Seq, number)
-	store32(&d.Length, at.length)
-	store32(&d.Side, at.side)
+	put64(&q.lines.NextSeq, number+1)
+	put64(&d.Seq, number)
+	put32(&d.Length, at.length)
+	put32(&d.Side, at.side)
 	q.set(slot, makeSlot(slotReady, 0, 0)) // the commit
 	q.pushReady(slot)
 	return q.notEmpty.signal()

@@ -18,21 +18,21 @@ func (q *Queue) rebuild() bool {
 		state := word.state()
 		switch state {
 		case slotFree:
-			store32(&q.free[counts[state]], slot)
+			put32(&q.free[counts[state]], slot)
 		case slotReady:
-			store32(&q.ready[counts[state]], slot)
+			put32(&q.ready[counts[state]], slot)
 		}
 		counts[state]++
 	}
 	q.sortReady(counts[slotReady])
 	l := q.lines
-	store64(&l.NextSeq, next)
-	store32(&l.ReadyHead, 0)
-	store32(&l.ReadyCount, counts[slotReady])
-	store32(&l.FreeCount, counts[slotFree])
-	store32(&l.LeasedCount, counts[slotLeased])
-	store32(&l.WritingCount, counts[slotWriting])
-	store32(&l.DeadCount, counts[slotDead])
+	put64(&l.NextSeq, next)
+	put32(&l.ReadyHead, 0)
+	put32(&l.ReadyCount, counts[slotReady])
+	put32(&l.FreeCount, counts[slotFree])
+	put32(&l.LeasedCount, counts[slotLeased])
+	put32(&l.WritingCount, counts[slotWriting])
+	put32(&l.DeadCount, counts[slotDead])
 	return whole
 }
 
@@ -51,8 +51,8 @@ func (q *Queue) numberAt(at uint32) uint64 {
 func (q *Queue) sortReady(n uint32) {
 	swap := func(i, j uint32) {
 		x, y := load32(&q.ready[i]), load32(&q.ready[j])
-		store32(&q.ready[i], y)
-		store32(&q.ready[j], x)
+		put32(&q.ready[i], y)
+		put32(&q.ready[j], x)
 	}
 	sink := func(root, end uint32) {
 		for 2*root+1 < end {
@@ -82,10 +82,10 @@ func (q *Queue) sortReady(n uint32) {
 func (s *Segment) initQueue() {
 	q := s.Queue()
 	for i := range q.size {
-		store32(&q.free[i], q.size-1-i)
+		put32(&q.free[i], q.size-1-i)
 	}
-	store64(&q.lines.NextSeq, 1)
-	store32(&q.lines.FreeCount, q.size)
+	put64(&q.lines.NextSeq, 1)
+	put32(&q.lines.FreeCount, q.size)
 }
 
 // giveBack ends what an owner holds in the queue, with the latch held: what it was

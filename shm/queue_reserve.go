@@ -54,8 +54,8 @@ func (q *Queue) Reserve(ctx context.Context, p *Parker, a Actor, timeout time.Du
 			return Reservation{}, w.leave(err)
 		}
 		q.popFree()
-		store64(&q.lines.NextSeq, ticket+1)
-		store64(&q.descs[slot].Ticket, ticket)
+		put64(&q.lines.NextSeq, ticket+1)
+		put64(&q.descs[slot].Ticket, ticket)
 		q.set(slot, makeSlot(slotWriting, a.Seat, 0)) // the commit of the reservation
 		count(&q.lines.WritingCount, 1)
 		return Reservation{Slot: slot, Ticket: ticket}, w.finish(q.notEmpty, false)
@@ -125,9 +125,9 @@ func (q *Queue) Abort(ctx context.Context, p *Parker, a Actor, r Reservation, ti
 // after it: what is not free yet can still be committed or aborted.
 func (q *Queue) rollBack(slot uint32, ticket uint64) {
 	d := &q.descs[slot]
-	store64(&d.Seq, ticket)
+	put64(&d.Seq, ticket)
 	q.set(slot, makeSlot(slotFree, 0, 0)) // the commit
-	store64(&d.Ticket, 0)
+	put64(&d.Ticket, 0)
 }
 
 // enterReservation enters and reads the word of the reserved slot.

@@ -86,7 +86,7 @@ func (q *Queue) sound(w slotWord, seq, ticket uint64, at place) bool {
 func (q *Queue) word(slot uint32) slotWord { return slotWord(load64(&q.descs[slot].State)) }
 
 // set commits the state of a slot.
-func (q *Queue) set(slot uint32, w slotWord) { store64(&q.descs[slot].State, uint64(w)) }
+func (q *Queue) set(slot uint32, w slotWord) { put64(&q.descs[slot].State, uint64(w)) }
 
 // wrap brings a ring position below twice the size back into the ring.
 func (q *Queue) wrap(at uint32) uint32 {
@@ -112,7 +112,7 @@ func (q *Queue) topFree() (slot uint32, ok bool, err error) {
 	return slot, true, nil
 }
 
-func (q *Queue) popFree() { store32(&q.lines.FreeCount, load32(&q.lines.FreeCount)-1) }
+func (q *Queue) popFree() { put32(&q.lines.FreeCount, load32(&q.lines.FreeCount)-1) }
 
 // roomFree reports whether a slot may be pushed on the free stack.
 func (q *Queue) roomFree() bool { return load32(&q.lines.FreeCount) < q.size }
@@ -121,8 +121,8 @@ func (q *Queue) roomFree() bool { return load32(&q.lines.FreeCount) < q.size }
 func (q *Queue) pushFree(slot uint32) {
 	n := load32(&q.lines.FreeCount)
 	if n < q.size {
-		store32(&q.free[n], slot)
-		store32(&q.lines.FreeCount, n+1)
+		put32(&q.free[n], slot)
+		put32(&q.lines.FreeCount, n+1)
 	}
 }
 
@@ -155,9 +155,9 @@ func (q *Queue) firstReady() (m readyMessage, ok bool, err error) {
 func (q *Queue) popReady() {
 	head := load32(&q.lines.ReadyHead)
 	if head < q.size { // a scribbler may have been here since firstReady
-		store32(&q.lines.ReadyHead, q.wrap(head+1))
+		put32(&q.lines.ReadyHead, q.wrap(head+1))
 	}
-	store32(&q.lines.ReadyCount, load32(&q.lines.ReadyCount)-1)
+	put32(&q.lines.ReadyCount, load32(&q.lines.ReadyCount)-1)
 }
 
 // roomReady reports whether a slot may be put on the ready ring.
@@ -170,8 +170,8 @@ func (q *Queue) roomReady() bool {
 func (q *Queue) pushReady(slot uint32) {
 	n, head := load32(&q.lines.ReadyCount), load32(&q.lines.ReadyHead)
 	if n < q.size && head < q.size {
-		store32(&q.ready[q.wrap(head+n)], slot)
-		store32(&q.lines.ReadyCount, n+1)
+		put32(&q.ready[q.wrap(head+n)], slot)
+		put32(&q.lines.ReadyCount, n+1)
 	}
 }
 
@@ -185,18 +185,18 @@ func (q *Queue) insertReady(slot uint32) {
 	}
 	seq := load64(&q.descs[slot].Seq)
 	at := q.wrap(head + q.size - 1)
-	store32(&q.lines.ReadyHead, at)
+	put32(&q.lines.ReadyHead, at)
 	for range n {
 		next := q.wrap(at + 1)
 		other := load32(&q.ready[next])
 		if other >= q.size || load64(&q.descs[other].Seq) > seq {
 			break
 		}
-		store32(&q.ready[at], other)
+		put32(&q.ready[at], other)
 		at = next
 	}
-	store32(&q.ready[at], slot)
-	store32(&q.lines.ReadyCount, n+1)
+	put32(&q.ready[at], slot)
+	put32(&q.lines.ReadyCount, n+1)
 }
 
 // nextNumber hands out the number of a message or reservation.
@@ -210,4 +210,4 @@ func (q *Queue) nextNumber() (uint64, error) {
 
 // count changes a derived count. Counts that a scribbler made are not worth an
 // error here: who uses one checks it.
-func count(p *uint32, delta uint32) { store32(p, load32(p)+delta) }
+func count(p *uint32, delta uint32) { put32(p, load32(p)+delta) }

@@ -72,6 +72,12 @@ func (l *RWLock) ReadersOf(seat uint16) uint32 {
 	return atomic.LoadUint32(&l.cells[seat].Word) & readerActiveMask
 }
 
+// Writes reports whether a thread of the seat's client is the writer inside.
+func (l *RWLock) Writes(seat uint16) bool {
+	w := atomic.LoadUint32(l.word)
+	return !rwlockGone(w) && w&rwlockHeld != 0 && uint16(w&rwlockSeatMask) == seat
+}
+
 // cell is the word of the threads of the owner's seat.
 func (l *RWLock) cell(o *RWOwner) *uint32 { return &l.cells[SeatOf(o.word)].Word }
 

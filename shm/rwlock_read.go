@@ -19,25 +19,73 @@ func (l *RWLock) ReadLock(ctx context.Context, p *Parker, o *RWOwner, timeout ti
 	if err := l.seg.admits(o.word); err != nil {
 		return nil, err
 	}
-	cell := l.cell(o)
-	if !o.readsAlready() {
-		if w := atomic.LoadUint32(l.word); keepsOut(w) {
-			return l.readSlow(ctx, p, o, timeout)
-		}
+	w, inside, err := atomic.LoadUint32(l.word), false, error(nil)
+	switch {
+	case o.readsAlready():
+		inside, err = true, enterCell(l.cell(o)) // whatever the word
+	case !keepsOut(w):
+		w, inside, err = l.tryCell(l.cell(o))
 	}
-	if err := enterCell(cell); err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	w := atomic.LoadUint32(l.word) // after the announcement
-	if keepsOut(w) && !o.readsAlready() {
-		if err := leaveCell(cell); err != nil {
-			return nil, err
-		}
-		wakeCell(cell)
+	case !inside:
 		return l.readSlow(ctx, p, o, timeout)
 	}
 	o.began()
 	return l.noticeIf(w), nil
+}
+
+// tryCell announces a reader, and takes that back if the word keeps it out then.
+func (l *RWLock) tryCell(cell *uint32) (word uint32, inside bool, err error) {
+	if err := enterCell(cell); err != nil {
+		return 0, false, err
+	}
+	word = atomic.LoadUint32(l.word)
+	if !keepsOut(word) {
+		return word, true, nil
+	}
+	return word, false, stepBack(cell)
+}
+
+// stepBack takes an announcement back, for which the writer may sleep already.
+func stepBack(cell *uint32) error {
+	err := leaveCell(cell)
+	wakeCell(cell)
+	return err
+}
+
+// ReadFree lets o in if there is neither a writer nor a notice. It is the front of
+// ReadLock without its checks: the mapping may be written, and the seat is one of the
+// object's. false = nothing has changed, and ReadLock decides.
+func (l *RWLock) ReadFree(o *RWOwner) bool {
+	cell := l.cell(o)
+	x := load32(cell)
+	// Not with the removed bit, which makes it larger, nor at the limit.
+	if x&^readerWantMask >= readerActiveMask || !cas32(cell, x, x+1) {
+		return false
+	}
+	if load32(l.word)&(rwlockOwnerMask|rwlockInconsistent) != 0 { // after the announcement
+		_ = stepBack(cell) // a scribbler's cell: ReadLock says so
+		return false
+	}
+	o.began()
+	return true
+}
+
+// ReadUnlockFree ends one read of o if it reads. It is the front of ReadUnlock,
+// likewise; false = nothing has changed, and ReadUnlock decides.
+func (l *RWLock) ReadUnlockFree(o *RWOwner) bool {
+	cell := l.cell(o)
+	x := load32(cell)
+	if x&readerActiveMask == 0 || x&readerRemoved != 0 || !o.shared && o.reads == 0 || !cas32(cell, x, x-1) {
+		return false
+	}
+	o.ended()
+	if load32(l.word)&rwlockOwnerMask != 0 { // after the leaving
+		wakeCell(cell)
+	}
+	return true
 }
 
 // enterCell announces a reader.
@@ -108,16 +156,9 @@ func (l *RWLock) comeIn(ctx context.Context, p *Parker, o *RWOwner, cell *uint32
 		}
 		// want stays up during the try, for a writer that passes over it would
 		// be one more than the bound.
-		if err := enterCell(cell); err != nil {
+		if w, inside, err := l.tryCell(cell); inside || err != nil {
 			return w, err
 		}
-		if w = atomic.LoadUint32(l.word); !keepsOut(w) {
-			return w, nil
-		}
-		if err := leaveCell(cell); err != nil {
-			return w, err
-		}
-		wakeCell(cell)
 	}
 }
 
@@ -165,7 +206,11 @@ func (l *RWLock) ReadUnlock(o *RWOwner) error {
 	}
 	cell, inside := l.cell(o), o.ended()
 	if inside {
-		if err := leaveCell(cell); err != nil {
+		err := leaveCell(cell)
+		if err != nil && o.shared {
+			return status.NotOwner // nobody of this client reads
+		}
+		if err != nil {
 			return err
 		}
 	}

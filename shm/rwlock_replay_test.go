@@ -75,8 +75,16 @@ func rwlockCases() []rwlockCase {
 			}
 		}
 	}
+	free := func(is, want bool) {
+		if is != want {
+			panic("not free")
+		}
+	}
 	list := []rwlockCase{
 		{"read", nil, read},
+		{"read free", nil, func(l *RWLock) { free(l.ReadFree(mine()), true) }},
+		{"read free with a notice", dirty, func(l *RWLock) { free(l.ReadFree(mine()), false) }},
+		{"read unlock free", read, func(l *RWLock) { free(l.ReadUnlockFree(mine()), true) }},
 		{"read again", read, read},
 		{"read beside a writer that waits", steps(read, func(l *RWLock) {
 			must(second(l.own(background, nil, live, 0, true)))

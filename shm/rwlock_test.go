@@ -155,6 +155,63 @@ func TestRWLockReadsAgain(t *testing.T) {
 	l.atRest(t)
 }
 
+// A reader that a writer overtakes between the look and the announcement takes that
+// back, for which the writer may sleep already.
+func TestRWLockReaderLooksAgain(t *testing.T) {
+	l, p := newRWLock(t), NewParker(ParkerOptions{})
+	cell := &l.cells[1].Word
+	ok(t, enterCell(cell))
+	w := l.writer(background, p, rwOwner(2, 1)) // asleep on the cell
+	ok(t, leaveCell(cell))                      // whose wake is yet to come
+	if word, inside, err := l.tryCell(cell); inside || err != nil || !keepsOut(word) {
+		t.Errorf("%#x, %v, %v", word, inside, err)
+	}
+	ok(t, (<-w).err, l.WriteUnlock(rwOwner(2, 1)))
+	l.atRest(t)
+}
+
+// The fronts of ReadLock and ReadUnlock do all of it or nothing.
+func TestRWLockReadFree(t *testing.T) {
+	l, p := newRWLock(t), NewParker(ParkerOptions{})
+	me, other := rwOwner(1, 1), rwOwner(1, 2)
+	once := l.ReadFree(me)
+	if !once || !l.ReadFree(me) || l.ReadersOf(1) != 2 || me.reads != 2 {
+		t.Errorf("%d reads, %d here", l.ReadersOf(1), me.reads)
+	}
+	refused := func(what string, done bool) {
+		t.Helper()
+		if done || l.ReadersOf(1) != 2 || me.reads != 2 {
+			t.Errorf("%s: done %v, %d reads, %d here", what, done, l.ReadersOf(1), me.reads)
+		}
+	}
+	refused("another does not read", l.ReadUnlockFree(other))
+	w := l.writer(background, p, rwOwner(2, 1)) // asleep on the cell, and woken in vain
+	refused("a writer waits", l.ReadFree(me))
+	refused("for another too", l.ReadFree(other))
+	once = l.ReadUnlockFree(me)
+	if !once || len(w) != 0 || !l.ReadUnlockFree(me) { // the last one wakes the writer
+		t.Error("not unlocked, or the writer beside a reader")
+	}
+	ok(t, (<-w).err)
+	if l.ReadFree(me) || l.ReadUnlockFree(me) {
+		t.Error("in beside a writer")
+	}
+	l.seg.Recover(deathOf(2))
+	if l.ReadFree(me) {
+		t.Error("the notice is passed over")
+	}
+	atomic.StoreUint32(l.word, 0)
+	atomic.StoreUint32(&l.cells[1].Word, readerActiveMask)
+	if l.ReadFree(me) {
+		t.Error("one too many")
+	}
+	l.seg.Remove()
+	me.began()
+	if l.ReadFree(me) || l.ReadUnlockFree(me) {
+		t.Error("of a destroyed lock")
+	}
+}
+
 // Many threads behind one owner: each is let in or waits as a thread of its own.
 func TestRWLockSharedOwner(t *testing.T) {
 	l, p := newRWLock(t), NewParker(ParkerOptions{})
@@ -304,84 +361,4 @@ func TestRWLockOverflow(t *testing.T) {
 	if l.cellOf(1) != readerActiveMask {
 		t.Errorf("the cell is %#x", l.cellOf(1))
 	}
-}
-
-func TestRWLockTimesOut(t *testing.T) {
-	short, stop := context.WithTimeout(background, time.Microsecond)
-	defer stop()
-	gone, cancel := context.WithCancel(background)
-	cancel()
-	p := NewParker(ParkerOptions{})
-	for _, c := range []struct {
-		name    string
-		ctx     context.Context
-		timeout time.Duration
-		want    status.Code
-	}{
-		{"timeout", background, time.Microsecond, status.TimedOut},
-		{"deadline", short, -1, status.TimedOut},
-		{"cancellation", gone, -1, status.Cancelled},
-	} {
-		for name, end := range map[string]func(*RWLock, context.Context, time.Duration) error{
-			"a reader": func(l *RWLock, ctx context.Context, timeout time.Duration) error {
-				ok(t, l.tryWrite(rwOwner(1, 1)))
-				_, err := l.ReadLock(ctx, p, rwOwner(2, 1), timeout)
-				ok(t, l.WriteUnlock(rwOwner(1, 1)))
-				return err
-			},
-			"a writer behind a writer": func(l *RWLock, ctx context.Context, timeout time.Duration) error {
-				ok(t, l.tryWrite(rwOwner(1, 1)))
-				_, err := l.WriteLock(ctx, p, rwOwner(2, 1), timeout)
-				ok(t, l.WriteUnlock(rwOwner(1, 1)))
-				return err
-			},
-			"a writer behind readers": func(l *RWLock, ctx context.Context, timeout time.Duration) error {
-				o := rwOwner(1, 1)
-				ok(t, l.tryRead(o))
-				_, err := l.WriteLock(ctx, p, rwOwner(2, 1), timeout)
-				if !l.Status().Wanted {
-					t.Error("the turn of readers that have waited is lost")
-				}
-				ok(t, l.tryRead(rwOwner(3, 1)), l.ReadUnlock(o))
-				leaveCell(&l.cells[3].Word)
-				return err
-			},
-			"a writer that prepares": func(l *RWLock, ctx context.Context, timeout time.Duration) error {
-				ok(t, l.declare(&l.cells[1].Word))
-				_, err := l.WriteLock(ctx, p, rwOwner(2, 1), timeout)
-				if !l.Status().Wanted {
-					t.Error("the turn of readers that have waited is lost")
-				}
-				l.undeclare(&l.cells[1].Word)
-				return err
-			},
-		} {
-			l := newRWLock(t)
-			wantCode(t, c.name+" of "+name, end(l, c.ctx, c.timeout), c.want)
-			l.atRest(t)
-			ok(t, l.tryWrite(rwOwner(4, 1)), l.WriteUnlock(rwOwner(4, 1)), l.tryRead(rwOwner(4, 1)))
-		}
-	}
-}
-
-// Who sleeps behind a writer that gives up is let in.
-func TestRWLockWithdrawWakes(t *testing.T) {
-	l, p := newRWLock(t), NewParker(ParkerOptions{})
-	inside := rwOwner(1, 1)
-	ok(t, l.tryRead(inside))
-	ctx, cancel := context.WithCancel(background)
-	w := l.writer(ctx, p, rwOwner(2, 1))
-	r := l.reader(background, p, rwOwner(3, 1))
-	next := l.writer(background, p, rwOwner(4, 1))
-	cancel()
-	wantCode(t, "the writer", (<-w).err, status.Cancelled)
-	ok(t, (<-r).err, l.ReadUnlock(inside))
-	if len(next) != 0 {
-		t.Error("a writer is inside beside a reader")
-	}
-	// The owner of the background is that thread's own.
-	ok(t, leaveCell(&l.cells[3].Word))
-	l.wakeWriter(&l.cells[3].Word)
-	ok(t, (<-next).err, l.WriteUnlock(rwOwner(4, 1)))
-	l.atRest(t)
 }

@@ -1,7 +1,5 @@
 package shm
 
-import "sync/atomic"
-
 // The word of an rwlock and those of its readers; include/shmd_abi.h draws their
 // bit tables.
 const (
@@ -37,7 +35,7 @@ type RWOwner struct {
 	word   uint32 // the 30 owner bits
 	token  uint64 // never 0
 	shared bool
-	reads  uint32 // atomic if shared
+	reads  uint32 // not counted if shared: there the cell tells
 }
 
 // MakeRWOwner makes the owner for a thread serial, at least 1, of a client.
@@ -47,9 +45,10 @@ func MakeRWOwner(word, serial uint32) *RWOwner {
 }
 
 // SharedRWOwner makes an owner behind which stand many threads of control of a
-// client. What they read is counted together, so that it never says
-// status.Deadlock: a thread of it that reads must not read again, for it may wait
-// for a writer that waits for itself. Safe for concurrent use.
+// client. Its reads are counted with all others of the client, in the client's cell,
+// so that it never says status.Deadlock, and ends any of them: a thread of it that
+// reads must not read again, for it may wait for a writer that waits for itself. Safe
+// for concurrent use.
 func SharedRWOwner(word uint32) *RWOwner {
 	o := MakeRWOwner(word, 0)
 	o.shared = true
@@ -63,29 +62,19 @@ func (o *RWOwner) writer() uint32 { return o.word & rwlockOwnerMask }
 func (o *RWOwner) readsAlready() bool { return !o.shared && o.reads > 0 }
 
 func (o *RWOwner) began() {
-	if o.shared {
-		atomic.AddUint32(&o.reads, 1)
-		return
+	if !o.shared {
+		o.reads++
 	}
-	o.reads++
 }
 
 // ended counts a read less; false = there was none.
 func (o *RWOwner) ended() bool {
-	if !o.shared {
-		if o.reads == 0 {
-			return false
-		}
-		o.reads--
-		return true
+	if o.shared {
+		return true // as far as this knows
 	}
-	for {
-		n := atomic.LoadUint32(&o.reads)
-		if n == 0 {
-			return false
-		}
-		if atomic.CompareAndSwapUint32(&o.reads, n, n-1) {
-			return true
-		}
+	if o.reads == 0 {
+		return false
 	}
+	o.reads--
+	return true
 }

@@ -44,7 +44,7 @@ func (l *RWLock) WriteLock(ctx context.Context, p *Parker, o *RWOwner, timeout t
 	if err != nil {
 		return nil, l.withdraw(o, err)
 	}
-	store64(&l.lines.Token, o.token)
+	put64(&l.lines.Token, o.token)
 	return l.noticeIf(w), nil
 }
 
@@ -172,7 +172,7 @@ func (l *RWLock) WriteUnlock(o *RWOwner) error {
 		}
 		return status.NotOwner
 	}
-	store64(&l.lines.Token, 0) // before the release, so that a stale token never matches
+	put64(&l.lines.Token, 0) // before the release, so that a stale token never matches
 	w, err := l.change(o, func(w uint32) uint32 { return w & (rwlockInconsistent | rwlockWanted) })
 	if err == nil {
 		l.wakeAll(w)

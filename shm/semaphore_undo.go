@@ -42,7 +42,7 @@ func (u *permitPool) rebuild() {
 	for i := range u.held {
 		rest -= int64(atomic.LoadUint32(&u.held[i].Permits))
 	}
-	store32(&u.lines.Available, uint32(max(0, rest)))
+	put32(&u.lines.Available, uint32(max(0, rest)))
 }
 
 // balance is one consistent look at the words, for one seat.
@@ -120,8 +120,8 @@ func (u *permitPool) acquire(ctx context.Context, p *Parker, a Actor, n uint32, 
 // take takes n of the available permits, gives the latch back, and does the duty
 // of who was woken for them.
 func (u *permitPool) take(a Actor, b balance, n uint32, duty bool) error {
-	store32(u.cell(a.Seat), b.held+n) // the commit
-	store32(&u.lines.Available, b.available-n)
+	put32(u.cell(a.Seat), b.held+n) // the commit
+	put32(&u.lines.Available, b.available-n)
 	due := duty && u.one.settle(b.available > n)
 	if err := u.latch.Unlatch(a.Latcher); err != nil {
 		return err
@@ -141,7 +141,7 @@ func (u *permitPool) release(ctx context.Context, p *Parker, a Actor, n uint32, 
 		return orElse(u.latch.Unlatch(a.Latcher),
 			status.New(status.NotOwner, "", "%d permits to release, and this client holds %d", n, b.held))
 	}
-	store32(u.cell(a.Seat), b.held-n) // the commit
+	put32(u.cell(a.Seat), b.held-n) // the commit
 	return u.give(a, b, n)
 }
 
@@ -155,13 +155,13 @@ func (u *permitPool) post(ctx context.Context, p *Parker, a Actor, n uint32, dea
 			status.New(status.Overflow, "", "%d more permits than the %d there are; the maximum is %d",
 				n, b.total, maximum))
 	}
-	store32(&u.lines.Total, b.total+n) // the commit
+	put32(&u.lines.Total, b.total+n) // the commit
 	return u.give(a, b, n)
 }
 
 // give makes n committed permits available, gives the latch back, and wakes.
 func (u *permitPool) give(a Actor, b balance, n uint32) error {
-	store32(&u.lines.Available, b.available+n)
+	put32(&u.lines.Available, b.available+n)
 	one, many := u.one.signal(), u.many.signal()
 	if err := u.latch.Unlatch(a.Latcher); err != nil {
 		return err
@@ -183,7 +183,7 @@ func (u *permitPool) recover(v Victim) (held, done bool) {
 	}
 	if seat := SeatOf(v.Owner); seat != 0 && int(seat) < len(u.held) {
 		held = atomic.LoadUint32(u.cell(v.Owner)) != 0
-		store32(u.cell(v.Owner), 0)
+		put32(u.cell(v.Owner), 0)
 	}
 	u.rebuild()
 	return held, u.latch.finish(v, held, u.one, u.many)

@@ -66,7 +66,7 @@ func (a *Array) BeginWrite(ac Access) error {
 		// stores, a load-acquire does. Pairs with the re-check in copyOut.
 		_ = atomic.LoadUint64(&page.Sequence.Word)
 	}
-	store32(&page.Lock.WriteDepth, depth+1)
+	put32(&page.Lock.WriteDepth, depth+1)
 	return nil
 }
 
@@ -82,13 +82,13 @@ func (a *Array) EndWrite(ac Access) error {
 		return status.New(status.Invalid, "", "end_write without begin_write")
 	}
 	if depth > 1 {
-		store32(&page.Lock.WriteDepth, depth-1)
+		put32(&page.Lock.WriteDepth, depth-1)
 		return nil
 	}
 	// Even before depth 0: a death between the two leaves a bracket that
 	// recovery closes once more, never one that stays open.
 	store64(&page.Sequence.Word, atomic.LoadUint64(&page.Sequence.Word)&^sequenceOdd+sequenceStep)
-	store32(&page.Lock.WriteDepth, 0)
+	put32(&page.Lock.WriteDepth, 0)
 	if a.foreign() {
 		store32(&page.Sequence.Writer, 0) // after even
 	}

@@ -218,6 +218,7 @@ type Stat struct {
 	Dirty        bool       `msgpack:"dirty"`
 	Seats        List[Seat] `msgpack:"seats"`
 	Held         *Held      `msgpack:"held"`
+	Busy         *Held      `msgpack:"busy,omitempty"` // of a semaphore with undo, or a queue
 	Inconsistent bool       `msgpack:"inconsistent"`
 	Waiters      uint64     `msgpack:"waiters"`
 	Deaths       uint64     `msgpack:"deaths"`

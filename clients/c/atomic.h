@@ -5,6 +5,12 @@
  * Every load and store of a segment is one of these, so that a build with
  * -DSHMD_REPLAY can log all stores: it calls shmd_replay_hook after each with
  * the value before and after. A word is loaded once and used from a local.
+ *
+ * Two kinds of order. That of the argument is for the living, and its partner is named
+ * where it is not relaxed. Whoever looks after our death sees a prefix of our stores as
+ * the source has them, whatever their order: the kernel tells a death when all stores of
+ * the dead have arrived, and a fence before each, for the compiler alone, keeps them in
+ * place.
  */
 #ifndef SHMDI_ATOMIC_H
 #define SHMDI_ATOMIC_H
@@ -35,6 +41,8 @@ void shmd_replay_hook(void *address, size_t size, uint64_t old_value, uint64_t n
 #define SHMDI_LOG(p, before, after) ((void)(p), (void)(before), (void)(after))
 #endif
 
+#define SHMDI_IN_PLACE() __atomic_signal_fence(__ATOMIC_RELEASE)
+
 #ifdef SHMD_REPLAY
 #define SHMDI_STORE(T, p, x, order)                                                                 \
 	do {                                                                                            \
@@ -50,6 +58,7 @@ void shmd_replay_hook(void *address, size_t size, uint64_t old_value, uint64_t n
 	SHMDI_INLINE void shmdi_store##bits(T *p, T x, int order)                                       \
 	{                                                                                               \
 		(void)order;                                                                                \
+		SHMDI_IN_PLACE();                                                                           \
 		SHMDI_STORE(T, p, x, order);                                                                \
 	}
 
@@ -58,6 +67,7 @@ void shmd_replay_hook(void *address, size_t size, uint64_t old_value, uint64_t n
 	SHMDI_INLINE bool shmdi_cas##bits(T *p, T expected, T desired, int order)                       \
 	{                                                                                               \
 		T seen = expected;                                                                          \
+		SHMDI_IN_PLACE();                                                                           \
 		bool swapped = __atomic_compare_exchange_n(p, &seen, desired, false, order, __ATOMIC_RELAXED); \
 		if (swapped)                                                                                \
 			SHMDI_LOG(p, expected, desired);                                                        \
@@ -65,24 +75,28 @@ void shmd_replay_hook(void *address, size_t size, uint64_t old_value, uint64_t n
 	}                                                                                               \
 	SHMDI_INLINE T shmdi_exchange##bits(T *p, T x, int order)                                       \
 	{                                                                                               \
+		SHMDI_IN_PLACE();                                                                           \
 		T before = __atomic_exchange_n(p, x, order);                                                \
 		SHMDI_LOG(p, before, x);                                                                    \
 		return before;                                                                              \
 	}                                                                                               \
 	SHMDI_INLINE T shmdi_add##bits(T *p, T x, int order)                                            \
 	{                                                                                               \
+		SHMDI_IN_PLACE();                                                                           \
 		T before = __atomic_fetch_add(p, x, order);                                                 \
 		SHMDI_LOG(p, before, before + x);                                                           \
 		return before;                                                                              \
 	}                                                                                               \
 	SHMDI_INLINE T shmdi_or##bits(T *p, T x, int order)                                             \
 	{                                                                                               \
+		SHMDI_IN_PLACE();                                                                           \
 		T before = __atomic_fetch_or(p, x, order);                                                  \
 		SHMDI_LOG(p, before, before | x);                                                           \
 		return before;                                                                              \
 	}                                                                                               \
 	SHMDI_INLINE T shmdi_and##bits(T *p, T x, int order)                                            \
 	{                                                                                               \
+		SHMDI_IN_PLACE();                                                                           \
 		T before = __atomic_fetch_and(p, x, order);                                                 \
 		SHMDI_LOG(p, before, before & x);                                                           \
 		return before;                                                                              \

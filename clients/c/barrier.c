@@ -10,7 +10,8 @@
  * Orders: a step is acquire and release, and a look acquires. So all that the parties
  * did before they arrived is seen by the last of them (each arrival acquires those
  * before it) and by its action, and with what the action did by all who leave: the step
- * that opens pairs with the look of who leaves.
+ * that opens pairs with the look of who leaves. A party is stored relaxed: the arrival
+ * that follows releases it.
  */
 #include "atomic.h"
 #include "barrier_word.h"
@@ -119,11 +120,10 @@ static bool is_phase(uint64_t word, uint32_t phase)
 	return shmdi_barrier_phase(word) == phase;
 }
 
-/* Whether the word has none of the phases that a barrier waits in. */
-static bool is_corrupt(uint64_t word, uint32_t parties)
+/* Whether the word has no phase at all. */
+static bool is_corrupt(uint64_t word)
 {
-	return !is_phase(word, SHMD_BARRIER_ACTION) &&
-	       !(is_phase(word, SHMD_BARRIER_FILL) && shmdi_barrier_field(word) < parties);
+	return shmdi_barrier_phase(word) > SHMD_BARRIER_BROKEN;
 }
 
 /* The error of a barrier that is broken for these reasons. */
@@ -159,6 +159,8 @@ static int ended(const struct shmd_barrier *barrier, uint64_t word, uint64_t sin
 static int sleep_on(struct shmd_barrier *barrier, uint64_t seen, int64_t deadline_ns)
 {
 	uint32_t *waiting = barrier->object.waiting;
+	if (shmdi_expired(deadline_ns))
+		return SHMD_E_TIMED_OUT; /* however often the word changes */
 	shmdi_add32(waiting, 1, SHMDI_RELAXED);
 	int result = shmdi_futex_wait(low_half(barrier), (uint32_t)seen, deadline_ns);
 	shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
@@ -198,7 +200,7 @@ static int await(struct shmd_barrier *barrier, uint64_t generation, int64_t dead
 			return SHMD_E_REMOVED;
 		if (is_phase(word, SHMD_BARRIER_BROKEN))
 			return broken_by(barrier, shmdi_barrier_field(word));
-		if (is_corrupt(word, barrier->parties))
+		if (is_corrupt(word))
 			return SHMD_E_CORRUPT;
 		if (leave == 0) {
 			leave = sleep_on(barrier, word, deadline_ns);
@@ -275,7 +277,7 @@ static int arrive_once(struct shmd_barrier *barrier, const struct attempt *attem
 	*ret_index = shmdi_barrier_field(word);
 	if (is_phase(word, SHMD_BARRIER_BROKEN))
 		return broken_by(barrier, *ret_index);
-	if (is_corrupt(word, barrier->parties))
+	if (is_corrupt(word) || (is_phase(word, SHMD_BARRIER_FILL) && *ret_index >= barrier->parties))
 		return SHMD_E_CORRUPT;
 	if (is_phase(word, SHMD_BARRIER_FILL) && (!attempt->only_try || *ret_index + 1 == barrier->parties))
 		return arrive_in(barrier, word, attempt);
@@ -296,7 +298,7 @@ static int arrive(struct shmd_barrier *barrier, int64_t timeout_ns, int (*action
 		.action = action,
 		.argument = argument,
 	};
-	uint32_t index;
+	uint32_t index = 0;
 	int result;
 	do
 		result = arrive_once(barrier, &attempt, &index);
@@ -328,7 +330,7 @@ int shmd_barrier_abort(struct shmd_barrier *barrier)
 		int result = shmdi_object_writable(&barrier->object);
 		if (result < 0 || is_phase(word, SHMD_BARRIER_BROKEN))
 			return result;
-		if (is_corrupt(word, barrier->parties))
+		if (is_corrupt(word))
 			return SHMD_E_CORRUPT;
 		if (release(barrier, word, broken(word, SHMD_BARRIER_BY_ABORT)))
 			return 0;

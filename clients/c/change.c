@@ -4,6 +4,11 @@
  * tests/models/value.pml and eventcount.pml. The change comes first, its bump
  * second; the waiters bit is cleared by whoever wakes, so that one past wait
  * does not cost a system call for ever.
+ *
+ * Orders. A bump releases the change before it, and the state of a destroyed object;
+ * whoever loads the word, or announces himself in it, acquires that before he reads the
+ * data. An announcement and a bump are read-modify-writes of one word, so one comes
+ * first: the bump sees the waiter, or the waiter the change.
  */
 #include "atomic.h"
 #include "internal.h"

@@ -14,7 +14,8 @@
  * Orders: announcements and notifications are ordered by the mutex. Only what happens
  * without it needs more: recovery and removal store the state, then move the word, then
  * wake; whose announcement (acquire) comes after that move sees the state, and does not
- * sleep; whose came before it compares with the old value, or is woken.
+ * sleep; whose came before it compares with the old value, or is woken. The looks
+ * whether the word has moved are relaxed: taking the mutex again acquires.
  */
 #include "atomic.h"
 #include "internal.h"

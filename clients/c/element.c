@@ -5,6 +5,9 @@
  *
  * The element of a value is accessed as 4 bytes up to that size, else as 8, and
  * the bytes above the item are zero; an element of an array as what it is.
+ *
+ * Orders. A store releases and a load acquires, the others do both: what was written
+ * before an element was stored is seen by who loads what was stored.
  */
 #include "atomic.h"
 #include "internal.h"

@@ -193,6 +193,7 @@ static int wait_for_set(struct shmd_event *event, int64_t timeout_ns)
 	uint32_t old = shmdi_load32(word, SHMDI_ACQUIRE);
 	uint32_t generation = old & GENERATION_MASK;
 	int64_t deadline_ns = 0; /* not yet known */
+	bool slept = false;
 	for (;;) {
 		if (old == REMOVED)
 			return SHMD_E_REMOVED;
@@ -200,6 +201,8 @@ static int wait_for_set(struct shmd_event *event, int64_t timeout_ns)
 			return 0;
 		if (timeout_ns == 0)
 			return SHMD_E_WOULD_BLOCK;
+		if (slept && shmdi_expired(deadline_ns))
+			return SHMD_E_TIMED_OUT; /* however often the word changes */
 		if (deadline_ns == 0) {
 			deadline_ns = shmdi_deadline(timeout_ns);
 			shmdi_spin_while(word, ~WAITERS, old & ~WAITERS, &event->spins);
@@ -207,6 +210,7 @@ static int wait_for_set(struct shmd_event *event, int64_t timeout_ns)
 			shmdi_add32(event->object.waiting, 1, SHMDI_RELAXED);
 			int result = shmdi_futex_wait(word, old | WAITERS, deadline_ns);
 			shmdi_add32(event->object.waiting, UINT32_MAX, SHMDI_RELAXED);
+			slept = true;
 			if (result == -ETIMEDOUT)
 				return SHMD_E_TIMED_OUT;
 			if (result != 0 && result != -EINTR && result != -EAGAIN)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * eventcount.c - sleeping on an eventcount, the twin of shm/eventcount.go.
- * tests/models/eventcount.pml states how it works together with a latch.
+ * tests/models/eventcount.pml states how it works together with a latch, latch.h what
+ * its orders pair with.
  */
 #include "internal.h"
 #include "latch.h"

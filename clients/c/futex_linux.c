@@ -42,6 +42,11 @@ static struct timespec *limit_of(int64_t deadline_ns, struct timespec *until)
 	return until;
 }
 
+bool shmdi_expired(int64_t deadline_ns)
+{
+	return deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns;
+}
+
 int shmdi_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {
 	struct timespec until;

@@ -62,6 +62,8 @@ int64_t shmdi_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* When a relative timeout ends; SHMDI_FOREVER_NS if never. */
 int64_t shmdi_deadline(int64_t timeout_ns);
+/* Whether it is over. */
+bool shmdi_expired(int64_t deadline_ns);
 
 /* Sleeps while *word is expected. 0 = woken, else -EAGAIN, -EINTR, -ETIMEDOUT, ... */
 int shmdi_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
@@ -192,6 +194,8 @@ int shmdi_lock_notice(const struct shmdi_lock *lock, struct shmd_notice *ret_not
 void shmdi_notice_read(const struct shmd_death *death, struct shmd_notice *ret_notice);
 /* How many turns a spin loop may take on this machine: 0 with one CPU. See spin.h. */
 uint32_t shmdi_spin_max(void);
+/* Whether this thread may run on several; asks the kernel. */
+bool shmdi_spin_may_probe(void);
 
 /* ---- latch.c; fast paths in latch.h -------------------------------------------- */
 struct shmdi_latch {

@@ -7,6 +7,7 @@
  *   - a living holder, or one of this epoch, is never robbed;
  *   - who has slept takes the word with the waiters bit kept;
  *   - who was woken and leaves passes the wake on.
+ * latch.h says what its orders pair with.
  */
 #include "latch.h"
 #include "internal.h"
@@ -49,7 +50,7 @@ int shmdi_latch_wait(struct shmdi_latch *latch, int64_t deadline_ns)
 		/* After the word: destroying stores the state, then changes the word. */
 		if (shmdi_load32(latch->state, SHMDI_RELAXED) == SHMD_STATE_REMOVED)
 			return SHMD_E_REMOVED;
-		bool leave = woken && deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns;
+		bool leave = woken && shmdi_expired(deadline_ns);
 		if ((old & WAITERS) == 0) {
 			if (!shmdi_cas32(latch->word, old, old | WAITERS, SHMDI_RELAXED))
 				continue;

@@ -2,6 +2,15 @@
  *
  * latch.h - the fast paths of the latch and of the eventcounts under it, inlined
  * into every latched operation. The rules stand in shmd_abi.h.
+ *
+ * Orders. Whoever takes the latch acquires what whoever gave it back released, so that
+ * words under it need no more, but for those that are read beside it, which say so. Who
+ * takes it from the dead reads what the kernel has seen arrive; that a daemon is dead is
+ * known from its successor's epoch, hence acquired (pairs with the store of the epoch).
+ * An eventcount moves under the latch or, by the daemon, after a store that whoever
+ * announces himself later acquires: the announcement pairs with alarm, which is the state
+ * of a destroyed object, then the word. The kernel compares the word under its own lock,
+ * and a wake comes after the move in one thread, so that the move needs no order itself.
  */
 #ifndef SHMDI_LATCH_H
 #define SHMDI_LATCH_H
@@ -18,7 +27,7 @@ SHMDI_INLINE bool shmdi_latch_is_free(const struct shmdi_latch *latch, uint32_t 
 	if ((word & SHMD_OWNER_MASK) == 0)
 		return true;
 	return (word & SHMD_OWNER_SEAT_MASK) == SHMD_SEAT_DAEMON &&
-	       (word & SHMD_OWNER_MASK) >> SHMD_OWNER_GENERATION_SHIFT < shmdi_load32(latch->epoch, SHMDI_RELAXED);
+	       (word & SHMD_OWNER_MASK) >> SHMD_OWNER_GENERATION_SHIFT < shmdi_load32(latch->epoch, SHMDI_ACQUIRE);
 }
 
 /* Whether it was free and is now ours. */

@@ -7,6 +7,14 @@
  *   - who was woken and leaves passes the wake on (the leaving duty);
  *   - the token is cleared before the word is released;
  *   - the word is released by compare-and-swap: it may have been removed.
+ *
+ * Orders. Taking the word acquires what letting it go released: the data, depth 0, token
+ * 0, the poison, and what recovery wrote of a death. Setting the waiters bit is relaxed:
+ * as a read-modify-write it passes on what was released into the word before. Others may
+ * see the token of a new holder before they see him in the word. That does no harm: only
+ * a thread itself stores its token, clears it before it lets go, and never reads back an
+ * older value of its own; so who finds his client in the word and his token beside it
+ * does hold the lock, and who holds it finds them.
  */
 #define _GNU_SOURCE
 #include "atomic.h"
@@ -14,6 +22,7 @@
 #include "spin.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +40,12 @@ uint32_t shmdi_spin_max(void)
 		__atomic_store_n(&cached, known, __ATOMIC_RELAXED);
 	}
 	return known - 1;
+}
+
+bool shmdi_spin_may_probe(void)
+{
+	cpu_set_t allowed;
+	return sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 1;
 }
 
 static inline uint32_t owner(uint32_t word)
@@ -154,7 +169,7 @@ static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int
 		}
 		if (timeout_ns == 0)
 			return SHMD_E_WOULD_BLOCK;
-		bool leave = woken && deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns;
+		bool leave = woken && shmdi_expired(deadline_ns);
 		if ((old & WAITERS) == 0) {
 			if (!shmdi_cas32(word, old, old | WAITERS, SHMDI_RELAXED))
 				continue;

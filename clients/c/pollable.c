@@ -10,7 +10,8 @@
  * watcher.mutex guards the list and the pollables in it; only words of armed ones
  * are touched, and only under it, so that nothing of a closed one is. Latches are
  * taken under it, for at most PATIENCE_NS: a holder that is stopped delays, and
- * stops, nothing else.
+ * stops, nothing else. The mutex orders control too, which only the kernel reads without
+ * it.
  */
 #define _GNU_SOURCE
 #include "atomic.h"

@@ -4,6 +4,13 @@
  * twin of shm/queue_slot.go. shmd_abi.h has the bits. Nothing in the lists is
  * believed: a count, an index or a state that cannot be is CORRUPT, and nothing is
  * changed.
+ *
+ * Orders. The latch orders all of it, and with that the bytes of a message: who puts has
+ * written them before it releases the latch, who takes reads them after it acquired that,
+ * and who frees a slot has read them before it releases it again. The counts that who
+ * only tries looks at beside the latch are released when they become less: see
+ * shmdi_queue_is_idle. The state of a slot is, too, for who looks whether a reservation
+ * is still his own, which only he himself ends.
  */
 #ifndef SHMDI_QUEUE_SLOT_H
 #define SHMDI_QUEUE_SLOT_H
@@ -64,6 +71,13 @@ SHMDI_INLINE void shmdi_queue_count(uint32_t *count, uint32_t delta)
 	shmdi_store32(count, shmdi_load32(count, SHMDI_RELAXED) + delta, SHMDI_RELAXED);
 }
 
+/* Takes one from a count at which others look beside the latch: whoever sees it sees the
+ * latch as it is now, or later. Pairs with the looks in shmdi_queue_is_idle. */
+SHMDI_INLINE void shmdi_queue_take_one(uint32_t *count)
+{
+	shmdi_store32(count, shmdi_load32(count, SHMDI_RELAXED) - 1, SHMDI_RELEASE);
+}
+
 /* Brings a place below twice the size back into the ring. */
 SHMDI_INLINE uint32_t shmdi_queue_wrap(const struct shmd_queue *queue, uint32_t place)
 {
@@ -101,7 +115,7 @@ SHMDI_INLINE bool shmdi_free_room(const struct shmd_queue *queue)
 
 SHMDI_INLINE void shmdi_free_pop(struct shmd_queue *queue)
 {
-	shmdi_queue_count(&queue->lines->free_count, UINT32_MAX);
+	shmdi_queue_take_one(&queue->lines->free_count);
 }
 
 /* Follows shmdi_free_room and the commit. */
@@ -139,7 +153,7 @@ SHMDI_INLINE void shmdi_ready_pop(struct shmd_queue *queue)
 	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
 	if (head < queue->size)
 		shmdi_store32(&queue->lines->ready_head, shmdi_queue_wrap(queue, head + 1), SHMDI_RELAXED);
-	shmdi_queue_count(&queue->lines->ready_count, UINT32_MAX);
+	shmdi_queue_take_one(&queue->lines->ready_count);
 }
 
 /* Whether a slot may be put on the ready ring. */

@@ -114,7 +114,9 @@ SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *sig
 /* A look without the latch, for who only tries: true = there is nothing, and nobody is
  * at the queue who is about to change that. Who tries again and again so keeps the
  * latch, and its line, from nobody. The count comes first: whoever was about to change
- * it still has the latch afterwards, or is done, and it was true. */
+ * it still has the latch afterwards, or is done, and it was true. So it must be seen in
+ * that order: a count of 0 that is acquired here comes with the latch that its store,
+ * which released it (shmdi_queue_take_one), was made under. */
 SHMDI_INLINE bool shmdi_queue_is_idle(const struct shmdi_queue_wait *wait)
 {
 	const struct shmd_queue *queue = wait->queue;

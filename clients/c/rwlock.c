@@ -93,6 +93,8 @@ int shmdi_rwlock_refuse(const struct shmd_rwlock *rwlock)
 int shmdi_rwlock_sleep_on(struct shmd_rwlock *rwlock, uint32_t *word, uint32_t seen, int64_t deadline_ns)
 {
 	uint32_t *waiting = rwlock->object.waiting;
+	if (shmdi_expired(deadline_ns))
+		return SHMD_E_TIMED_OUT; /* however often the word changes */
 	shmdi_add32(waiting, 1, SHMDI_RELAXED);
 	int result = shmdi_futex_wait(word, seen, deadline_ns);
 	shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);

@@ -103,8 +103,9 @@ SHMDI_INLINE bool shmdi_reads_only(uint64_t key)
 
 /* This thread's reads of a lock; NULL = none. */
 struct shmdi_read *shmdi_reads_find(uint64_t key);
-/* A place for the first of them; NULL = this thread reads as many locks as it may. */
-struct shmdi_read *shmdi_reads_add(uint64_t key);
+/* Makes a place for the first of them. Errors: OVERFLOW (this thread reads as many locks
+ * as it may), NO_SPACE. */
+int shmdi_reads_add(uint64_t key, struct shmdi_read **ret_read);
 /* Forgets a place. */
 void shmdi_reads_drop(struct shmdi_read *read);
 

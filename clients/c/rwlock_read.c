@@ -168,9 +168,9 @@ static __attribute__((noinline)) int read_slowly(struct shmd_rwlock *rwlock, int
 		if (result == 0)
 			result = shmdi_rwlock_inside(shmdi_load32(rwlock->word, SHMDI_SEQ_CST));
 	} else {
-		read = shmdi_reads_add(rwlock->key);
-		if (read == NULL)
-			return shmdi_fail(SHMD_E_OVERFLOW, "this thread reads %u rwlocks already", SHMDI_READS_MAX);
+		result = shmdi_reads_add(rwlock->key, &read);
+		if (result < 0)
+			return result;
 		result = begin_reading(rwlock, timeout_ns);
 	}
 	if (result >= 0)

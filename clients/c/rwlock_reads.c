@@ -11,32 +11,57 @@
 
 #include <stdlib.h>
 
+#define NEAR_MAX 3u /* other locks that are noted without memory of their own */
+#define FAR_MAX (SHMDI_READS_MAX - 1 - NEAR_MAX)
+
+/* Because of one that is initial-exec all thread-locals of the library lie in a block
+ * where a library that is loaded late finds little room. So there are few, and the rest
+ * is allocated, for as long as there is any. */
 _Thread_local struct shmdi_read shmdi_first_read __attribute__((tls_model("initial-exec")));
-static _Thread_local struct shmdi_read others[SHMDI_READS_MAX - 1]; /* as many as the first says */
+static _Thread_local struct shmdi_read near[NEAR_MAX];
+static _Thread_local struct shmdi_read *far; /* FAR_MAX; NULL = there are none */
 
 _Static_assert(offsetof(struct shmdi_read, others) == offsetof(struct shmdi_read, depth) + 4, "one look at both");
+
+/* The place of another lock, of as many as the first says. */
+static struct shmdi_read *other(uint32_t number)
+{
+	return number < NEAR_MAX ? &near[number] : &far[number - NEAR_MAX];
+}
 
 struct shmdi_read *shmdi_reads_find(uint64_t key)
 {
 	if (shmdi_first_read.key == key)
 		return &shmdi_first_read;
 	for (uint32_t i = 0; i < shmdi_first_read.others; i++)
-		if (others[i].key == key)
-			return &others[i];
+		if (other(i)->key == key)
+			return other(i);
 	return NULL;
 }
 
-struct shmdi_read *shmdi_reads_add(uint64_t key)
+/* A place for one more. Errors: OVERFLOW, NO_SPACE. */
+static int make_room(uint32_t others)
+{
+	if (others == SHMDI_READS_MAX - 1)
+		return shmdi_fail(SHMD_E_OVERFLOW, "this thread reads %u rwlocks already", SHMDI_READS_MAX);
+	if (others == NEAR_MAX && (far = calloc(FAR_MAX, sizeof *far)) == NULL)
+		return shmdi_fail(SHMD_E_NO_SPACE, "no memory to note that this thread reads another rwlock");
+	return 0;
+}
+
+int shmdi_reads_add(uint64_t key, struct shmdi_read **ret_read)
 {
 	struct shmdi_read *read = &shmdi_first_read;
 	if (read->key != 0) {
-		if (read->others == SHMDI_READS_MAX - 1)
-			return NULL;
-		read = &others[shmdi_first_read.others++];
+		int result = make_room(read->others);
+		if (result < 0)
+			return result;
+		read = other(shmdi_first_read.others++);
 	}
 	read->key = key;
 	read->depth = 0;
-	return read;
+	*ret_read = read;
+	return 0;
 }
 
 void shmdi_reads_drop(struct shmdi_read *read)
@@ -46,9 +71,13 @@ void shmdi_reads_drop(struct shmdi_read *read)
 		read->key = 0; /* it is the first */
 		return;
 	}
-	read->key = others[rest - 1].key;
-	read->depth = others[rest - 1].depth;
+	read->key = other(rest - 1)->key;
+	read->depth = other(rest - 1)->depth;
 	shmdi_first_read.others = rest - 1;
+	if (rest - 1 == NEAR_MAX) {
+		free(far);
+		far = NULL;
+	}
 }
 
 int shmdi_reader_join(struct shmd_client *client, const struct shmdi_attachment *is, uint64_t *ret_key)

@@ -7,6 +7,7 @@
  *     not lose that;
  *   - the token is cleared before the word is released;
  *   - the word changes by compare-and-swap: it may have been removed.
+ * The orders of word and cells stand in rwlock.h; for the token goes what lock.c says.
  */
 #include "rwlock.h"
 #include "spin.h"
@@ -78,7 +79,9 @@ static int own(struct shmd_rwlock *rwlock, struct attempt *attempt, uint32_t *re
 	for (;;) {
 		uint32_t word = shmdi_load32(rwlock->word, SHMDI_SEQ_CST);
 		if (shmdi_rwlock_writer(word) == 0) {
-			uint32_t owned = rwlock->writer | (word & (WAITERS | INCONSISTENT)) | ((word & WANTED) != 0 ? PREPARING : 0);
+			uint32_t owned = rwlock->writer | (word & (WAITERS | INCONSISTENT));
+			if ((word & WANTED) != 0)
+				owned |= PREPARING;
 			if (!shmdi_cas32(rwlock->word, word, owned, SHMDI_SEQ_CST))
 				continue;
 			*ret_found = word;

@@ -5,6 +5,10 @@
  *   - the store to held or total is the commit, and what is derived comes after;
  *   - whoever got the latch from the dead derives anew first;
  *   - who wants one sleeps on one word, who wants more on another.
+ *
+ * Orders. The latch orders all of it, and a take with the releases before it (latch.h).
+ * available is released for who only looks (shmd_semaphore_permits): he acquires it, and
+ * finds the commit that it follows.
  */
 #include "atomic.h"
 #include "internal.h"

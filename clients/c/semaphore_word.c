@@ -34,7 +34,7 @@ int shmdi_word_acquire(uint32_t *word, uint32_t *waiting, uint32_t *spins, int64
 			shmdi_spin_while(word, SHMD_SEMAPHORE_PERMITS_MASK, 0, spins);
 			continue;
 		}
-		if (duty != 0 && deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns) {
+		if (duty != 0 && shmdi_expired(deadline_ns)) {
 			shmdi_futex_wake(word, 1); /* the wake that we ate was somebody's */
 			return SHMD_E_TIMED_OUT;
 		}

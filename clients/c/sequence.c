@@ -6,6 +6,12 @@
  *
  * With a foreign lock the array's own lock line is unused but for write_depth,
  * and sequence.writer says whose bracket is open.
+ *
+ * Orders. Odd, a release fence, the data: a snapshot that copies any of the data, then
+ * passes its acquire fence, finds odd or later at its second look, and discards the copy.
+ * The data, then even with release: a snapshot that acquires even at its first look
+ * copies all of it. Even, then the bump: whoever announces himself in the change word
+ * and finds it odd still is woken (change.c). Among writers the lock orders the word.
  */
 #include "atomic.h"
 #include "internal.h"

@@ -10,20 +10,74 @@
 #include "atomic.h"
 #include "internal.h"
 
-/* How many turns to take at most. *spins remembers; it is a hint, and atomic. */
-SHMDI_INLINE uint32_t shmdi_spin_limit(const uint32_t *spins)
+/* What *spins remembers, a hint for all threads of a handle, atomic:
+ *   31        alone   there was a single processor to run on
+ *   30 .. 28  level   how often in a row a probe was in vain
+ *   27 .. 12  misses  spins in vain since the last probe
+ *   11 .. 0   usual   turns that helped, an average
+ *
+ * Two who hand over to each other and have once gone to sleep would do so for ever: a
+ * wake-up takes longer than either spins, so neither ever sees that spinning helps. So
+ * now and then one spins for as long as some wake-ups take, a probe: if the other is
+ * there by then, both are awake, and what helps is short again. Probes in vain become
+ * rarer. With a single processor there are none, and hardly any spinning. */
+#define SHMDI_SPIN_USUAL_MASK 0xfffu
+#define SHMDI_SPIN_MISS 0x1000u
+#define SHMDI_SPIN_MISSES_MASK 0xffffu
+#define SHMDI_SPIN_LEVEL_SHIFT 28
+#define SHMDI_SPIN_LEVEL_MASK 7u
+#define SHMDI_SPIN_LEVEL_MAX 3u
+#define SHMDI_SPIN_ALONE 0x80000000u
+#define SHMDI_SPIN_LEAST 30u       /* turns: what a partner takes that is awake */
+#define SHMDI_SPIN_PROBE 8000u     /* turns: 100 to 200 us */
+#define SHMDI_SPIN_PROBE_AFTER 16u /* misses, doubled for each level */
+
+SHMDI_INLINE uint32_t shmdi_spin_level(uint32_t state)
+{
+	return state >> SHMDI_SPIN_LEVEL_SHIFT & SHMDI_SPIN_LEVEL_MASK;
+}
+
+SHMDI_INLINE uint32_t shmdi_spin_misses(uint32_t state)
+{
+	return state / SHMDI_SPIN_MISS & SHMDI_SPIN_MISSES_MASK;
+}
+
+/* What follows a probe in vain. */
+SHMDI_INLINE uint32_t shmdi_spin_harder(uint32_t state)
+{
+	uint32_t level = shmdi_spin_level(state);
+	level = level < SHMDI_SPIN_LEVEL_MAX ? level + 1 : level;
+	return level << SHMDI_SPIN_LEVEL_SHIFT | (state & SHMDI_SPIN_USUAL_MASK);
+}
+
+/* How many turns to take at most; 0 with a single CPU. */
+SHMDI_INLINE uint32_t shmdi_spin_limit(uint32_t *spins)
 {
 	uint32_t limit = shmdi_spin_max();
-	uint32_t usual = __atomic_load_n(spins, __ATOMIC_RELAXED);
-	return limit < 2 * usual + 10 ? limit : 2 * usual + 10;
+	uint32_t state = __atomic_load_n(spins, __ATOMIC_RELAXED);
+	if (limit != 0 && shmdi_spin_misses(state) >= SHMDI_SPIN_PROBE_AFTER << shmdi_spin_level(state)) {
+		if (shmdi_spin_may_probe())
+			return SHMDI_SPIN_PROBE;
+		state = shmdi_spin_harder(state) | SHMDI_SPIN_ALONE;
+		__atomic_store_n(spins, state, __ATOMIC_RELAXED);
+	}
+	uint32_t least = (state & SHMDI_SPIN_ALONE) != 0 ? 1 : SHMDI_SPIN_LEAST;
+	uint32_t some = 2 * (state & SHMDI_SPIN_USUAL_MASK) + least;
+	return limit < some ? limit : some;
 }
 
 /* Remembers how many turns it took; the limit = in vain: spin less next time. */
 SHMDI_INLINE void shmdi_spin_learn(uint32_t *spins, uint32_t turns, uint32_t limit)
 {
-	uint32_t usual = __atomic_load_n(spins, __ATOMIC_RELAXED);
-	usual = turns < limit ? usual + turns / 8 - usual / 8 : usual - usual / 8;
-	__atomic_store_n(spins, usual, __ATOMIC_RELAXED);
+	uint32_t state = __atomic_load_n(spins, __ATOMIC_RELAXED);
+	uint32_t usual = state & SHMDI_SPIN_USUAL_MASK;
+	if (turns < limit)
+		state = usual + turns / 8 - usual / 8;
+	else if (limit == SHMDI_SPIN_PROBE)
+		state = shmdi_spin_harder(state);
+	else
+		state = state - usual / 8 + (shmdi_spin_misses(state) < SHMDI_SPIN_MISSES_MASK ? SHMDI_SPIN_MISS : 0);
+	__atomic_store_n(spins, state, __ATOMIC_RELAXED);
 }
 
 /* Waits a moment for *word to have other bits than these under the mask. */

@@ -4,8 +4,15 @@
  * shm/wait_any.go. Such a waiter announces itself as every other does. What must not
  * be changed: whoever may have consumed a wake either announces itself on that word
  * again, or passes the wake on.
+ *
+ * Orders. To find something ready promises nothing; the try that follows acquires. The
+ * looks acquire all the same, as those of the kinds do, for who reads the data without
+ * one: of an event and of a change they pair with set and bump. Announcements are as in
+ * the kinds: of a reader sequentially consistent (rwlock.h), else relaxed, for the kernel
+ * compares the word again.
  */
 #include "queue_wait.h"
+#include "rwlock.h"
 #include "waitable.h"
 
 #include <errno.h>
@@ -25,6 +32,7 @@ static struct shmdi_object *object_of(const struct shmd_waitable *item)
 	case SHMD_UNTIL_MESSAGE:
 	case SHMD_UNTIL_SLOT: return &((struct shmd_queue *)item->object)->object;
 	case SHMD_UNTIL_SET: return &((struct shmd_event *)item->object)->object;
+	case SHMD_UNTIL_READABLE: return &((struct shmd_rwlock *)item->object)->object;
 	case SHMD_UNTIL_VALUE_CHANGES: return &((struct shmd_value *)item->object)->object;
 	case SHMD_UNTIL_ARRAY_CHANGES: return &((struct shmd_array *)item->object)->object;
 	}
@@ -90,6 +98,21 @@ static int arm_event(uint32_t *word, uint32_t first, bool announce, struct shmdi
 			return SHMDI_READY;
 		uint32_t announced = old | SHMD_EVENT_WAITERS;
 		if (announce && old != announced && !shmdi_cas32(word, old, announced, SHMDI_RELAXED))
+			continue;
+		*ret_sleep = (struct shmdi_sleep){word, announced};
+		return 0;
+	}
+}
+
+/* For readers; unlike one that waits it does not hold back writers. */
+static int arm_reading(uint32_t *word, bool announce, struct shmdi_sleep *ret_sleep)
+{
+	for (;;) {
+		uint32_t old = shmdi_load32(word, SHMDI_ACQUIRE);
+		if (!shmdi_rwlock_keeps_out(old) || (old & SHMD_RWLOCK_OWNER_MASK) == SHMD_RWLOCK_REMOVED)
+			return SHMDI_READY;
+		uint32_t announced = old | SHMD_RWLOCK_WAITERS;
+		if (announce && old != announced && !shmdi_cas32(word, old, announced, SHMDI_SEQ_CST))
 			continue;
 		*ret_sleep = (struct shmdi_sleep){word, announced};
 		return 0;
@@ -173,6 +196,7 @@ int shmdi_waitable_arm(const struct shmd_waitable *item, bool announce, int64_t 
 			return arm_permits(event->word, announce, ret_sleep);
 		return arm_event(event->word, (uint32_t)item->version, announce, ret_sleep);
 	}
+	case SHMD_UNTIL_READABLE: return arm_reading(((struct shmd_rwlock *)item->object)->word, announce, ret_sleep);
 	case SHMD_UNTIL_MESSAGE:
 	case SHMD_UNTIL_SLOT: return arm_queue(item, announce, deadline_ns, ret_sleep);
 	case SHMD_UNTIL_VALUE_CHANGES:
@@ -201,6 +225,7 @@ void shmdi_waitable_pass(const struct shmd_waitable *item)
 	}
 	case SHMD_UNTIL_MESSAGE:
 	case SHMD_UNTIL_SLOT: shmdi_eventcount_wake(wait_of(item).event, 1); break;
+	case SHMD_UNTIL_READABLE:
 	case SHMD_UNTIL_VALUE_CHANGES:
 	case SHMD_UNTIL_ARRAY_CHANGES: break; /* whoever clears the bit wakes all */
 	}
@@ -305,6 +330,6 @@ int shmd_wait_any(const struct shmd_waitable *given, size_t count, int64_t timeo
 			return shmdi_fail(SHMD_E_SYSTEM, "waiting for %zu objects: %s", count, strerror(-result));
 		}
 		/* One more look: what came in time is not missed. */
-		last = deadline_ns != SHMDI_FOREVER_NS && shmdi_now_ns() >= deadline_ns;
+		last = shmdi_expired(deadline_ns);
 	}
 }

@@ -37,3 +37,72 @@ func TestLockDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// Nor does any other operation that needs no waiting.
+func TestFastPathsDoNotAllocate(t *testing.T) {
+	ctx, c := t.Context(), dial(t, start(t, daemon.Config{}))
+	e, err := shmd.CreateEvent(ctx, c, "", shmd.EventOptions{Set: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	l, err := shmd.CreateRWLock(ctx, c, "", shmd.RWLockOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	b, err := shmd.CreateBarrier(ctx, c, "", shmd.BarrierOptions{Parties: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	m, err := shmd.CreateMutex(ctx, c, "", shmd.MutexOptions{Recursive: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	w, err := shmd.CreateCondition(ctx, c, "", m, shmd.ConditionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	twice, reader := m.NewOwner(), l.NewOwner()
+	locked := func(_ *shmd.Notice, err error) error { return err }
+	for _, op := range []struct {
+		name string
+		do   func() error
+	}{
+		{"IsSet", func() error { _, err := e.IsSet(); return err }},
+		{"Set", e.Set},
+		{"TryWait of an event", e.TryWait},
+		{"Wait for an event", func() error { return e.Wait(ctx) }},
+		{"RLock", func() error { return first(locked(l.RLock(ctx)), l.RUnlock()) }},
+		{"TryRLock", func() error { return first(locked(l.TryRLock()), l.RUnlock()) }},
+		{"RLock of an owner", func() error { return first(locked(reader.RLock(ctx)), reader.RUnlock()) }},
+		{"Lock of an rwlock", func() error { return first(locked(l.Lock(ctx)), l.Unlock()) }},
+		{"Wait at a barrier of one", func() error { _, err := b.Wait(ctx); return err }},
+		{"a recursive Lock", func() error {
+			return first(locked(twice.Lock(ctx)), locked(twice.Lock(ctx)), twice.Unlock(), twice.Unlock())
+		}},
+		{"Notify", func() error { return first(locked(w.Lock(ctx)), w.Notify(1), w.Unlock()) }},
+	} {
+		n := testing.AllocsPerRun(100, func() {
+			if err := op.do(); err != nil {
+				t.Errorf("%s: %v", op.name, err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s allocates %v times", op.name, n)
+		}
+	}
+}
+
+// first is errors.Join that does not allocate.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

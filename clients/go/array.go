@@ -143,7 +143,7 @@ func (a *Array[T]) read(ctx context.Context, start int, dst []T) (version uint64
 	}
 	access := a.access(a.Owner.owner)
 	snapshot := func(ctx context.Context, timeout time.Duration) error {
-		version, dirty, err = a.elements.Snapshot(ctx, a.client.parker, access, from, uint64(len(dst)), asBytes(dst),
+		version, dirty, err = a.elements.Snapshot(ctx, parker, access, from, uint64(len(dst)), asBytes(dst),
 			timeout)
 		return err
 	}
@@ -184,7 +184,7 @@ func (a *Array[T]) write(ctx context.Context, start int, src []T) (n *Notice, er
 	}
 	access := a.access(a.Owner.owner)
 	err = a.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
-		n, err = a.elements.Write(ctx, a.client.parker, access, from, asBytes(src), timeout)
+		n, err = a.elements.Write(ctx, parker, access, from, asBytes(src), timeout)
 		return err
 	})
 	return n, err

@@ -30,7 +30,6 @@ type Options struct {
 type Client struct {
 	link   *link            // immutable
 	hello  wire.HelloResult // immutable
-	parker *shm.Parker      // immutable
 	serial atomic.Uint32    // source of owners
 }
 
@@ -44,6 +43,10 @@ func DefaultSocket() string {
 	}
 	return paths[0]
 }
+
+// parker puts the goroutines of all clients to sleep: one for the process, so that
+// many connections do not take more threads than one.
+var parker = shm.NewParker(shm.ParkerOptions{})
 
 // Dial connects to the daemon. Errors: ErrNoDaemon, ErrVersion, ErrPermission,
 // ErrTimedOut and ErrCancelled by ctx.
@@ -63,7 +66,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, errors.Join(status.Wrap(status.System, "dial", err, "%s", o.Socket), socket.Close())
 	}
-	c := &Client{link: newLink(conn), parker: shm.NewParker(shm.ParkerOptions{})}
+	c := &Client{link: newLink(conn)}
 	if err := c.greet(ctx, o.Software); err != nil {
 		c.link.fail(status.Closed)
 		return nil, err

@@ -87,7 +87,7 @@ func (d *data[T]) waitChange(ctx context.Context, version uint64) (now uint64, e
 		return now, err
 	}
 	err = d.slowly(ctx, func(ctx context.Context) (err error) {
-		now, err = d.elements.WaitChange(ctx, d.client.parker, shm.Owner{Word: d.info.Owner}, version, -1)
+		now, err = d.elements.WaitChange(ctx, parker, shm.Owner{Word: d.info.Owner}, version, -1)
 		return err
 	})
 	return now, err

@@ -20,7 +20,7 @@ type Lease struct {
 func (q *Queue) Lease(ctx context.Context) (*Lease, error) {
 	l := &Lease{queue: q}
 	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
-		l.lease, err = q.queue.Lease(ctx, q.client.parker, q.actor(), timeout)
+		l.lease, err = q.queue.Lease(ctx, parker, q.actor(), timeout)
 		return err
 	})
 	if err != nil {
@@ -42,7 +42,7 @@ func (q *Queue) leaseNow(op string,
 	err := q.usable()
 	if err == nil {
 		var l shm.Lease
-		if l, err = get(context.Background(), q.client.parker, q.actor(), 0); err == nil {
+		if l, err = get(context.Background(), parker, q.actor(), 0); err == nil {
 			return &Lease{queue: q, lease: l}, nil
 		}
 	}
@@ -79,7 +79,7 @@ func (l *Lease) Nack() error { return l.end("give back to", l.queue.queue.Nack) 
 func (l *Lease) end(op string,
 	end func(context.Context, *shm.Parker, shm.Actor, shm.Lease, time.Duration) error) error {
 	q := l.queue
-	return q.now(op, func(ctx context.Context) error { return end(ctx, q.client.parker, q.actor(), l.lease, -1) })
+	return q.now(op, func(ctx context.Context) error { return end(ctx, parker, q.actor(), l.lease, -1) })
 }
 
 // Reservation is a slot that this client fills in place. It ends with Commit or
@@ -131,7 +131,7 @@ func (q *Queue) slotBytes() int { return int(min(q.info.SlotSize, q.info.Message
 func (r *Reservation) reserve(ctx context.Context, size int, timeout time.Duration) (err error) {
 	q := r.queue
 	bytes := uint32(min(max(size, 0), maxUint32))
-	r.slot, err = q.queue.ReserveSize(ctx, q.client.parker, q.actor(), bytes, timeout)
+	r.slot, err = q.queue.ReserveSize(ctx, parker, q.actor(), bytes, timeout)
 	return err
 }
 
@@ -150,7 +150,7 @@ func (r *Reservation) Commit(n int) error {
 				return err
 			}
 		}
-		return q.queue.Commit(ctx, q.client.parker, q.actor(), r.slot, uint32(min(max(n, 0), maxUint32)), -1)
+		return q.queue.Commit(ctx, parker, q.actor(), r.slot, uint32(min(max(n, 0), maxUint32)), -1)
 	})
 }
 
@@ -158,7 +158,7 @@ func (r *Reservation) Commit(n int) error {
 func (r *Reservation) Abort() error {
 	q := r.queue
 	return q.now("abort in", func(ctx context.Context) error {
-		return q.queue.Abort(ctx, q.client.parker, q.actor(), r.slot, -1)
+		return q.queue.Abort(ctx, parker, q.actor(), r.slot, -1)
 	})
 }
 

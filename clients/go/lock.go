@@ -30,8 +30,14 @@ type Owner struct {
 // ErrPermission (read-only), ErrUnsupported (no lock).
 func (w *Owner) Lock(ctx context.Context) (*Notice, error) {
 	o := w.object
-	if o.lockable() == nil && o.guard.TakeFree(w.owner) && w.keep() == nil {
-		return nil, nil // as lock does it, without a call
+	if o.lockable() == nil {
+		// As lock does it, without a call.
+		if o.guard.TakeFree(w.owner) && w.keep() == nil {
+			return nil, nil
+		}
+		if o.guard.RetakeFree(w.owner) {
+			return nil, nil
+		}
 	}
 	n, err := w.lock(ctx, -1)
 	if err != nil {
@@ -104,7 +110,7 @@ func (w *Owner) keepUnlessGone() error {
 func (w *Owner) lockSlow(ctx context.Context) (n *Notice, err error) {
 	o := w.object
 	err = o.slowly(ctx, func(ctx context.Context) (err error) {
-		n, err = o.guard.LockWait(ctx, o.client.parker, w.owner, -1)
+		n, err = o.guard.LockWait(ctx, parker, w.owner, -1)
 		return err
 	})
 	return n, err

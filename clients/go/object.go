@@ -165,6 +165,8 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 			flags |= shm.FlagStrict
 		case wire.FlagUndo:
 			flags |= shm.FlagUndo
+		case wire.FlagAutoReset:
+			flags |= shm.FlagAutoReset
 		}
 	}
 	switch i.Lock {
@@ -173,19 +175,13 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 	case wire.LockForeign:
 		flags |= shm.FlagLockForeign
 	}
-	var g shm.Geometry
-	var err error
-	switch kind {
-	case shm.KindSemaphore:
-		g, err = shm.NewSemaphoreGeometry(i.Initial, i.Maximum, flags, i.SeatsMax)
-	case shm.KindQueue:
-		if i.Content == wire.ContentRaw {
-			flags |= shm.FlagRaw
-		}
-		g, err = shm.NewQueueGeometry(uint64(i.MaxSize), i.SlotSize, i.MessageMax, i.DeliveriesMax, flags, i.SeatsMax)
-	default:
-		g, err = shm.NewGeometry(kind, code, i.Shape, flags, i.SeatsMax)
+	if i.Content == wire.ContentRaw {
+		flags |= shm.FlagRaw
 	}
+	parameters := shm.Geometry{Kind: kind, Code: code, Shape: i.Shape, Length: i.Length, Flags: flags,
+		SeatsMax: i.SeatsMax, Initial: i.Initial, Maximum: i.Maximum, SlotSize: i.SlotSize,
+		MessageMax: i.MessageMax, DeliveriesMax: i.DeliveriesMax}
+	g, err := parameters.Complete()
 	g.ID, g.LockID, g.CreatedNs = i.ID, i.LockID, uint64(i.CreatedNS)
 	if err == nil && g.SegmentSize != i.SegmentSize {
 		err = status.New(status.Version, "", "the daemon's segment has %d bytes, this client's %d; use equal builds",

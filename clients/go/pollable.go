@@ -60,7 +60,7 @@ func (p *Pollable) watch(ctx context.Context) {
 		next := p.next
 		p.mu.Unlock()
 		// An error is the try's to tell.
-		_, _ = waitAny(ctx, []Waitable{{object: p.item.object, item: func() shm.Waitable { return next }}}, -1)
+		_, _ = waitAny(ctx, p.once(next), -1)
 		p.mu.Lock()
 		if p.closed {
 			p.mu.Unlock()
@@ -75,6 +75,11 @@ func (p *Pollable) watch(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// once is one wait for what is next.
+func (p *Pollable) once(next shm.Waitable) []Waitable {
+	return []Waitable{{object: p.item.object, item: func() shm.Waitable { return next }}}
 }
 
 // write makes the descriptor readable: the counter is 0 or 1, so it cannot fail.
@@ -97,7 +102,7 @@ func (p *Pollable) Rearm() error {
 		return nil
 	}
 	next := again()
-	_, err := waitAny(context.Background(), []Waitable{{object: p.item.object, item: func() shm.Waitable { return next }}}, 0)
+	_, err := waitAny(context.Background(), p.once(next), 0)
 	if !errors.Is(err, status.WouldBlock) {
 		if errors.Is(err, status.Closed) {
 			return wrap("poll", p.item.object.info.Name, err)

@@ -102,7 +102,7 @@ func (q *Queue) Put(ctx context.Context, message []byte) error {
 	err := q.check(message)
 	if err == nil {
 		err = q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
-			return q.queue.Put(ctx, q.client.parker, q.actor(), message, timeout)
+			return q.queue.Put(ctx, parker, q.actor(), message, timeout)
 		})
 	}
 	return wrap("put into", q.info.Name, err)
@@ -112,7 +112,7 @@ func (q *Queue) Put(ctx context.Context, message []byte) error {
 func (q *Queue) TryPut(message []byte) error {
 	err := q.check(message)
 	if err == nil {
-		err = q.queue.Put(context.Background(), q.client.parker, q.actor(), message, 0)
+		err = q.queue.Put(context.Background(), parker, q.actor(), message, 0)
 	}
 	return wrap("put into", q.info.Name, err)
 }
@@ -150,7 +150,7 @@ var errRaw = status.New(status.BadType, "", "the queue holds raw messages: use P
 // message longer than a slot whose memory this client has not seen before.
 func (q *Queue) Take(ctx context.Context) (message []byte, err error) {
 	err = q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
-		message, err = q.queue.Take(ctx, q.client.parker, q.actor(), nil, timeout)
+		message, err = q.queue.Take(ctx, parker, q.actor(), nil, timeout)
 		return err
 	})
 	return message, wrap("take from", q.info.Name, err)
@@ -159,7 +159,7 @@ func (q *Queue) Take(ctx context.Context) (message []byte, err error) {
 // TryTake is Take that does not wait: ErrWouldBlock if the queue is empty.
 func (q *Queue) TryTake() (message []byte, err error) {
 	if err = q.usable(); err == nil {
-		message, err = q.queue.Take(context.Background(), q.client.parker, q.actor(), nil, 0)
+		message, err = q.queue.Take(context.Background(), parker, q.actor(), nil, 0)
 	}
 	return message, wrap("take from", q.info.Name, err)
 }
@@ -181,7 +181,7 @@ func (q *Queue) TakeValue(ctx context.Context, v any) error {
 // is empty and then get ErrEnded. It may be repeated.
 func (q *Queue) Shutdown() error {
 	return q.now("shut down", func(ctx context.Context) error {
-		return q.queue.Shutdown(ctx, q.client.parker, q.actor(), -1)
+		return q.queue.Shutdown(ctx, parker, q.actor(), -1)
 	})
 }
 
@@ -189,7 +189,7 @@ func (q *Queue) Shutdown() error {
 // many.
 func (q *Queue) Redeliver() (n int, err error) {
 	err = q.now("redeliver in", func(ctx context.Context) error {
-		dead, err := q.queue.Redeliver(ctx, q.client.parker, q.actor(), -1)
+		dead, err := q.queue.Redeliver(ctx, parker, q.actor(), -1)
 		n = int(dead)
 		return err
 	})
@@ -199,7 +199,7 @@ func (q *Queue) Redeliver() (n int, err error) {
 // Counts looks at the queue.
 func (q *Queue) Counts() (n QueueCounts, err error) {
 	err = q.now("look at", func(ctx context.Context) (err error) {
-		n, err = q.queue.Counts(ctx, q.client.parker, q.actor(), -1)
+		n, err = q.queue.Counts(ctx, parker, q.actor(), -1)
 		return err
 	})
 	return n, err

@@ -77,7 +77,7 @@ func (c *Client) semaphore(ctx context.Context, op, name, method string, params 
 // ErrPermission (read-only); after each nothing was taken.
 func (s *Semaphore) Acquire(ctx context.Context, n uint32) error {
 	acquire := func(ctx context.Context, timeout time.Duration) error {
-		return s.permits.AcquireWait(ctx, s.client.parker, s.actor(), n, timeout)
+		return s.permits.AcquireWait(ctx, parker, s.actor(), n, timeout)
 	}
 	return wrap("acquire", s.info.Name, s.tryThenWait(ctx, acquire))
 }
@@ -86,7 +86,7 @@ func (s *Semaphore) Acquire(ctx context.Context, n uint32) error {
 func (s *Semaphore) TryAcquire(n uint32) error {
 	err := s.usable()
 	if err == nil {
-		err = s.permits.AcquireWait(context.Background(), s.client.parker, s.actor(), n, 0)
+		err = s.permits.AcquireWait(context.Background(), parker, s.actor(), n, 0)
 	}
 	return wrap("acquire", s.info.Name, err)
 }
@@ -104,7 +104,7 @@ func (s *Semaphore) give(op string, n uint32,
 	give func(context.Context, *shm.Parker, shm.Actor, uint32, time.Duration) error) error {
 	err := s.usable()
 	if err == nil {
-		err = give(context.Background(), s.client.parker, s.actor(), n, -1)
+		err = give(context.Background(), parker, s.actor(), n, -1)
 	}
 	return wrap(op, s.info.Name, err)
 }

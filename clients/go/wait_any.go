@@ -51,10 +51,6 @@ func waitAny(ctx context.Context, items []Waitable, timeout time.Duration) (int,
 		defer end()
 		waitables[i] = item.item()
 	}
-	var parker *shm.Parker
-	if len(items) > 0 {
-		parker = items[0].object.client.parker
-	}
 	index, err := shm.WaitAny(ctx, parker, waitables, timeout)
 	if err != nil {
 		for i, item := range items {

@@ -52,6 +52,22 @@ func choices(t *testing.T, c *shmd.Client) []choice {
 	must(full.Put(ctx, []byte("x")))
 	value, err := shmd.CreateValue[int32](ctx, c, "", 0, shmd.ValueOptions{})
 	must(err)
+	manual, err := shmd.CreateEvent(ctx, c, "", shmd.EventOptions{})
+	must(err)
+	auto, err := shmd.CreateEvent(ctx, c, "", shmd.EventOptions{AutoReset: true})
+	must(err)
+	rw, err := shmd.CreateRWLock(ctx, c, "", shmd.RWLockOptions{})
+	must(err)
+	_, err = rw.Lock(ctx)
+	must(err)
+	set := func(e *shmd.Event) func(bool) error {
+		return func(ready bool) error {
+			if ready {
+				return e.Set()
+			}
+			return e.Reset()
+		}
+	}
 	permit := func(s *shmd.Semaphore) func(bool) error {
 		return func(ready bool) error {
 			if ready {
@@ -81,6 +97,15 @@ func choices(t *testing.T, c *shmd.Client) []choice {
 		{"undo", undo.Waitable(), undo, permit(undo)},
 		{"take", empty.WaitableTake(), empty, message(empty, true)},
 		{"put", full.WaitablePut(), full, message(full, false)},
+		{"manual", manual.Waitable(), manual, set(manual)},
+		{"auto", auto.Waitable(), auto, set(auto)},
+		{"read", rw.WaitableRead(), rw, func(ready bool) error {
+			if ready {
+				return rw.Unlock()
+			}
+			_, err := rw.Lock(ctx)
+			return err
+		}},
 		{"change", value.WaitableChange(value.Version()), value, func(ready bool) error {
 			if ready {
 				return value.Store(1)

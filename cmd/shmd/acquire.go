@@ -31,6 +31,8 @@ acquired at a time.
 
 If the daemon ends while COMMAND runs, the permits are lost; a warning says so.`
 
+var semaphores = []string{wire.KindSemaphore}
+
 func (a *app) newAcquire() *cobra.Command {
 	var wait waitFlags
 	var n uint32
@@ -57,7 +59,7 @@ shmd acquire started`,
 					return err // found out before anybody has to wait for us
 				}
 			}
-			return a.withKind(cmd, wire.KindSemaphore, args[0], func(ctx context.Context, o *openObject) error {
+			return a.withKind(cmd, semaphores, args[0], func(ctx context.Context, o *openObject) error {
 				if command == nil && hasUndo(o) {
 					return usage("%q is an undo semaphore: its permits come back when the process that acquired them\n"+
 						"ends, which would be at once; want shmd acquire %s -- COMMAND, to hold them while it runs",
@@ -112,7 +114,7 @@ shmd release gpu --post -n 2`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeKind(wire.KindSemaphore),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withKind(cmd, wire.KindSemaphore, args[0], func(ctx context.Context, o *openObject) error {
+			return a.withKind(cmd, semaphores, args[0], func(ctx context.Context, o *openObject) error {
 				method, done := wire.MethodRelease, "released"
 				switch {
 				case post:

@@ -13,8 +13,9 @@ import (
 	"github.com/shmd/shmd/wire"
 )
 
-const createLong = `Create an object: a value, an array, a mutex, a semaphore or a queue. It stays until it
-is removed, whoever comes and goes, unless --lifetime says otherwise.
+const createLong = `Create an object: a value, an array, a mutex, a semaphore, a queue, an event, a
+condition, a barrier or an rwlock. It stays until it is removed, whoever comes and goes,
+unless --lifetime says otherwise.
 
 A value or array has a type, given by its code:
 
@@ -40,7 +41,16 @@ A queue holds up to --maxsize messages (1024), each in a slot of --slot-size byt
 with a suffix such as 64K), and none longer than --message-max. Its content is msgpack,
 where each message is one value, which the tools write as JSON, or raw, just bytes. A
 message that was delivered --deliveries-max times and never acknowledged becomes a dead
-letter.`
+letter.
+
+An event is waited for until it is set, and stays set until it is reset; with --set it
+is so at first. With --auto-reset one wait ends for each signal, which resets it.
+
+A condition is waited for under a mutex, which --lock names for ever: @NAME or id:N.
+
+A barrier lets go when --parties have arrived, all at once, and begins anew.
+
+An rwlock lets many read or one write, and knows who.`
 
 // createFlags are the flags of create; only those that were given are sent.
 type createFlags struct {
@@ -56,15 +66,19 @@ type createFlags struct {
 	content                string
 	maxsize, deliveriesMax uint32
 	slotSize, messageMax   sizeFlag
+
+	autoReset, set bool
+	parties        uint32
 }
 
 // kinds are what can be created.
-var kinds = []string{wire.KindValue, wire.KindArray, wire.KindMutex, wire.KindSemaphore, wire.KindQueue}
+var kinds = []string{wire.KindValue, wire.KindArray, wire.KindMutex, wire.KindSemaphore, wire.KindQueue,
+	wire.KindEvent, wire.KindCondition, wire.KindBarrier, wire.KindRWLock}
 
 func (a *app) newCreate() *cobra.Command {
 	var f createFlags
 	cmd := &cobra.Command{
-		Use:   "create NAME value|array|mutex|semaphore|queue",
+		Use:   "create NAME " + strings.Join(kinds, "|"),
 		Short: "Create an object",
 		Long:  createLong,
 		Example: `shmd create jobs/lock mutex --recursive
@@ -74,6 +88,10 @@ shmd create grid array --code d --shape 3x4 --lock @jobs/lock
 shmd create gpu semaphore --initial 4 --undo
 shmd create jobs/todo queue --maxsize 100 --slot-size 4K --deliveries-max 3
 shmd create log queue --content raw
+shmd create ready event
+shmd create jobs/changed condition --lock @jobs/lock
+shmd create phase barrier --parties 3
+shmd create config rwlock
 shmd create shared value --code Q --mode 0660
 shmd create x value --code i --exist-ok`,
 		Args: cobra.MatchAll(cobra.ExactArgs(2), kindArg),
@@ -107,7 +125,7 @@ shmd create x value --code i --exist-ok`,
 	flags.Uint64Var(&f.length, "length", 0, "`NUMBER` of elements of an array of one dimension")
 	flags.StringVar(&f.init, "init", "", "initial `VALUE`, or values separated by commas;\nthe rest is zero")
 	flags.StringVar(&f.lock, "lock", "",
-		"`WHAT` guards the data: own, none, @NAME or id:N of a mutex\n(default own)")
+		"`WHAT` guards the data: own, none, @NAME or id:N of a mutex\n(default own); of a condition always a mutex")
 	flags.BoolVar(&f.recursive, "recursive", false, "mutex: its holder may lock it again")
 	flags.BoolVar(&f.unlockAny, "unlock-any", false, "mutex: anyone may unlock it")
 	flags.BoolVar(&f.strict, "strict", false, "mutex: unusable unless marked consistent after a death")
@@ -121,6 +139,9 @@ shmd create x value --code i --exist-ok`,
 	flags.Uint32Var(&f.deliveriesMax, "deliveries-max", 0,
 		"queue: `NUMBER` of deliveries after which a message that was\n"+
 			"never acknowledged is a dead letter (default no limit)")
+	flags.BoolVar(&f.set, "set", false, "event: it is set at first")
+	flags.BoolVar(&f.autoReset, "auto-reset", false, "event: one wait ends for each signal, and resets it")
+	flags.Uint32Var(&f.parties, "parties", 0, "barrier: `NUMBER` of those who must arrive")
 	flags.Var(&f.mode, "mode", "who may read and write it, octal as for files (default 0600)")
 	flags.Uint32Var(&f.seatsMax, "seats-max", 0,
 		"`NUMBER` of processes that may have it open at once\n(default what the daemon says, 64)")
@@ -138,7 +159,7 @@ func kindArg(_ *cobra.Command, args []string) error {
 	if slices.Contains(kinds, args[1]) {
 		return nil
 	}
-	return usage("unknown kind %q: want value, array, mutex, semaphore or queue", args[1])
+	return usage("unknown kind %q: want one of %s", args[1], strings.Join(kinds, ", "))
 }
 
 // options are the wire's options of what was given.
@@ -151,12 +172,17 @@ func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOpt
 	} else {
 		for _, name := range []string{"code", "init"} { // the daemon refuses the others
 			if given(name) {
-				return o, usage("a %s has no --%s", kind, name)
+				return o, usage("%s has no --%s", one(kind), name)
 			}
 		}
 	}
-	if kind == wire.KindArray && !given("length") && !given("shape") {
+	switch {
+	case kind == wire.KindArray && !given("length") && !given("shape"):
 		return o, usage("an array needs its size: --length NUMBER or --shape NxM")
+	case kind == wire.KindCondition && !given("lock"):
+		return o, usage("a condition needs its mutex: --lock @NAME or id:N")
+	case kind == wire.KindBarrier && !given("parties"):
+		return o, usage("a barrier needs to know how many must arrive: --parties NUMBER")
 	}
 	if given("length") {
 		o.Length = &f.length
@@ -178,7 +204,8 @@ func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOpt
 		to   **bool
 		from *bool
 	}{"recursive": {&o.Recursive, &f.recursive}, "unlock-any": {&o.UnlockAny, &f.unlockAny},
-		"strict": {&o.Strict, &f.strict}, "undo": {&o.Undo, &f.undo}} {
+		"strict": {&o.Strict, &f.strict}, "undo": {&o.Undo, &f.undo}, "auto-reset": {&o.AutoReset, &f.autoReset},
+		"set": {&o.Set, &f.set}} {
 		if given(name) {
 			*option.to = option.from
 		}
@@ -187,7 +214,8 @@ func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOpt
 		to   **uint32
 		from *uint32
 	}{"seats-max": {&o.SeatsMax, &f.seatsMax}, "initial": {&o.Initial, &f.initial}, "maximum": {&o.Maximum, &f.maximum},
-		"maxsize": {&o.MaxSize, &f.maxsize}, "deliveries-max": {&o.DeliveriesMax, &f.deliveriesMax}} {
+		"maxsize": {&o.MaxSize, &f.maxsize}, "deliveries-max": {&o.DeliveriesMax, &f.deliveriesMax},
+		"parties": {&o.Parties, &f.parties}} {
 		if given(name) {
 			*option.to = option.from
 		}

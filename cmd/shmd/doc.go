@@ -7,8 +7,8 @@
 //
 // The tools are clients like any other, over the socket only: nothing is mapped,
 // so a tool that is killed leaves nothing behind that the daemon would have to
-// wait for. `lock`, `acquire` and `take --lease` hold what they hold the same way, while
-// a command runs (command.go). Messages of queues are JSON here (message.go).
+// wait for. `lock`, `acquire`, `take --lease` and `wait` hold what they hold the same
+// way, while a command runs (command.go). Messages of queues are JSON here (message.go).
 //
 // Tests run the tree in-process; nothing below run looks at os.Args or calls
 // os.Exit.

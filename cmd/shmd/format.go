@@ -129,8 +129,11 @@ func typeText(o *wire.Info) string { return orDash(o.Code + o.Content) } // none
 
 // extentText is how much an object holds.
 func extentText(o *wire.Info) string {
-	if o.Kind == wire.KindQueue {
+	switch o.Kind {
+	case wire.KindQueue:
 		return decimal(o.MaxSize)
+	case wire.KindBarrier:
+		return decimal(o.Parties)
 	}
 	return shapeText(o.Shape)
 }

@@ -9,14 +9,15 @@ import (
 	"github.com/shmd/shmd/wire"
 )
 
-// levels are how full a semaphore or a queue is; nil is what does not apply, or could
-// not be found out.
+// levels are how full a semaphore, a queue or a barrier is; nil is what does not apply,
+// or could not be found out.
 type levels struct {
 	permits *wire.Permits
 	counts  *wire.Counts
+	barrier *wire.Barrier
 }
 
-// levels looks at the permits or the messages. That takes a handle, and so permission
+// levels looks at the permits, the messages or the parties. That takes a handle, and so permission
 // and a seat: without them the rest of stat is still worth showing.
 func (a *app) levels(ctx context.Context, c *shmd.Client, s *wire.Stat) (l levels) {
 	var err error
@@ -30,6 +31,11 @@ func (a *app) levels(ctx context.Context, c *shmd.Client, s *wire.Stat) (l level
 		var n wire.Counts
 		if err = look(ctx, c, s.ID, wire.MethodCounts, &n); err == nil {
 			l.counts = &n
+		}
+	case wire.KindBarrier:
+		var b wire.Barrier
+		if err = look(ctx, c, s.ID, wire.MethodBarrier, &b); err == nil {
+			l.barrier = &b
 		}
 	}
 	if err != nil {
@@ -55,6 +61,8 @@ func (l levels) document() document {
 		return document{{"permits", document{{"available", p.Available}, {"total", p.Total}, {"maximum", p.Maximum}}}}
 	case l.counts != nil:
 		return document{{"counts", documentOf(*l.counts)}}
+	case l.barrier != nil:
+		return document{{"barrier", documentOf(*l.barrier)}}
 	}
 	return nil
 }
@@ -81,6 +89,15 @@ func (l levels) show(line func(key, format string, args ...any), s *wire.Stat) {
 		}
 		if len(words) > 0 {
 			line("limits", "%s", strings.Join(words, "; "))
+		}
+	}
+	if b := l.barrier; b != nil {
+		line("arrived", "%d of %d, in round %d", b.Waiting, b.Parties, b.Generation)
+		switch {
+		case b.Broken:
+			line("broken", "by %s; shmd reset makes it whole", strings.Join(b.Reasons, ", "))
+		case b.Acting:
+			line("acting", "all have arrived, and wait for the action of the last")
 		}
 	}
 }

@@ -18,8 +18,10 @@ const lockExit = `the exit status of COMMAND, 128 plus the signal if one killed 
 127  COMMAND was not found`
 
 const lockLong = `Take the lock of an object, run COMMAND, and release the lock when it ends. NAME is a
-mutex, or a value or array, which have a lock of their own. Everybody who locks the
-object takes part, in whatever language.
+mutex, or a value or array, which have a lock of their own, or a condition, which has
+its mutex, or an rwlock. Everybody who locks the object takes part, in whatever language.
+
+An rwlock is taken for writing, alone; with --read for reading, beside other readers.
 
 If a process died holding the lock, what it guards may be half changed. The lock is
 taken all the same, a warning names the dead process, and COMMAND finds
@@ -35,7 +37,7 @@ If the daemon ends while COMMAND runs, the lock is lost; a warning says so.`
 
 func (a *app) newLock() *cobra.Command {
 	var wait waitFlags
-	var markConsistent bool
+	var markConsistent, read bool
 	cmd := &cobra.Command{
 		Use:   "lock NAME [flags] -- COMMAND [ARGS...]",
 		Short: "Run a command while holding a lock",
@@ -44,6 +46,8 @@ func (a *app) newLock() *cobra.Command {
 shmd lock jobs/lock -- echo "nobody else is in here"
 shmd lock jobs/lock --timeout 5s -- sh -c 'echo working; exit 0'
 shmd lock jobs/lock --nonblock -- true
+shmd create config rwlock
+shmd lock config --read -- echo "others read, nobody writes"
 shmd lock jobs/lock --mark-consistent -- sh -c 'test -z "$SHMD_OWNER_DIED" || echo repairing'`,
 		Args:                  commandArgs,
 		DisableFlagsInUseLine: true,
@@ -56,7 +60,12 @@ shmd lock jobs/lock --mark-consistent -- sh -c 'test -z "$SHMD_OWNER_DIED" || ec
 				return err // found out before anybody has to wait for us
 			}
 			return a.withObject(cmd, args[0], wire.AccessReadWrite, func(ctx context.Context, o *openObject) error {
-				l := &heldLock{holding: holding{app: a, object: o, verb: "lock", what: "the lock"}}
+				l := a.newHeldLock(o, "lock")
+				if read && o.info.Kind != wire.KindRWLock {
+					return usage("only an rwlock is locked for reading; %q is %s", o.name, one(o.info.Kind))
+				} else if read {
+					l.lock, l.unlock = wire.MethodReadLock, wire.MethodReadUnlock
+				}
 				if err := l.take(ctx, wait.nanoseconds(cmd)); err != nil {
 					return err
 				}
@@ -67,41 +76,64 @@ shmd lock jobs/lock --mark-consistent -- sh -c 'test -z "$SHMD_OWNER_DIED" || ec
 	wait.register(cmd, "n")
 	cmd.Flags().BoolVar(&markConsistent, "mark-consistent", false,
 		"after a death, mark the object consistent if COMMAND succeeds")
+	cmd.Flags().BoolVar(&read, "read", false, "rwlock: lock for reading")
+	cmd.MarkFlagsMutuallyExclusive("read", "mark-consistent")
 	return cmd
 }
 
 // heldLock is the lock of one object, over the socket.
 type heldLock struct {
 	holding
-	notice *wire.Notice // nil = nobody died
+	lock, unlock string       // methods
+	notice       *wire.Notice // the last; nil = nobody died
+}
+
+func (a *app) newHeldLock(o *openObject, verb string) *heldLock {
+	return &heldLock{holding: holding{app: a, object: o, verb: verb, what: "the lock"},
+		lock: wire.MethodLock, unlock: wire.MethodUnlock}
 }
 
 // take takes the lock.
 func (l *heldLock) take(ctx context.Context, timeout int64) error {
-	if err := l.object.call(ctx, wire.MethodLock, &l.notice, timeout); err != nil {
-		return err
+	var n *wire.Notice
+	err := l.object.call(ctx, l.lock, &n, timeout)
+	l.tell(n)
+	return err
+}
+
+// tell warns of a death, once.
+func (l *heldLock) tell(n *wire.Notice) {
+	if n == nil || l.notice != nil && l.notice.Deaths == n.Deaths {
+		return
 	}
-	if n := l.notice; n != nil {
-		l.app.warn("lock %q: process %d (uid %d) died holding it, at %s; what it guards may be half changed",
-			l.object.name, n.PID, n.UID, timeText(n.DiedNS))
+	l.notice = n
+	what := "it"
+	if l.object.info.Kind == wire.KindCondition {
+		what = "its mutex"
 	}
-	return nil
+	l.app.warn("%s %q: process %d (uid %d) died holding %s, at %s; what it guards may be half changed",
+		l.verb, l.object.name, n.PID, n.UID, what, timeText(n.DiedNS))
+}
+
+// run runs a command, which finds out about a death.
+func (l *heldLock) run(command *exec.Cmd) (commandResult, error) {
+	if l.notice != nil {
+		command.Env = append(command.Env, ownerDiedVariable+"=1")
+	}
+	return l.runCommand(command)
 }
 
 // hold runs the command and releases the lock. The error carries the command's
 // exit status.
 func (l *heldLock) hold(ctx context.Context, command *exec.Cmd, markConsistent bool) error {
-	if l.notice != nil {
-		command.Env = append(command.Env, ownerDiedVariable+"=1")
-	}
-	ran, err := l.runCommand(command)
+	ran, err := l.run(command)
 	if err != nil {
-		return errors.Join(err, l.giveBack(ctx, wire.MethodUnlock))
+		return errors.Join(err, l.giveBack(ctx, l.unlock))
 	}
 	if markConsistent && l.notice != nil && ran.code == 0 {
 		if err := l.object.call(ctx, wire.MethodMarkConsistent, nil); err != nil {
-			return errors.Join(on(l.object.name, err), l.giveBack(ctx, wire.MethodUnlock))
+			return errors.Join(on(l.object.name, err), l.giveBack(ctx, l.unlock))
 		}
 	}
-	return l.end(ran, l.giveBack(ctx, wire.MethodUnlock))
+	return l.end(ran, l.giveBack(ctx, l.unlock))
 }

@@ -18,9 +18,10 @@ func (a *app) newLs() *cobra.Command {
 those whose name begins with it.
 
 TYPE is the type code, or the content of a queue. SHAPE are the dimensions of an array,
-or how many messages a queue holds at most. LOCK says what guards the data: own, none,
-or the id of the mutex; for a mutex or a semaphore it shows its flags. SIZE is the memory of the whole object in
-bytes, MODE who may read and write it, OWNER the user id of its creator.`,
+how many messages a queue holds at most, or the parties of a barrier. LOCK says what
+guards the data: own, none, or the id of the mutex, which a condition has too; for other
+kinds it shows the flags. SIZE is the memory of the whole object in bytes, MODE who may
+read and write it, OWNER the user id of its creator.`,
 		Example: `shmd create jobs/lock mutex --recursive
 shmd create jobs/done value --code Q
 shmd create grid array --code d --shape 3x4

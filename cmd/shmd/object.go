@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,15 +35,39 @@ func (a *app) withObject(cmd *cobra.Command, name, access string,
 	})
 }
 
-// withKind is withObject for objects of one kind, to read and write.
-func (a *app) withKind(cmd *cobra.Command, kind, name string,
+// withKind is withObject for objects of some kinds, to read and write.
+func (a *app) withKind(cmd *cobra.Command, kinds []string, name string,
 	f func(ctx context.Context, o *openObject) error) error {
 	return a.withObject(cmd, name, wire.AccessReadWrite, func(ctx context.Context, o *openObject) error {
-		if o.info.Kind != kind {
-			return status.New(status.KindMismatch, cmd.Name(), "its kind is %s: want a %s", o.info.Kind, kind)
+		if !slices.Contains(kinds, o.info.Kind) {
+			return status.New(status.KindMismatch, cmd.Name(), "its kind is %s: want %s", o.info.Kind, oneOf(kinds))
 		}
 		return f(ctx, o)
 	})
+}
+
+// oneOf is "an event, a queue or a value".
+func oneOf(kinds []string) string {
+	text := ""
+	for i, kind := range kinds {
+		switch {
+		case i == 0:
+		case i == len(kinds)-1:
+			text += " or "
+		default:
+			text += ", "
+		}
+		text += one(kind)
+	}
+	return text
+}
+
+// one is "an event" or "a queue".
+func one(kind string) string {
+	if strings.ContainsRune("aeiou", rune(kind[0])) || kind == wire.KindRWLock {
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 // call is a call on the object's handle.
@@ -54,12 +80,12 @@ func (o *openObject) head() document {
 	return document{{"name", o.info.Name}, {"id", o.info.ID}, {"kind", o.info.Kind}}
 }
 
-// completeKind is completeName for commands that want objects of one kind.
-func (a *app) completeKind(kind string) cobra.CompletionFunc {
+// completeKind is completeName for commands that want objects of some kinds.
+func (a *app) completeKind(kinds ...string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
-		return a.completeWhere(cmd, prefix, func(o *shmd.Info) bool { return o.Kind == kind })
+		return a.completeWhere(cmd, prefix, func(o *shmd.Info) bool { return slices.Contains(kinds, o.Kind) })
 	}
 }

@@ -233,7 +233,7 @@ func TestMistakes(t *testing.T) {
 		{"completion", 2, "which shell"},
 		{"create m mutex", 1, "object exists"},
 		{"create m mutex --exist-ok --strict", 1, "other options"},
-		{"create y thing", 2, "want value, array, mutex, semaphore or queue"},
+		{"create y thing", 2, "want one of value, array, mutex, semaphore, queue, event"},
 		{"create y value", 2, "--code"},
 		{"create y value --code z", 2, "z"},
 		{"create y value --code B --init 256", 1, "0 to 255"},

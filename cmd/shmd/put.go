@@ -52,7 +52,7 @@ shmd put log "any bytes"`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeKind(wire.KindQueue),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withKind(cmd, wire.KindQueue, args[0], func(ctx context.Context, o *openObject) error {
+			return a.withKind(cmd, []string{wire.KindQueue}, args[0], func(ctx context.Context, o *openObject) error {
 				p := &putter{object: o, timeout: wait.nanoseconds(cmd)}
 				var err error
 				if len(args) > 1 {

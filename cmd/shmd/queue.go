@@ -25,7 +25,7 @@ shmd take jobs/todo --follow`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeKind(wire.KindQueue),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withKind(cmd, wire.KindQueue, args[0], func(ctx context.Context, o *openObject) error {
+			return a.withKind(cmd, []string{wire.KindQueue}, args[0], func(ctx context.Context, o *openObject) error {
 				if err := o.call(ctx, wire.MethodShutdown, nil); err != nil || !a.json {
 					return err
 				}
@@ -51,7 +51,7 @@ shmd redeliver jobs/todo --json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeKind(wire.KindQueue),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withKind(cmd, wire.KindQueue, args[0], func(ctx context.Context, o *openObject) error {
+			return a.withKind(cmd, []string{wire.KindQueue}, args[0], func(ctx context.Context, o *openObject) error {
 				var n uint64
 				if err := o.call(ctx, wire.MethodRedeliver, &n); err != nil {
 					return err

@@ -268,7 +268,8 @@ func TestCompletionOffersNames(t *testing.T) {
 	if r := invoke(t, "__completeNoDesc", "take", "jo"); !strings.HasPrefix(r.stdout, "jobs/todo\n:") {
 		t.Errorf("completion of a queue: %+v", r)
 	}
-	if r := invoke(t, "__completeNoDesc", "create", "x", ""); !strings.Contains(r.stdout, "semaphore\nqueue\n:") {
+	const last = "queue\nevent\ncondition\nbarrier\nrwlock\n:"
+	if r := invoke(t, "__completeNoDesc", "create", "x", ""); !strings.Contains(r.stdout, last) {
 		t.Errorf("completion of kinds: %+v", r)
 	}
 }

@@ -19,7 +19,8 @@ func (a *app) newStat() *cobra.Command {
 		Long: `Show one object: what it is, who holds its lock, how many threads wait for it, which
 processes have it open, and whether an owner died holding it; of a semaphore the permits
 that are available and held, of a queue how many messages are ready, leased, being
-written or dead letters.
+written or dead letters, of an event whether it is set, of a barrier how many have
+arrived, or why it is broken, of an rwlock who writes and how many read.
 
 This is a look from outside, taken without any lock: what it shows may have changed
 when you read it. "waiting" counts threads that sleep in the object, wherever they
@@ -43,12 +44,27 @@ shmd stat jobs/lock --json`,
 				}
 				l := a.levels(ctx, c, &s)
 				if a.json {
-					return a.emit(append(documentOf(s), l.document()...))
+					return a.emit(append(statDocument(&s), l.document()...))
 				}
 				return a.showStat(&s, l)
 			})
 		},
 	}
+}
+
+// statDocument says of each kind what it has, also where that is 0 or false.
+func statDocument(s *wire.Stat) document {
+	var more document
+	switch s.Kind {
+	case wire.KindEvent:
+		more = document{{"set", s.Set}}
+	case wire.KindRWLock:
+		more = document{{"readers", s.Readers}}
+	}
+	bare := *s
+	bare.Set, bare.Readers = false, 0    // and so left out
+	bare.Waiting, bare.Broken = 0, false // of a barrier, which has a part of its own
+	return append(documentOf(bare), more...)
 }
 
 func (a *app) showStat(s *wire.Stat, l levels) error {
@@ -81,9 +97,24 @@ func (a *app) showStat(s *wire.Stat, l levels) error {
 			s.SlotSize)
 	}
 	l.show(line, s)
-	if s.Kind == wire.KindMutex || s.Code != "" && s.Lock != wire.LockNone {
+	switch {
+	case s.Kind == wire.KindEvent:
+		line("set", "%s", map[bool]string{true: "yes", false: "no"}[s.Set])
+	case s.Kind == wire.KindCondition:
+		line("mutex", "%s", lockText(&s.Info))
+	case s.Kind == wire.KindBarrier:
+		line("deaths", "%s", deathsText(s))
+	case s.Kind == wire.KindRWLock:
+		line("writing", "%s", heldText(s))
+		line("reading", "%s", plural(uint64(s.Readers), "thread"))
+		line("deaths", "%s", deathsText(s))
+	case s.Kind == wire.KindMutex, s.Code != "" && s.Lock != wire.LockNone:
 		line("held", "%s", heldText(s))
 		line("deaths", "%s", deathsText(s))
+	}
+	if s.Busy != nil {
+		line("in an operation", "process %d (uid %d, seat %d); if it stays, it is stopped",
+			s.Busy.PID, s.Busy.UID, s.Busy.Seat)
 	}
 	line("waiting", "%s", plural(s.Waiters, "thread"))
 	line("seats", "%d of %d taken, %s", len(s.Seats), s.SeatsMax, plural(s.Handles, "handle"))

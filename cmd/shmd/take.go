@@ -87,7 +87,7 @@ shmd take jobs/todo --follow`,
 					return err // found out before there is a message
 				}
 			}
-			return a.withKind(cmd, wire.KindQueue, args[0], func(ctx context.Context, o *openObject) error {
+			return a.withKind(cmd, []string{wire.KindQueue}, args[0], func(ctx context.Context, o *openObject) error {
 				t := &taker{app: a, object: o, dead: f.dead, timeout: f.wait.nanoseconds(cmd), end: "\n"}
 				if f.null {
 					t.end = "\x00"

@@ -14,20 +14,26 @@ import (
 // three is the geometry of a barrier of three parties.
 func three(scene) (shm.Geometry, error) { return shm.NewBarrierGeometry(3, shm.SeatsDefault) }
 
-// arrive leaves a thread of the seat asleep at the barrier until the test ends.
-func arrive(seat uint16) func(*testing.T, *shm.Segment) {
+// sleeping leaves a thread of the seat asleep in the object until the test ends.
+func sleeping(seat uint16, wait func(context.Context, *shm.Segment, *shm.Parker)) func(*testing.T, *shm.Segment) {
 	return func(t *testing.T, s *shm.Segment) {
 		ctx, cancel := context.WithCancel(background)
 		over := make(chan struct{})
 		go func() {
 			defer close(over)
-			_, _ = s.Barrier().Arrive(ctx, shm.NewParker(shm.ParkerOptions{}), actor(seat), -1, false)
+			wait(ctx, s, shm.NewParker(shm.ParkerOptions{}))
 		}()
 		t.Cleanup(func() { cancel(); <-over })
 		for s.Waiting(seat) == 0 {
 			runtime.Gosched()
 		}
 	}
+}
+
+func arrive(seat uint16) func(*testing.T, *shm.Segment) {
+	return sleeping(seat, func(ctx context.Context, s *shm.Segment, p *shm.Parker) {
+		_, _ = s.Barrier().Arrive(ctx, p, actor(seat), -1, false)
+	})
 }
 
 // lead arrives as the last one, and acts; complete has acted.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"runtime"
 	"testing"
 
 	"github.com/shmd/shmd/shm"
@@ -29,31 +28,15 @@ func writeLock(seat uint16) func(*testing.T, *shm.Segment) {
 	}
 }
 
-// wants leaves a thread of the seat asleep in the lock until the test ends.
-func wants(seat uint16, lock func(context.Context, *shm.RWLock, *shm.Parker)) func(*testing.T, *shm.Segment) {
-	return func(t *testing.T, s *shm.Segment) {
-		ctx, cancel := context.WithCancel(background)
-		over := make(chan struct{})
-		go func() {
-			defer close(over)
-			lock(ctx, s.RWLock(), shm.NewParker(shm.ParkerOptions{}))
-		}()
-		t.Cleanup(func() { cancel(); <-over })
-		for s.Waiting(seat) == 0 {
-			runtime.Gosched()
-		}
-	}
-}
-
 func wantsToRead(seat uint16) func(*testing.T, *shm.Segment) {
-	return wants(seat, func(ctx context.Context, l *shm.RWLock, p *shm.Parker) {
-		_, _ = l.ReadLock(ctx, p, rwOwner(seat), -1)
+	return sleeping(seat, func(ctx context.Context, s *shm.Segment, p *shm.Parker) {
+		_, _ = s.RWLock().ReadLock(ctx, p, rwOwner(seat), -1)
 	})
 }
 
 func wantsToWrite(seat uint16) func(*testing.T, *shm.Segment) {
-	return wants(seat, func(ctx context.Context, l *shm.RWLock, p *shm.Parker) {
-		_, _ = l.WriteLock(ctx, p, rwOwner(seat), -1)
+	return sleeping(seat, func(ctx context.Context, s *shm.Segment, p *shm.Parker) {
+		_, _ = s.RWLock().WriteLock(ctx, p, rwOwner(seat), -1)
 	})
 }
 

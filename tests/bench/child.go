@@ -19,6 +19,8 @@ var children = map[string]func(args []string) error{
 	"locker":    locker,
 	"acquirer":  acquirer,
 	"messenger": messenger,
+	"syncer":    syncer,
+	"sleepers":  sleepers,
 }
 
 // child is a process that is spoken to in lines.

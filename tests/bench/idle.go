@@ -62,15 +62,16 @@ func idling(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		b.addIdle(after.switches-before.switches, after.ticks-before.ticks)
+		b.addIdle(after.switches-before.switches, after.ticks-before.ticks,
+			"all threads; 101 objects, 11 clients, 10 calls waiting")
 		return errors.Join(mutex.Unlock(), mutex.Close())
 	})
 }
 
-func (b *bench) addIdle(switches, ticks int) {
+func (b *bench) addIdle(switches, ticks int, note string) {
 	w := single("voluntary switches in 10 s", "", []float64{float64(switches)}, "at most 10",
 		switches <= idleSwitchesGoal)
-	w.Note = "all threads; 101 objects, 11 clients, 10 calls waiting"
+	w.Note = note
 	b.report.add(w)
 	w = single("processor time in 10 s", "ticks", []float64{float64(ticks)}, "at most 1 tick", ticks <= idleTicksGoal)
 	w.Note = "user and system, as /proc counts them"

@@ -20,8 +20,8 @@ type service struct {
 	client *shmd.Client // this process's
 }
 
-// startService runs bin/shmd serve and connects to it.
-func startService(ctx context.Context) (_ *service, err error) {
+// startService runs bin/shmd serve, with further flags, and connects to it.
+func startService(ctx context.Context, flags ...string) (_ *service, err error) {
 	binary, err := built("SHMD_BIN", filepath.Join("bin", "shmd"))
 	if err != nil {
 		return nil, err
@@ -36,7 +36,8 @@ func startService(ctx context.Context) (_ *service, err error) {
 		return nil, errors.Join(err, os.RemoveAll(s.dir))
 	}
 	defer ready.Close()
-	s.cmd = exec.CommandContext(ctx, binary, "serve", "--socket", s.socket, "--log-level", "warn", "--ready-fd", "3")
+	args := append([]string{"serve", "--socket", s.socket, "--log-level", "warn", "--ready-fd", "3"}, flags...)
+	s.cmd = exec.CommandContext(ctx, binary, args...)
 	s.cmd.ExtraFiles, s.cmd.Stderr = []*os.File{in}, os.Stderr
 	err = s.cmd.Start()
 	in.Close()
@@ -69,8 +70,8 @@ func (s *service) stop() error {
 }
 
 // withService runs work with a daemon, and reports what goes wrong in either.
-func withService(ctx context.Context, work func(s *service) error) error {
-	s, err := startService(ctx)
+func withService(ctx context.Context, work func(s *service) error, flags ...string) error {
+	s, err := startService(ctx, flags...)
 	if err != nil {
 		return err
 	}

@@ -13,15 +13,21 @@ const syscallTurns = 10_000
 // others have waited for the object.
 func syscalls(ctx context.Context, b *bench) error {
 	return withService(ctx, func(s *service) error {
-		for _, each := range []struct {
+		type counted struct {
 			what, program, name string
 			create              func(ctx context.Context, s *service) (io.Closer, error)
-		}{
-			{"mutex", "locker", lockName, createLock},
-			{"semaphore", "acquirer", permitsName(false), createPermits(false)},
-			{"with undo", "acquirer", permitsName(true), createPermits(true)},
-		} {
-			t, err := startTwins(ctx, s, each.program, each.name, each.create)
+			more                []string
+		}
+		all := []counted{
+			{"mutex", "locker", lockName, createLock, nil},
+			{"semaphore", "acquirer", permitsName(false), createPermits(false), nil},
+			{"with undo", "acquirer", permitsName(true), createPermits(true), nil},
+		}
+		for _, o := range syncedObjects {
+			all = append(all, counted{o.kind, "syncer", o.name, o.create, []string{o.kind}})
+		}
+		for _, each := range all {
+			t, err := startTwins(ctx, s, each.program, each.name, each.create, each.more...)
 			if err != nil {
 				return err
 			}

@@ -20,17 +20,19 @@ type twins struct {
 	service   *service
 }
 
-// startTwins creates the object and starts the program of that name, in C and in Go.
+// startTwins creates the object and starts the program of that name, in C and in Go,
+// with further arguments before the object's name.
 func startTwins(ctx context.Context, s *service, program, name string,
-	create func(ctx context.Context, s *service) (io.Closer, error)) (_ *twins, err error) {
+	create func(ctx context.Context, s *service) (io.Closer, error), more ...string) (_ *twins, err error) {
 	t := &twins{name: name, service: s}
 	if t.object, err = create(ctx, s); err != nil {
 		return nil, err
 	}
-	if t.inC, err = startC(ctx, program, s.socket, name); err != nil {
+	args := append(append([]string{s.socket}, more...), name)
+	if t.inC, err = startC(ctx, program, args...); err != nil {
 		return nil, errors.Join(err, t.object.Close())
 	}
-	if t.inGo, err = startSelf(ctx, program, s.socket, name); err != nil {
+	if t.inGo, err = startSelf(ctx, program, args...); err != nil {
 		return nil, errors.Join(err, t.inC.stop(), t.object.Close())
 	}
 	return t, nil
@@ -80,10 +82,10 @@ func both(one, other *child, tell func(c *child) error) (a, b string, err error)
 }
 
 // untilWaiting returns when somebody sleeps for the object.
-func (s *service) untilWaiting(ctx context.Context, name string) error {
+func (s *service) untilWaiting(ctx context.Context, ref any) error {
 	for {
 		var st wire.Stat
-		if err := s.client.Call(ctx, wire.MethodStat, &st, name); err != nil {
+		if err := s.client.Call(ctx, wire.MethodStat, &st, ref); err != nil {
 			return err
 		}
 		if st.Waiters > 0 {

@@ -4,40 +4,66 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/shmd/shmd/tests/harness"
 )
 
-// sanitized is the compiler's flags for address and undefined behaviour
-// sanitizers; none where they are not installed.
-func sanitized(t *testing.T) []string {
+// built are the library's objects as they were compiled, by flags; one test after the
+// other builds them.
+var built = map[string][]string{}
+
+// objects are the library's, compiled with the given flags.
+func objects(t *testing.T, flags []string) []string {
 	t.Helper()
-	flags := []string{"-fsanitize=address,undefined", "-fno-sanitize-recover=all"}
-	source := filepath.Join(t.TempDir(), "empty.c")
-	if err := os.WriteFile(source, []byte("int main(void) { return 0; }\n"), 0o600); err != nil {
+	key := strings.Join(flags, " ")
+	if built[key] != nil {
+		return built[key]
+	}
+	sources, err := filepath.Glob(filepath.Join(harness.Root(t), "clients/c/*.c"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	arguments := append([]string{"-o", source + ".out", source}, flags...)
-	if text, err := exec.Command(compiler(), arguments...).CombinedOutput(); err != nil {
-		t.Logf("without sanitizers: %s", text)
-		return nil
+	directory, err := os.MkdirTemp(scratch, "")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return flags
+	arguments := append([]string{"-c", "-std=gnu11", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror",
+		"-I" + filepath.Join(harness.Root(t), "include")}, flags...)
+	command := exec.Command(compiler(), append(append(arguments, sources...), msgpackFlags(t)...)...)
+	command.Dir = directory // the compiler puts them there
+	if text, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", command, err, text)
+	}
+	made, err := filepath.Glob(filepath.Join(directory, "*.o"))
+	if err != nil || len(made) != len(sources) {
+		t.Fatalf("%d objects of %d sources, %v", len(made), len(sources), err)
+	}
+	built[key] = made
+	return made
+}
+
+// scratch is where they lie.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "clib"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(scratch)
+	os.Exit(code)
 }
 
 // program builds a probe with the library's sources and the given flags.
 func program(t *testing.T, name string, flags ...string) string {
 	t.Helper()
-	sources, err := filepath.Glob(filepath.Join(harness.Root(t), "clients/c/*.c"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), name)
 	arguments := append([]string{"-std=gnu11", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", "-Iinclude",
 		"-o", path, "tests/clib/probe/" + name + ".c"}, flags...)
-	arguments = append(append(arguments, sources...), msgpackFlags(t)...)
-	output(t, compiler(), arguments...)
+	output(t, compiler(), append(append(arguments, objects(t, flags)...), msgpackFlags(t)...)...)
 	return path
 }
 
@@ -45,10 +71,18 @@ func program(t *testing.T, name string, flags ...string) string {
 func behave(t *testing.T, path string) {
 	t.Helper()
 	command := exec.Command(path)
-	command.Env = append(os.Environ(), "SHMD_SOCKET="+harness.StartDaemon(t).Socket)
+	command.Env = append(os.Environ(), "SHMD_SOCKET="+harness.StartDaemon(t).Socket, sanitizerOptions)
 	probe := harness.StartCmd(t, command)
 	probe.Expect("ok")
 	probe.MustEnd()
+}
+
+// behaveTwice is behave of a probe with sanitizers, and, because those make system
+// calls of their own, once more without.
+func behaveTwice(t *testing.T, name string) {
+	t.Helper()
+	behave(t, program(t, name, sanitized(t)...))
+	behave(t, program(t, name))
 }
 
 // What shmd.h promises, with sanitizers.

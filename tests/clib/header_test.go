@@ -2,8 +2,11 @@ package clib
 
 import (
 	"bytes"
+	"debug/elf"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,6 +57,22 @@ func TestSymbols(t *testing.T) {
 	differ(t, header, declared, "clients/c/symbols.txt", listed)
 }
 
+// A program may load the library late, by dlopen. Since one thread-local is reached
+// without a call, all of them need room that the C library sets aside, some 1.6 kB for
+// all such libraries of a process.
+func TestThreadLocalsAreFew(t *testing.T) {
+	file, err := elf.Open(library(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, segment := range file.Progs {
+		if segment.Type == elf.PT_TLS && segment.Memsz > 640 {
+			t.Errorf("%d bytes of thread-locals are too many", segment.Memsz)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	ours := sorted(`#define SHMD_VERSION "([^"]*)"`, read(t, header))
 	differ(t, header, ours, "Makefile", sorted(`(?m)^VERSION\s*:=\s*(\S+)$`, read(t, "Makefile")))
@@ -74,6 +93,70 @@ func TestHeaderHidesTheLayout(t *testing.T) {
 	}
 	if strings.Contains(included.String(), "shmd_abi.h") {
 		t.Error("shmd.h includes shmd_abi.h")
+	}
+}
+
+func compilerPlus() string {
+	if cxx := os.Getenv("SHMD_CXX"); cxx != "" {
+		return cxx
+	}
+	return "c++"
+}
+
+// A C++17 program that uses every function compiles without a warning, links with either
+// library, and works.
+func TestCPlusPlus(t *testing.T) {
+	shared := library(t)
+	static := strings.TrimSuffix(shared, ".so") + ".a"
+	directory := t.TempDir()
+	var every strings.Builder
+	symbols := sorted(`(?m)^(\w+)$`, read(t, "clients/c/symbols.txt"))
+	for _, symbol := range symbols {
+		fmt.Fprintf(&every, "link(%s);\n", symbol)
+	}
+	must(0, os.WriteFile(filepath.Join(directory, "every.inc"), []byte(every.String()), 0o600))
+	for name, libraries := range map[string][]string{
+		"static": append([]string{static}, msgpackFlags(t)...),
+		"shared": {shared, "-Wl,-rpath," + filepath.Dir(shared)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(directory, name)
+			arguments := []string{"-std=c++17", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Wpedantic",
+				"-Wconversion", "-Werror", "-Iinclude", "-I" + directory, "-o", path, "tests/clib/probe/all.cc"}
+			output(t, compilerPlus(), append(arguments, libraries...)...)
+			command := exec.Command(path)
+			command.Env = append(os.Environ(), "SHMD_SOCKET="+harness.StartDaemon(t).Socket)
+			probe := harness.StartCmd(t, command)
+			probe.Expect(fmt.Sprintf("%d functions", len(symbols)))
+			probe.MustEnd()
+		})
+	}
+}
+
+// For a target that the layout is not made for, both headers say so, and nothing that
+// needs a guess. Whether the compiler has the headers of such a target does not matter.
+func TestNotFor32Bits(t *testing.T) {
+	const says = "shmd needs a 64-bit little-endian target"
+	empty := filepath.Join(t.TempDir(), "empty.c")
+	must(0, os.WriteFile(empty, nil, 0o600))
+	for _, flag := range []string{"-m32", "-mx32"} {
+		t.Run(flag, func(t *testing.T) {
+			text, err := exec.Command(compiler(), flag, "-fsyntax-only", empty).CombinedOutput()
+			if err != nil {
+				t.Skipf("the compiler has no such target: %s", text)
+			}
+			for _, header := range []string{header, "include/shmd_abi.h"} {
+				for _, language := range []string{"c", "c++"} {
+					command := exec.Command(compiler(), flag, "-ffreestanding", "-fsyntax-only", "-Iinclude",
+						"-x", language, header)
+					command.Dir = harness.Root(t)
+					text, err := command.CombinedOutput()
+					if err == nil || !strings.Contains(string(text), says) {
+						t.Errorf("%s as %s: %v; it does not say %q:\n%s", header, language, err, says, text)
+					}
+				}
+			}
+		})
 	}
 }
 

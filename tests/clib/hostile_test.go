@@ -3,6 +3,7 @@ package clib
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -46,8 +47,10 @@ type falseDaemon struct {
 	probe    *harness.Process
 	segment  *os.File
 	side     *os.File // of a queue
+	mutex    *os.File // of a condition
 	hello    members
 	object   members
+	stat     members // of a condition's mutex
 }
 
 // newFalseDaemon has an array, which the probe opens.
@@ -94,7 +97,7 @@ func listen(t *testing.T, kind string) *falseDaemon {
 }
 
 // honest is the right answer.
-func (d *falseDaemon) honest(id any, method string) answer {
+func (d *falseDaemon) honest(id any, method string, params any) answer {
 	var result any
 	var fds []int
 	switch method {
@@ -105,6 +108,11 @@ func (d *falseDaemon) honest(id any, method string) answer {
 	case "map":
 		result = members{"size": d.object["segment_size"], "fds": 1}
 		fds = []int{int(d.segment.Fd())}
+		if d.mutex != nil && fmt.Sprint(params) == fmt.Sprint([]any{mutexHandle}) {
+			fds = []int{int(d.mutex.Fd())} // as large
+		}
+	case "stat":
+		result = d.stat
 	case "side":
 		result = members{"side": sideNumber + 1, "size": sideSize, "fds": 1}
 		fds = []int{int(d.side.Fd())}
@@ -134,7 +142,7 @@ func (d *falseDaemon) serve(spoil func(id any, method string, a *answer)) string
 			return d.probe.Line()
 		}
 		method := request[2].(string)
-		a := d.honest(request[1], method)
+		a := d.honest(request[1], method, request[3])
 		spoil(request[1], method, &a)
 		var rights []byte
 		if len(a.fds) > 0 {

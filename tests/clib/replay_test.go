@@ -154,20 +154,20 @@ func (im *images) clone() *images { return &images{clone(im.object), clone(im.mu
 func newImages(t *testing.T, sc scenario) *images {
 	t.Helper()
 	segment := func(kind shm.Kind, flags shm.Flags) *shm.Segment {
-		code, shape := ctypes.CodeInt, []uint64(nil)
+		parameters := shm.Geometry{Kind: kind, Flags: flags, SeatsMax: shm.SeatsDefault}
 		switch kind {
+		case shm.KindValue:
+			parameters.Code = ctypes.CodeInt
 		case shm.KindArray:
-			shape = []uint64{8}
-		case shm.KindMutex:
-			code = 0
-		}
-		g, err := shm.NewGeometry(kind, code, shape, flags, shm.SeatsDefault)
-		switch kind {
+			parameters.Code, parameters.Shape = ctypes.CodeInt, []uint64{8}
 		case shm.KindSemaphore:
-			g, err = shm.NewSemaphoreGeometry(permitsAtFirst, permitsMaximum, flags, shm.SeatsDefault)
+			parameters.Initial, parameters.Maximum = permitsAtFirst, permitsMaximum
 		case shm.KindQueue:
-			g, err = shm.NewQueueGeometry(4, 600, 5000, 2, flags, shm.SeatsDefault)
+			parameters.Length, parameters.SlotSize, parameters.MessageMax, parameters.DeliveriesMax = 4, 600, 5000, 2
+		case shm.KindBarrier:
+			parameters.Length = parties
 		}
+		g, err := parameters.Complete()
 		if err != nil {
 			t.Fatal(err)
 		}

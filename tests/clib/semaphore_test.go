@@ -193,9 +193,5 @@ func checkSemaphore(start, im, left *images) error {
 	return m.Release(background, nil, me, there, -1)
 }
 
-// What shmd.h promises of semaphores, with sanitizers; and, because those make
-// system calls of their own, once more without.
-func TestSemaphoreBehaviour(t *testing.T) {
-	behave(t, program(t, "semaphores", sanitized(t)...))
-	behave(t, program(t, "semaphores"))
-}
+// What shmd.h promises of semaphores.
+func TestSemaphoreBehaviour(t *testing.T) { behaveTwice(t, "semaphores") }

@@ -216,6 +216,11 @@ func TestStoppedInLatch(t *testing.T) {
 				t.Errorf("the %s client says %q while the latch is held", c.flavour, line)
 			}
 		}
+		// It is reported by name and seat.
+		busy := s.stat("jobs").Busy
+		if busy == nil || int(busy.PID) != stopped.PID() || busy.Seat == 0 {
+			t.Errorf("stat says %+v is in an operation; process %d is", busy, stopped.PID())
+		}
 		stopped.Signal(syscall.SIGCONT)
 		stopped.do("halfway jobs "+stepUnlatch, stepUnlatch)
 		for _, c := range others {

@@ -12,13 +12,15 @@ const (
 	barrierFill      = 0
 	barrierBroken    = 2
 	rwlockOwnerMask  = 0x07ffffff
+	rwlockHeld       = 0x20000000
+	readerActiveMask = 0xffff
 )
 
 // eventAtRest checks what an event has of its own. A stray waiters bit costs a call
 // and nothing else.
 func (s *Segment) eventAtRest(h *shm.Header, check func(ok bool, format string, args ...any)) error {
-	var lines shm.EventLines
-	if err := s.read(kindOffset, &lines); err != nil {
+	lines, err := s.Event()
+	if err != nil {
 		return err
 	}
 	if h.Flags&uint32(shm.FlagAutoReset) != 0 {
@@ -44,13 +46,9 @@ func (s *Segment) conditionAtRest(_ *shm.Header, check func(ok bool, format stri
 
 // barrierAtRest checks what a barrier has of its own: nobody has arrived or acts, and
 // nobody is a party.
-func (s *Segment) barrierAtRest(h *shm.Header, check func(ok bool, format string, args ...any)) error {
-	var lines shm.BarrierLines
-	cells := make([]shm.BarrierCell, h.SeatsMax+1)
-	if err := s.read(kindOffset, &lines); err != nil {
-		return err
-	}
-	if err := s.read(afterSeats(h), cells); err != nil {
+func (s *Segment) barrierAtRest(_ *shm.Header, check func(ok bool, format string, args ...any)) error {
+	lines, cells, err := s.Barrier()
+	if err != nil {
 		return err
 	}
 	for seat, c := range cells {
@@ -69,13 +67,9 @@ func (s *Segment) barrierAtRest(h *shm.Header, check func(ok bool, format string
 }
 
 // rwlockAtRest checks what an rwlock has of its own: no writer, no reader.
-func (s *Segment) rwlockAtRest(h *shm.Header, check func(ok bool, format string, args ...any)) error {
-	var lines shm.RWLockLines
-	cells := make([]shm.ReaderCell, h.SeatsMax+1)
-	if err := s.read(kindOffset, &lines); err != nil {
-		return err
-	}
-	if err := s.read(afterSeats(h), cells); err != nil {
+func (s *Segment) rwlockAtRest(_ *shm.Header, check func(ok bool, format string, args ...any)) error {
+	lines, cells, err := s.RWLock()
+	if err != nil {
 		return err
 	}
 	for seat, c := range cells {

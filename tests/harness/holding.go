@@ -1,16 +1,20 @@
 package harness
 
 import (
+	"errors"
+
 	"github.com/shmd/shmd/shm"
 )
 
 // Holding is what the words of an object say that one seat has.
 type Holding struct {
-	Lock    bool   // of a value, array or mutex
+	Lock    bool   // of a value, array or mutex; of an rwlock, as its writer
 	Latch   bool   // of a semaphore or queue
 	Permits uint32 // of a semaphore with undo
 	Leases  uint32 // of a queue
 	Slots   uint32 // of a queue, reserved
+	Reads   uint32 // of an rwlock: threads inside, and those that are trying
+	Party   bool   // of a barrier
 }
 
 // Holding looks up what a seat has, past everybody.
@@ -46,9 +50,52 @@ func (s *Segment) Holding(seat uint16) (Holding, error) {
 			}
 		}
 		return holding, nil
+	case shm.KindBarrier:
+		_, cells, err := s.Barrier()
+		if err != nil {
+			return Holding{}, err
+		}
+		return Holding{Party: cells[seat].Word != 0}, nil
+	case shm.KindRWLock:
+		lines, cells, err := s.RWLock()
+		if err != nil {
+			return Holding{}, err
+		}
+		return Holding{Lock: shm.SeatOf(lines.Word) == seat && lines.Word&rwlockHeld != 0,
+			Reads: cells[seat].Word & readerActiveMask}, nil
+	case shm.KindEvent, shm.KindCondition:
+		return Holding{}, nil
 	default:
 		return Holding{Lock: shm.SeatOf(page.Lock.Word) == seat}, nil
 	}
+}
+
+// Event reads the word of an event.
+func (s *Segment) Event() (lines shm.EventLines, err error) {
+	err = s.read(kindOffset, &lines)
+	return lines, err
+}
+
+// Barrier reads the words of a barrier.
+func (s *Segment) Barrier() (lines shm.BarrierLines, cells []shm.BarrierCell, err error) {
+	page, err := s.Page()
+	if err != nil {
+		return lines, nil, err
+	}
+	cells = make([]shm.BarrierCell, page.Header.SeatsMax+1)
+	err = errors.Join(s.read(kindOffset, &lines), s.read(afterSeats(&page.Header), cells))
+	return lines, cells, err
+}
+
+// RWLock reads the words of an rwlock.
+func (s *Segment) RWLock() (lines shm.RWLockLines, cells []shm.ReaderCell, err error) {
+	page, err := s.Page()
+	if err != nil {
+		return lines, nil, err
+	}
+	cells = make([]shm.ReaderCell, page.Header.SeatsMax+1)
+	err = errors.Join(s.read(kindOffset, &lines), s.read(afterSeats(&page.Header), cells))
+	return lines, cells, err
 }
 
 // Semaphore reads the words of a semaphore; held is nil without undo.

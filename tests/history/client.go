@@ -31,34 +31,26 @@ type Client struct {
 	Flavour Flavour
 	ID      int // never used again in the crew
 	Log     *Log
-	first   int // of the script that runs
-	count   int // entries of it; 0 = at rest
-	done    int // entries of it that have returned, as Done saw last
+	life    *os.File // our end of the lifeline of its children
+	first   int      // of the script that runs
+	count   int      // entries of it; 0 = at rest
+	done    int      // entries of it that have returned, as Done saw last
 }
 
 // Crew starts clients.
 type Crew struct {
-	t        testing.TB
-	daemon   *harness.Daemon
-	dir      string
-	lifeline *os.File // the end that the children of clients read from
-	started  int
-	entries  int
+	t       testing.TB
+	daemon  *harness.Daemon
+	dir     string
+	started int
+	entries int
 }
 
 // NewCrew makes a crew of clients with logs of so many entries, which are killed when
 // the test ends.
 func NewCrew(t testing.TB, d *harness.Daemon, entries int) *Crew {
 	t.Helper()
-	lifeline, ours, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		lifeline.Close()
-		ours.Close()
-	})
-	return &Crew{t: t, daemon: d, dir: t.TempDir(), lifeline: lifeline, entries: entries}
+	return &Crew{t: t, daemon: d, dir: t.TempDir(), entries: entries}
 }
 
 // Start starts a client, which opens nothing yet.
@@ -87,11 +79,21 @@ func (c *Crew) Begin(f Flavour) *Client {
 		cmd = exec.Command(harness.Program(c.t, "tests/history/c/performer"), path)
 	}
 	cmd.Env = append(os.Environ(), "SHMD_SOCKET="+c.daemon.Socket, flavourVariable+"="+string(f), logVariable+"="+path)
-	cmd.ExtraFiles = []*os.File{c.lifeline}
-	client := &Client{Process: harness.StartCmd(c.t, cmd), Flavour: f, ID: c.started, Log: log}
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cmd.ExtraFiles = []*os.File{theirs} // lifelineFD
+	client := &Client{Process: harness.StartCmd(c.t, cmd), Flavour: f, ID: c.started, Log: log, life: ours}
+	c.t.Cleanup(client.EndChildren)
+	theirs.Close()
 	c.started++
 	return client
 }
+
+// EndChildren ends the children that the client has left, or will leave. It may be
+// repeated.
+func (c *Client) EndChildren() { c.life.Close() }
 
 // Know tells the client which objects there are; it opens them by OpOpen.
 func (c *Client) Know(objects ...wire.Info) {
@@ -124,8 +126,16 @@ func (c *Client) Poll() []Entry {
 	return c.harvest()
 }
 
-// Running reports whether a script runs.
-func (c *Client) Running() bool { return c.count > 0 }
+// Working reports whether something of the script is left to do.
+func (c *Client) Working() bool { return c.Done() < c.count }
+
+// Last is the entry that returned last; the zero Entry if none has.
+func (c *Client) Last() Entry {
+	if c.Done() == 0 {
+		return Entry{}
+	}
+	return c.Log.Read(c.first + c.done - 1)
+}
 
 // Done counts the entries of the running script that have returned.
 func (c *Client) Done() int {
@@ -143,8 +153,17 @@ func (c *Client) Current() (e Entry, inFlight bool) {
 	return e, e.Unknown()
 }
 
-// harvest reads what came of the script, as far as it came, and forgets it.
-func (c *Client) harvest() []Entry {
+// String tells what the client is doing.
+func (c *Client) String() string {
+	text := fmt.Sprintf("client %d (%s, pid %d): %d of %d done", c.ID, c.Flavour, c.PID(), c.Done(), c.count)
+	if e, inFlight := c.Current(); inFlight {
+		text += fmt.Sprintf(", for %v in object %d: %v", time.Duration(Now()-e.Call), e.Object, &e)
+	}
+	return text
+}
+
+// Begun reads what came of the script, as far as it came; the last may be in flight.
+func (c *Client) Begun() []Entry {
 	var entries []Entry
 	for i := range c.count {
 		e := c.Log.Read(c.first + i)
@@ -153,6 +172,12 @@ func (c *Client) harvest() []Entry {
 		}
 		entries = append(entries, e)
 	}
+	return entries
+}
+
+// harvest is Begun, and forgets it.
+func (c *Client) harvest() []Entry {
+	entries := c.Begun()
 	c.count = 0
 	return entries
 }

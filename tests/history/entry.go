@@ -15,7 +15,7 @@ const (
 	OpPause Op = 1 // Argument ns, giving the processor to others
 	OpOpen  Op = 2
 	OpClose Op = 3
-	OpFork  Op = 4 // only c, else UNSUPPORTED: a child keeps socket and mappings; -> Result its pid
+	OpFork  Op = 4 // a child keeps the socket, of c the mappings too
 
 	OpLock   Op = 10 // -> OWNER_DIED: Result deaths, Extra pid
 	OpUnlock Op = 11
@@ -46,6 +46,23 @@ const (
 	OpCompareExchange Op = 54 // Argument expected, Desired -> Result before, Extra swapped
 	OpWrite           Op = 55 // all elements become Argument
 	OpRead            Op = 56 // -> Result the first, Extra dirty; BROKEN if they are not all equal
+
+	OpSignal Op = 60 // an event
+	OpReset  Op = 61 // an event; a barrier -> OWNER_DIED if it cleared a death
+	OpPulse  Op = 62
+	OpIsSet  Op = 63 // -> Result
+	OpWait   Op = 64 // for an event
+
+	OpWaitCondition Op = 70 // -> as OpLock
+	OpNotify        Op = 71 // N, 0 = all
+
+	OpArrive Op = 80 // -> Result index
+	OpBreak  Op = 81 // a barrier, by abort
+	OpState  Op = 82 // -> Result see State, Extra generation
+
+	// OpLock, OpUnlock and OpMark of a rwlock are the writer's.
+	OpReadLock   Op = 90 // -> as OpLock
+	OpReadUnlock Op = 91
 )
 
 var opNames = map[Op]string{
@@ -57,6 +74,10 @@ var opNames = map[Op]string{
 	OpTakeDead: "take_dead", OpRedeliver: "redeliver", OpCounts: "counts",
 	OpLoad: "load", OpStore: "store", OpAdd: "add", OpExchange: "exchange", OpCompareExchange: "compare_exchange",
 	OpWrite: "write", OpRead: "read",
+	OpSignal: "signal", OpReset: "reset", OpPulse: "pulse", OpIsSet: "is_set", OpWait: "wait",
+	OpWaitCondition: "wait_condition", OpNotify: "notify",
+	OpArrive: "arrive", OpBreak: "break", OpState: "state",
+	OpReadLock: "read_lock", OpReadUnlock: "read_unlock",
 }
 
 // String is the name of the operation, as in PROTOCOL.md where it has one.
@@ -65,6 +86,16 @@ func (o Op) String() string {
 		return name
 	}
 	return fmt.Sprintf("op %d", uint16(o))
+}
+
+// Takes reports whether the operation, if it succeeds, leaves something in the hands
+// of the client.
+func (o Op) Takes() bool {
+	switch o {
+	case OpLock, OpReadLock, OpAcquire, OpLease, OpReserve, OpTakeDead:
+		return true
+	}
+	return false
 }
 
 // Statuses of an entry besides those of package status.
@@ -110,7 +141,7 @@ func (e *Entry) NotDone() bool { return e.Status == Skipped || e.Code() == statu
 func (e *Entry) String() string {
 	text := e.Op.String()
 	switch e.Op {
-	case OpAcquire, OpRelease, OpPost:
+	case OpAcquire, OpRelease, OpPost, OpNotify:
 		text += fmt.Sprintf("(%d)", e.N)
 	case OpPut, OpCommit, OpWrite:
 		text += fmt.Sprintf("(%d)", e.Argument)
@@ -151,4 +182,15 @@ func (e *Entry) Counts() (ready, leased, writing, dead int) {
 
 func packCounts(ready, leased, writing, dead uint32) int64 {
 	return int64(uint64(ready) | uint64(leased)<<16 | uint64(writing)<<32 | uint64(dead)<<48)
+}
+
+// State unpacks the result of OpState: how many have arrived, whether it is broken,
+// and why, as the bits of shmd.h.
+func (e *Entry) State() (waiting int, broken bool, reasons uint32) {
+	word := uint64(e.Result)
+	return int(word & 0xffff), word>>32 != 0, uint32(word >> 16 & 0xffff)
+}
+
+func packState(waiting uint32, broken bool, reasons uint32) int64 {
+	return int64(uint64(waiting) | uint64(reasons)<<16 | uint64(truth(broken))<<32)
 }

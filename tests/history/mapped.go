@@ -35,7 +35,7 @@ func openMapped(c *shmd.Client, kind, name string) (opened, error) {
 		}
 		return &mappedArray{a, make([]int64, a.Len())}, nil
 	}
-	return nil, status.Unsupported
+	return openMappedSync(c, kind, name)
 }
 
 // within is the context of a timeout that is not 0.
@@ -62,20 +62,12 @@ func performLock(l lockable, e *Entry) error {
 	case OpMark:
 		return l.MarkConsistent()
 	case OpLock:
-		var n *shmd.Notice
-		var err error
 		if e.Timeout == 0 {
-			n, err = l.TryLock()
-		} else {
-			ctx, cancel := within(e.Timeout)
-			defer cancel()
-			n, err = l.Lock(ctx)
+			return e.noticed(l.TryLock())
 		}
-		if err == nil && n != nil {
-			e.Result, e.Extra = int64(n.Deaths), n.PID
-			err = status.OwnerDied
-		}
-		return err
+		ctx, cancel := within(e.Timeout)
+		defer cancel()
+		return e.noticed(l.Lock(ctx))
 	}
 	return status.Unsupported
 }
@@ -136,9 +128,9 @@ func (q *mappedQueue) perform(e *Entry) error {
 	switch e.Op {
 	case OpPut:
 		if e.Timeout == 0 {
-			return q.TryPut(makeMessage(e.Argument, e.N))
+			return q.TryPut(e.Message())
 		}
-		return q.Put(ctx, makeMessage(e.Argument, e.N))
+		return q.Put(ctx, e.Message())
 	case OpReserve:
 		r, err := q.ReserveSize(ctx, int(max(e.N, MessageMin)))
 		if err == nil {
@@ -169,7 +161,7 @@ func (q *mappedQueue) take(ctx context.Context, e *Entry) error {
 	} else {
 		m, err = q.Take(ctx)
 	}
-	if err == nil && !e.receive(m) {
+	if err == nil && !e.Receive(m) {
 		err = errBroken
 	}
 	return err

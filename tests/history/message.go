@@ -28,8 +28,11 @@ func numberOf(m []byte) (number int64, whole bool) {
 	return number, string(m) == string(makeMessage(number, uint32(len(m))))
 }
 
-// receive writes the number of a message that came, and reports whether it is whole.
-func (e *Entry) receive(m []byte) bool {
+// Message is the message of OpPut and OpCommit.
+func (e *Entry) Message() []byte { return makeMessage(e.Argument, e.N) }
+
+// Receive writes the number of a message that came, and reports whether it is whole.
+func (e *Entry) Receive(m []byte) bool {
 	var whole bool
 	e.Result, whole = numberOf(m)
 	return whole

@@ -87,6 +87,10 @@ func Main() {
 	if f == "" {
 		return
 	}
+	if Flavour(f) == holder {
+		holdOn()
+		os.Exit(0)
+	}
 	if err := serve(Flavour(f)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -162,7 +166,7 @@ func (p *performer) do(e *Entry) error {
 		return nil
 	case OpFork:
 		e.begin()
-		return status.Unsupported
+		return startHolder()
 	}
 	o := &p.objects[e.Object]
 	switch {
@@ -216,7 +220,7 @@ func (h *holdings) end(e *Entry) error {
 
 // hold keeps a lease on a message.
 func (h *holdings) hold(e *Entry, l lease, message []byte, deliveries int) error {
-	whole := e.receive(message)
+	whole := e.Receive(message)
 	e.Extra = uint32(deliveries)
 	h.leases = append(h.leases, heldLease{e.Result, l})
 	if !whole {

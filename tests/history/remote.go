@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -38,13 +39,7 @@ func (r *remote) perform(e *Entry) error {
 	e.begin()
 	switch e.Op {
 	case OpLock:
-		var n *wire.Notice
-		err := r.call(wire.MethodLock, &n, e.Timeout)
-		if err == nil && n != nil {
-			e.Result, e.Extra = int64(n.Deaths), uint32(n.PID)
-			err = status.OwnerDied
-		}
-		return err
+		return r.noticed(e, wire.MethodLock)
 	case OpUnlock:
 		return r.call(wire.MethodUnlock, nil)
 	case OpMark:
@@ -61,20 +56,34 @@ func (r *remote) perform(e *Entry) error {
 		e.Result, e.Extra = int64(p.Available), p.Held
 		return err
 	}
-	if e.Op < OpLoad {
+	switch {
+	case e.Op < OpLoad:
 		return r.message(e)
+	case e.Op < OpSignal:
+		return r.element(e)
 	}
-	return r.element(e)
+	return r.synchronise(e)
+}
+
+// noticed makes a call that may wait and may answer with a notice.
+func (r *remote) noticed(e *Entry, method string) error {
+	var n *wire.Notice
+	err := r.call(method, &n, e.Timeout)
+	if err == nil && n != nil {
+		e.Result, e.Extra = int64(n.Deaths), uint32(n.PID)
+		err = status.OwnerDied
+	}
+	return err
 }
 
 func (r *remote) message(e *Entry) error {
 	switch e.Op {
 	case OpPut:
-		return r.call(wire.MethodPut, nil, makeMessage(e.Argument, e.N), e.Timeout)
+		return r.call(wire.MethodPut, nil, e.Message(), e.Timeout)
 	case OpTake:
 		var m []byte
 		err := r.call(wire.MethodTake, &m, e.Timeout)
-		if err == nil && !e.receive(m) {
+		if err == nil && !e.Receive(m) {
 			err = errBroken
 		}
 		return err
@@ -151,4 +160,58 @@ func (r *remote) element(e *Entry) error {
 		return e.compare(cut, result.Dirty)
 	}
 	return status.Unsupported
+}
+
+func (r *remote) synchronise(e *Entry) error {
+	switch e.Op {
+	case OpSignal:
+		return r.call(wire.MethodSignal, nil)
+	case OpReset:
+		var n *wire.Notice
+		err := r.call(wire.MethodReset, &n)
+		if err == nil && n != nil {
+			err = status.OwnerDied
+		}
+		return err
+	case OpPulse:
+		return r.call(wire.MethodPulse, nil)
+	case OpIsSet:
+		var set bool
+		err := r.call(wire.MethodIsSet, &set)
+		e.Result = int64(truth(set))
+		return err
+	case OpWait:
+		return r.call(wire.MethodWait, nil, e.Timeout)
+	case OpWaitCondition:
+		return r.noticed(e, wire.MethodWaitCondition)
+	case OpNotify:
+		return r.call(wire.MethodNotify, nil, e.N)
+	case OpArrive:
+		var a wire.Arrival
+		err := r.call(wire.MethodArrive, &a, e.Timeout)
+		e.Result = int64(a.Index)
+		return err
+	case OpBreak:
+		return r.call(wire.MethodAbort, nil)
+	case OpState:
+		var b wire.Barrier
+		err := r.call(wire.MethodBarrier, &b)
+		e.Result, e.Extra = packState(b.Waiting, b.Broken, reasonBits(b.Reasons)), uint32(b.Generation)
+		return err
+	case OpReadLock:
+		return r.noticed(e, wire.MethodReadLock)
+	case OpReadUnlock:
+		return r.call(wire.MethodReadUnlock, nil)
+	}
+	return status.Unsupported
+}
+
+// reasonBits are the reasons of a broken barrier as in shmd.h.
+func reasonBits(names []string) (bits uint32) {
+	for i, name := range []string{"timeout", "abort", "death", "action"} {
+		if slices.Contains(names, name) {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }

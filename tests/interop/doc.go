@@ -53,11 +53,38 @@
 //
 // Reservations are of drivers that map.
 //
+// Of events (create SLOT event NAME - FLAGS):
+//
+//	signal SLOT, reset SLOT, pulse SLOT         ok
+//	isset SLOT                                  ok true|false
+//	await SLOT TIMEOUT_NS                       ok
+//
+// Of conditions (create SLOT condition NAME - @SLOT), beside lock, unlock and mark of
+// their mutex:
+//
+//	await SLOT TIMEOUT_NS                       ok, or died
+//	notify SLOT N                               ok; N = 0 is all
+//
+// Of barriers (create SLOT barrier NAME - - PARTIES, opened by a party in advance with
+// the access "party"):
+//
+//	arrive SLOT TIMEOUT_NS                      ok INDEX
+//	act SLOT TIMEOUT_NS ok|fail                 ok INDEX true|false: it ran the action
+//	abort SLOT                                  ok
+//	reset SLOT                                  ok, or died
+//	state SLOT                                  ok WAITING REASONS GENERATION
+//
+// Of rwlocks (create SLOT rwlock NAME - -), beside lock, unlock and mark of the writer:
+//
+//	readlock SLOT TIMEOUT_NS                    ok, or died
+//	readunlock SLOT                             ok
+//
 // Anything may be answered by "error NAME" with the name of a status code. SLOT
 // is the driver's own word for an open object; KIND is value, array, mutex,
-// semaphore or queue. CODE is "-" for what has none. FLAGS are joined by commas, "-"
-// if there is none: recursive, unlock_any, strict, nolock, undo, raw, and @SLOT for
-// the mutex in that slot as the lock. A value has one VALUE, an array as many as it
+// semaphore, queue, event, condition, barrier or rwlock. CODE is "-" for what has none.
+// FLAGS are joined by commas, "-" if there is none: recursive, unlock_any, strict, nolock,
+// undo, raw, auto_reset, isset (of an event that begins so), and @SLOT for the mutex in
+// that slot as the lock. A value has one VALUE, an array as many as it
 // has elements. Values are written as ctypes.FormatText does, c also as \xNN always
 // and u as U+XXXX; a driver may answer any text that ctypes.ParseText reads back to
 // the same bits.

@@ -89,6 +89,7 @@ class Slot:
 
     def __init__(self, attachment):
         self.handle = attachment["handle"]
+        self.kind = attachment["kind"]
         self.identity = attachment["id"]
         self.code = attachment["code"]
         self.length = attachment["length"]
@@ -145,7 +146,16 @@ def split(code, values):
 
 
 # The options that the values of create are.
-LATCHED = {"semaphore": ("initial", "maximum"), "queue": ("maxsize", "slot_size", "deliveries_max", "message_max")}
+OPTIONS = {
+    "semaphore": ("initial", "maximum"),
+    "queue": ("maxsize", "slot_size", "deliveries_max", "message_max"),
+    "barrier": ("parties",),
+}
+
+
+def told(notice):
+    """The answer of what may tell of a death."""
+    return () if notice is None else ("died",)
 
 
 class Driver:
@@ -163,6 +173,8 @@ class Driver:
                 options["lock"] = "none"
             elif flag == "raw":
                 options["content"] = "raw"
+            elif flag == "isset":
+                options["set"] = True
             elif flag.startswith("@"):
                 options["lock"] = self.slots[flag[1:]].identity
             elif flag != "-":
@@ -171,9 +183,8 @@ class Driver:
 
     def do_create(self, name, kind, object_name, code, flags, *values):
         options = self.create_options(flags)
-        if kind in LATCHED:
-            options.update((key, int(value)) for key, value in zip(LATCHED[kind], values))
-        elif kind != "mutex":
+        options.update((key, int(value)) for key, value in zip(OPTIONS.get(kind, ()), values))
+        if kind in ("value", "array"):
             options["code"] = code
             options["init"] = parse(code, values[0]) if kind == "value" else many(code, values)
         if kind == "array":
@@ -185,7 +196,10 @@ class Driver:
         return slot
 
     def do_open(self, name, kind, object_name, access):
-        slot = self.keep(name, self.connection.call("open", object_name, {"kind": kind, "access": access}))
+        options = {"kind": kind, "access": access}
+        if access == "party":
+            options = {"kind": kind, "party": True}
+        slot = self.keep(name, self.connection.call("open", object_name, options))
         return slot.code or "-", slot.length if slot.code else 0
 
     def do_close(self, name):
@@ -232,8 +246,7 @@ class Driver:
         self.connection.call("write", slot.handle, int(start), many(slot.code, texts))
 
     def do_lock(self, name, timeout):
-        notice = self.connection.call("lock", self.slots[name].handle, int(timeout))
-        return () if notice is None else ("died",)
+        return told(self.connection.call("lock", self.slots[name].handle, int(timeout)))
 
     def do_unlock(self, name):
         self.connection.call("unlock", self.slots[name].handle)
@@ -305,6 +318,52 @@ class Driver:
         counts = self.connection.call("counts", self.slots[name].handle)
         states = [counts[key] for key in ("ready", "leased", "writing", "free", "dead")]
         return *states, "true" if counts["shutdown"] else "false"
+
+
+    def do_signal(self, name):
+        self.connection.call("signal", self.slots[name].handle)
+
+    def do_reset(self, name):
+        return told(self.connection.call("reset", self.slots[name].handle))
+
+    def do_pulse(self, name):
+        self.connection.call("pulse", self.slots[name].handle)
+
+    def do_isset(self, name):
+        return ("true" if self.connection.call("is_set", self.slots[name].handle) else "false",)
+
+    def do_await(self, name, timeout):
+        slot = self.slots[name]
+        method = "wait_condition" if slot.kind == "condition" else "wait"
+        return told(self.connection.call(method, slot.handle, int(timeout)))
+
+    def do_notify(self, name, count):
+        self.connection.call("notify", self.slots[name].handle, int(count))
+
+    def do_arrive(self, name, timeout):
+        return (self.connection.call("arrive", self.slots[name].handle, int(timeout))["index"],)
+
+    def do_act(self, name, timeout, outcome):
+        handle = self.slots[name].handle
+        arrival = self.connection.call("arrive", handle, int(timeout), True)
+        if arrival["leader"]:
+            self.connection.call("complete", handle, outcome == "ok")
+            if outcome == "fail":
+                raise Refused("BROKEN")
+        return arrival["index"], "true" if arrival["leader"] else "false"
+
+    def do_abort(self, name):
+        self.connection.call("abort", self.slots[name].handle)
+
+    def do_state(self, name):
+        state = self.connection.call("barrier", self.slots[name].handle)
+        return state["waiting"], ",".join(state["reasons"]) or "-", state["generation"]
+
+    def do_readlock(self, name, timeout):
+        return told(self.connection.call("read_lock", self.slots[name].handle, int(timeout)))
+
+    def do_readunlock(self, name):
+        self.connection.call("read_unlock", self.slots[name].handle)
 
 
 def main():

@@ -117,7 +117,8 @@ func (d *driver) result(t *testing.T, want string) {
 }
 
 // asleep sends a command that must wait, and returns once the daemon sees the
-// driver wait in the object.
+// driver wait in the object; of the kinds of goSync, where it matters that it has
+// arrived or announced itself, once all who wait are asleep.
 func (d *driver) asleep(t *testing.T, watcher *shmd.Client, object string, command ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
@@ -128,10 +129,15 @@ func (d *driver) asleep(t *testing.T, watcher *shmd.Client, object string, comma
 		if err := watcher.Call(ctx, wire.MethodStat, &stat, object); err != nil {
 			t.Fatalf("%s does not come to wait in %s: %v; %+v", d.name, object, err, stat)
 		}
+		found, waiting := false, uint64(0)
 		for _, seat := range stat.Seats {
-			if seat.PID == int32(d.PID()) && seat.Waiting {
-				return
+			if seat.Waiting {
+				waiting++
+				found = found || seat.PID == int32(d.PID())
 			}
+		}
+		if found && (!strings.Contains(syncKinds, stat.Kind) || stat.Waiters == waiting) {
+			return
 		}
 	}
 }

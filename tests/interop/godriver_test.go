@@ -73,6 +73,7 @@ type goSlot struct {
 	changes  goChanges
 	mutex    *shmd.Mutex
 	latched  *goLatched // nil unless a semaphore or a queue
+	sync     *goSync    // nil unless of syncKinds
 }
 
 // goLock is what mutexes, values and arrays share.
@@ -120,7 +121,7 @@ func (d *goDriver) obey(words []string) ([]string, error) {
 	case "create":
 		return nil, d.create(ctx, words[0], words[1], words[2], words[3], words[4], words[5:])
 	case "open":
-		return d.open(ctx, words[0], words[1], words[2], words[3] == "r")
+		return d.open(ctx, words[0], words[1], words[2], words[3])
 	case "destroy":
 		return nil, d.client.Destroy(ctx, words[0])
 	case "unlink":
@@ -135,8 +136,11 @@ func (d *goDriver) obey(words []string) ([]string, error) {
 	case "close":
 		return nil, s.closer.Close()
 	}
-	if s.latched != nil {
+	switch {
+	case s.latched != nil:
 		return s.latched.obey(verb, words)
+	case s.sync != nil:
+		return s.sync.obey(verb, words)
 	}
 	switch verb {
 	case "lock":
@@ -247,6 +251,9 @@ func (d *goDriver) create(ctx context.Context, slot, kind, name, code, flags str
 	if kind == wire.KindSemaphore || kind == wire.KindQueue {
 		return d.createLatched(ctx, slot, kind, name, flags, xs)
 	}
+	if strings.Contains(syncKinds, kind) {
+		return d.createSync(ctx, slot, kind, name, flags, xs)
+	}
 	var s *goSlot
 	var err error
 	if kind == "mutex" {
@@ -272,9 +279,12 @@ func (d *goDriver) create(ctx context.Context, slot, kind, name, code, flags str
 }
 
 // open finds out the type first: Go's types are those of the program.
-func (d *goDriver) open(ctx context.Context, slot, kind, name string, readOnly bool) ([]string, error) {
+func (d *goDriver) open(ctx context.Context, slot, kind, name, access string) ([]string, error) {
 	if kind == wire.KindSemaphore || kind == wire.KindQueue {
 		return []string{"-", "0"}, d.openLatched(ctx, slot, kind, name)
+	}
+	if strings.Contains(syncKinds, kind) {
+		return []string{"-", "0"}, d.openSync(ctx, slot, kind, name, access)
 	}
 	if kind == "mutex" {
 		m, err := shmd.OpenMutex(ctx, d.client, name)
@@ -292,7 +302,7 @@ func (d *goDriver) open(ctx context.Context, slot, kind, name string, readOnly b
 	if info.Code != "" {
 		t = typedOf[ctypes.Code(info.Code[0])]
 	}
-	s, err := t.open(ctx, d.client, kind, name, readOnly)
+	s, err := t.open(ctx, d.client, kind, name, access == "r")
 	if err != nil {
 		return nil, err
 	}

@@ -53,8 +53,8 @@ func along(s step) step {
 	return s
 }
 
-// made gives the steps their times.
-func made(steps []step) []porcupine.Operation {
+// made gives the steps their times, and their parts to those that have two.
+func made(steps []step, split func(*history.Entry) bool) []porcupine.Operation {
 	var actions []*action
 	now := int64(0)
 	for _, s := range steps {
@@ -66,7 +66,7 @@ func made(steps []step) []porcupine.Operation {
 		if !s.unknown {
 			a.Return = now + 5
 		}
-		actions = append(actions, a)
+		actions = append(actions, inParts(a, split)...)
 	}
 	return operations(actions)
 }
@@ -77,17 +77,19 @@ type story struct {
 	name         string
 	model        porcupine.Model
 	good, broken []step
+	split        func(*history.Entry) bool
 }
 
 // TestModelsRefuse shows each model what it must refuse.
 func TestModelsRefuse(t *testing.T) {
-	for _, stories := range [][]story{mutexStories(), semaphoreStories(), queueStories(), valueStories()} {
+	for _, stories := range [][]story{mutexStories(), semaphoreStories(), queueStories(), valueStories(),
+		eventStories(), rwlockStories(), conditionStories(), barrierStories()} {
 		for _, s := range stories {
 			t.Run(s.name, func(t *testing.T) {
-				if ops := made(s.good); !porcupine.CheckOperations(s.model, ops) {
+				if ops := made(s.good, s.split); !porcupine.CheckOperations(s.model, ops) {
 					t.Errorf("a good history is refused; see %s", report(t, "good", s.model, ops))
 				}
-				if porcupine.CheckOperations(s.model, made(s.broken)) {
+				if porcupine.CheckOperations(s.model, made(s.broken, s.split)) {
 					t.Error("a broken history is accepted")
 				}
 			})
@@ -98,7 +100,7 @@ func TestModelsRefuse(t *testing.T) {
 // TestReport describes a failed search.
 func TestReport(t *testing.T) {
 	s := mutexStories()[0]
-	dir := report(t, "an example", s.model, made(s.broken))
+	dir := report(t, "an example", s.model, made(s.broken, s.split))
 	t.Cleanup(func() { removeReport(t, dir) })
 }
 
@@ -116,43 +118,43 @@ func mutexStories() []story {
 	return []story{
 		{"mutex: two holders", plain,
 			[]step{lock(1), unlock(1), lock(2), unlock(2)},
-			[]step{lock(1), lock(2), unlock(1), unlock(2)}},
+			[]step{lock(1), lock(2), unlock(1), unlock(2)}, nil},
 		{"mutex: a try fails for nothing", plain,
 			[]step{lock(1), refusal(2, history.OpLock, status.WouldBlock), unlock(1)},
-			[]step{lock(1), unlock(1), refusal(2, history.OpLock, status.WouldBlock)}},
+			[]step{lock(1), unlock(1), refusal(2, history.OpLock, status.WouldBlock)}, nil},
 		{"mutex: a death without a notice", plain,
 			[]step{lock(1), ends(1), died(2, 1), ok(2, history.OpMark), unlock(2), lock(3)},
-			[]step{lock(1), ends(1), lock(2)}},
+			[]step{lock(1), ends(1), lock(2)}, nil},
 		{"mutex: a notice without a death", plain,
 			[]step{lock(1), ends(1), died(2, 1)},
-			[]step{lock(1), unlock(1), ends(1), died(2, 1)}},
+			[]step{lock(1), unlock(1), ends(1), died(2, 1)}, nil},
 		{"mutex: a notice after the mark", plain,
 			[]step{lock(1), ends(1), died(2, 1), unlock(2), died(3, 1)},
-			[]step{lock(1), ends(1), died(2, 1), ok(2, history.OpMark), unlock(2), died(3, 1)}},
+			[]step{lock(1), ends(1), died(2, 1), ok(2, history.OpMark), unlock(2), died(3, 1)}, nil},
 		{"mutex: one death counted twice", plain,
 			[]step{lock(1), ends(1), died(2, 1)},
-			[]step{lock(1), ends(1), died(2, 2)}},
+			[]step{lock(1), ends(1), died(2, 2)}, nil},
 		{"mutex: held before the recovery", plain,
 			[]step{lock(1), ends(1), died(2, 1)},
-			[]step{lock(1), died(2, 1), ends(1)}},
+			[]step{lock(1), died(2, 1), ends(1)}, nil},
 		{"mutex: what was in flight, after the recovery", plain,
 			[]step{inFlight(lock(1)), ends(1), died(2, 1), unlock(2)},
-			[]step{inFlight(lock(1)), ends(1), lock(2), unlock(2), died(3, 1)}},
+			[]step{inFlight(lock(1)), ends(1), lock(2), unlock(2), died(3, 1)}, nil},
 		{"mutex: unlocked by another", plain,
 			[]step{lock(1), refusal(2, history.OpUnlock, status.NotOwner), unlock(1)},
-			[]step{lock(1), unlock(2)}},
+			[]step{lock(1), unlock(2)}, nil},
 		{"mutex: locked twice", recursive,
 			[]step{lock(1), lock(1), unlock(1), unlock(1), lock(2)},
-			[]step{lock(1), lock(1), unlock(1), lock(2)}},
+			[]step{lock(1), lock(1), unlock(1), lock(2)}, nil},
 		{"mutex: a dead depth", recursive,
 			[]step{lock(1), lock(1), ends(1), died(2, 1), unlock(2), died(3, 1)},
-			[]step{lock(1), lock(1), ends(1), died(2, 1), unlock(2), refusal(3, history.OpLock, status.WouldBlock)}},
+			[]step{lock(1), lock(1), ends(1), refusal(3, history.OpLock, status.WouldBlock)}, nil},
 		{"strict mutex: unlocked unrepaired", strict,
 			[]step{lock(1), ends(1), died(2, 1), unlock(2), refusal(3, history.OpLock, status.NotRecoverable)},
-			[]step{lock(1), ends(1), died(2, 1), unlock(2), died(3, 1)}},
+			[]step{lock(1), ends(1), died(2, 1), unlock(2), died(3, 1)}, nil},
 		{"unlock_any mutex: unlocked when free", loose,
 			[]step{lock(1), unlock(2), lock(3)},
-			[]step{lock(1), unlock(2), unlock(1)}},
+			[]step{lock(1), unlock(2), unlock(1)}, nil},
 	}
 }
 
@@ -166,37 +168,37 @@ func semaphoreStories() []story {
 	return []story{
 		{"semaphore: too many", plain,
 			[]step{acquire(1, 1), acquire(2, 1), full},
-			[]step{acquire(1, 1), acquire(2, 1), acquire(3, 1)}},
+			[]step{acquire(1, 1), acquire(2, 1), acquire(3, 1)}, nil},
 		{"semaphore: a try fails for nothing", plain,
 			[]step{acquire(1, 1), acquire(2, 1), release(1, 1), acquire(3, 1)},
-			[]step{acquire(1, 1), acquire(2, 1), release(1, 1), full}},
+			[]step{acquire(1, 1), acquire(2, 1), release(1, 1), full}, nil},
 		{"semaphore: the dead give nothing back", plain,
 			[]step{acquire(1, 1), acquire(2, 1), ends(1), full},
-			[]step{acquire(1, 1), acquire(2, 1), ends(1), acquire(3, 1)}},
+			[]step{acquire(1, 1), acquire(2, 1), ends(1), acquire(3, 1)}, nil},
 		{"semaphore: more than the maximum", plain,
 			[]step{release(1, 1), refusal(1, history.OpRelease, status.Overflow, n(1))},
-			[]step{release(1, 1), release(1, 1)}},
+			[]step{release(1, 1), release(1, 1)}, nil},
 		{"undo semaphore: too many", undo,
 			[]step{acquire(1, 2), full, release(1, 1), acquire(3, 1)},
-			[]step{acquire(1, 2), acquire(3, 1)}},
+			[]step{acquire(1, 2), acquire(3, 1)}, nil},
 		{"undo semaphore: not given back", undo,
 			[]step{acquire(1, 2), ends(1), acquire(2, 2)},
-			[]step{acquire(1, 2), ends(1), refusal(2, history.OpAcquire, status.WouldBlock, n(2))}},
+			[]step{acquire(1, 2), ends(1), refusal(2, history.OpAcquire, status.WouldBlock, n(2))}, nil},
 		{"undo semaphore: given back before it was", undo,
 			[]step{acquire(1, 2), full, ends(1), acquire(2, 2)},
-			[]step{acquire(1, 2), acquire(2, 1), ends(1)}},
+			[]step{acquire(1, 2), acquire(2, 1), ends(1)}, nil},
 		{"undo semaphore: given back twice", undo,
 			[]step{acquire(1, 1), ends(1), acquire(2, 2), full},
-			[]step{acquire(1, 1), ends(1), acquire(2, 2), acquire(3, 1)}},
+			[]step{acquire(1, 1), ends(1), acquire(2, 2), acquire(3, 1)}, nil},
 		{"undo semaphore: released, and given back", undo,
 			[]step{acquire(1, 1), inFlight(release(1, 1)), ends(1), acquire(2, 2), full},
-			[]step{acquire(1, 1), inFlight(release(1, 1)), ends(1), acquire(2, 2), acquire(3, 1)}},
+			[]step{acquire(1, 1), inFlight(release(1, 1)), ends(1), acquire(2, 2), acquire(3, 1)}, nil},
 		{"undo semaphore: another's", undo,
 			[]step{acquire(1, 1), refusal(2, history.OpRelease, status.NotOwner, n(1))},
-			[]step{acquire(1, 1), release(2, 1)}},
+			[]step{acquire(1, 1), release(2, 1)}, nil},
 		{"undo semaphore: a wrong look", undo,
 			[]step{acquire(1, 1), ok(1, history.OpPermits, result(1), extra(1))},
-			[]step{acquire(1, 1), ok(1, history.OpPermits, result(2), extra(1))}},
+			[]step{acquire(1, 1), ok(1, history.OpPermits, result(2), extra(1))}, nil},
 	}
 }
 
@@ -216,50 +218,50 @@ func queueStories() []story {
 	return []story{
 		{"queue: out of order", two,
 			[]step{put(1, 1), put(1, 2), take(2, 1), take(2, 2)},
-			[]step{put(1, 1), put(1, 2), take(2, 2), take(2, 1)}},
+			[]step{put(1, 1), put(1, 2), take(2, 2), take(2, 1)}, nil},
 		{"queue: taken twice", two,
 			[]step{put(1, 1), take(2, 1), empty},
-			[]step{put(1, 1), take(2, 1), take(3, 1)}},
+			[]step{put(1, 1), take(2, 1), take(3, 1)}, nil},
 		{"queue: lost", two,
 			[]step{put(1, 1), inFlight(ok(2, history.OpTake)), ends(2), empty},
-			[]step{put(1, 1), ends(2), empty}},
+			[]step{put(1, 1), ends(2), empty}, nil},
 		{"queue: made up", two,
 			[]step{inFlight(put(1, 1)), ends(1), take(2, 1)},
-			[]step{ends(1), take(2, 1)}},
+			[]step{ends(1), take(2, 1)}, nil},
 		{"queue: put after its producer's recovery", two,
 			[]step{inFlight(put(1, 1)), ends(1), empty},
-			[]step{inFlight(put(1, 1)), ends(1), empty, take(2, 1)}},
+			[]step{inFlight(put(1, 1)), ends(1), empty, take(2, 1)}, nil},
 		{"queue: more than fit", two,
 			[]step{put(1, 1), put(1, 2), full},
-			[]step{put(1, 1), put(1, 2), put(1, 3)}},
+			[]step{put(1, 1), put(1, 2), put(1, 3)}, nil},
 		{"queue: full for nothing", two,
 			[]step{put(1, 1), put(1, 2), take(2, 1), put(3, 9)},
-			[]step{put(1, 1), put(1, 2), take(2, 1), full}},
+			[]step{put(1, 1), put(1, 2), take(2, 1), full}, nil},
 		{"queue: a lease that is not given back", two,
 			[]step{put(1, 1), lease(2, 1, 1), empty, ends(2), take(3, 1)},
-			[]step{put(1, 1), lease(2, 1, 1), ends(2), empty}},
+			[]step{put(1, 1), lease(2, 1, 1), ends(2), empty}, nil},
 		{"queue: given back before the death", two,
 			[]step{put(1, 1), lease(2, 1, 1), ends(2), lease(3, 1, 2)},
-			[]step{put(1, 1), lease(2, 1, 1), lease(3, 1, 2), ends(2)}},
+			[]step{put(1, 1), lease(2, 1, 1), lease(3, 1, 2), ends(2)}, nil},
 		{"queue: a delivery that was not counted", two,
 			[]step{put(1, 1), lease(2, 1, 1), ends(2), lease(3, 1, 2)},
-			[]step{put(1, 1), lease(2, 1, 1), ends(2), lease(3, 1, 1)}},
+			[]step{put(1, 1), lease(2, 1, 1), ends(2), lease(3, 1, 1)}, nil},
 		{"queue: delivered after its acknowledgement", two,
 			[]step{put(1, 1), lease(2, 1, 1), inFlight(ack(2, 1)), ends(2), lease(3, 1, 2)},
-			[]step{put(1, 1), lease(2, 1, 1), ack(2, 1), ends(2), lease(3, 1, 2)}},
+			[]step{put(1, 1), lease(2, 1, 1), ack(2, 1), ends(2), lease(3, 1, 2)}, nil},
 		{"queue: comes back behind others", two,
 			[]step{put(1, 1), put(1, 2), lease(2, 1, 1), nack(2, 1), take(3, 1), take(3, 2)},
-			[]step{put(1, 1), put(1, 2), lease(2, 1, 1), nack(2, 1), take(3, 2), take(3, 1)}},
+			[]step{put(1, 1), put(1, 2), lease(2, 1, 1), nack(2, 1), take(3, 2), take(3, 1)}, nil},
 		{"queue: not dead after enough deliveries", two,
 			[]step{put(1, 1), lease(2, 1, 1), nack(2, 1), lease(2, 1, 2), ends(2), empty,
 				ok(3, history.OpTakeDead, result(1), extra(2))},
-			[]step{put(1, 1), lease(2, 1, 1), nack(2, 1), lease(2, 1, 2), ends(2), lease(3, 1, 3)}},
+			[]step{put(1, 1), lease(2, 1, 1), nack(2, 1), lease(2, 1, 2), ends(2), lease(3, 1, 3)}, nil},
 		{"queue: a reservation that is not given back", two,
 			[]step{ok(1, history.OpReserve), ok(1, history.OpReserve), full, ends(1), put(2, 1)},
-			[]step{ok(1, history.OpReserve), ok(1, history.OpReserve), ends(1), full}},
+			[]step{ok(1, history.OpReserve), ok(1, history.OpReserve), ends(1), full}, nil},
 		{"queue: a wrong count", two,
 			[]step{put(1, 1), ok(2, history.OpCounts, result(1), extra(1))},
-			[]step{put(1, 1), ok(2, history.OpCounts, result(1), extra(2))}},
+			[]step{put(1, 1), ok(2, history.OpCounts, result(1), extra(2))}, nil},
 	}
 }
 
@@ -276,18 +278,18 @@ func valueStories() []story {
 	return []story{
 		{"value: an old one", model,
 			[]step{store(1, 1), along(load(2, 0)), load(2, 1)},
-			[]step{store(1, 1), load(2, 0)}},
+			[]step{store(1, 1), load(2, 0)}, nil},
 		{"value: back and forth", model,
 			[]step{store(1, 1), along(load(2, 1)), load(3, 1)},
-			[]step{store(1, 1), along(load(2, 1)), along(store(3, 2)), load(2, 2), load(3, 1)}},
+			[]step{store(1, 1), along(load(2, 1)), along(store(3, 2)), load(2, 2), load(3, 1)}, nil},
 		{"value: a lost sum", model,
 			[]step{add(1, 1, 0), along(add(2, 1, 1)), load(3, 2)},
-			[]step{add(1, 1, 0), along(add(2, 1, 0)), load(3, 1)}},
+			[]step{add(1, 1, 0), along(add(2, 1, 0)), load(3, 1)}, nil},
 		{"value: swapped against its will", model,
 			[]step{store(1, 1), swap(2, 0, 5, 1, 0), load(2, 1)},
-			[]step{store(1, 1), swap(2, 0, 5, 1, 1), load(2, 5)}},
+			[]step{store(1, 1), swap(2, 0, 5, 1, 1), load(2, 5)}, nil},
 		{"value: what was in flight, undone", model,
 			[]step{inFlight(store(1, 7)), load(2, 0), ends(1), load(2, 0)},
-			[]step{inFlight(store(1, 7)), load(2, 7), ends(1), load(2, 0)}},
+			[]step{inFlight(store(1, 7)), load(2, 7), ends(1), load(2, 0)}, nil},
 	}
 }

@@ -2,7 +2,10 @@ package linear
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +66,15 @@ func (s *stage) call(method string, result any, params ...any) {
 	}
 }
 
+// create makes an object and keeps no handle on it.
+func (s *stage) create(name, kind string, o wire.CreateOptions) wire.Info {
+	s.t.Helper()
+	var a wire.Attachment
+	s.call(wire.MethodCreate, &a, name, kind, o)
+	s.call(wire.MethodClose, nil, a.Handle)
+	return a.Info
+}
+
 func (s *stage) known() (known []wire.ClientInfo) {
 	s.t.Helper()
 	s.call(wire.MethodClients, &known)
@@ -90,10 +102,12 @@ func (s *stage) play(name string, random *rand.Rand, subjects []subject) *episod
 	kills := random.IntN(killsMax + 1)
 	s.staff(clients + kills)
 	for i, sub := range subjects {
-		var a wire.Attachment
-		s.call(wire.MethodCreate, &a, fmt.Sprintf("%s/%d", name, i), sub.kind, sub.options)
-		s.call(wire.MethodClose, nil, a.Handle)
-		e.infos = append(e.infos, a.Info)
+		name := fmt.Sprintf("%s/%d", name, i)
+		if sub.kind == wire.KindCondition {
+			s.create(name+"/mutex", wire.KindMutex, wire.CreateOptions{})
+			sub.options.Lock = "@" + name + "/mutex"
+		}
+		e.infos = append(e.infos, s.create(name, sub.kind, sub.options))
 	}
 	for _, c := range s.clients {
 		c.Know(e.infos...)
@@ -109,10 +123,14 @@ func (s *stage) play(name string, random *rand.Rand, subjects []subject) *episod
 		s.clients = append(s.clients, next)
 	}
 	for _, c := range s.clients {
+		e.until(func() bool { return !c.Working() })
 		e.record(c.Await(), nil)
 	}
 	for _, o := range e.infos {
 		s.call(wire.MethodDestroy, nil, o.Name)
+		if o.LockID != 0 {
+			s.call(wire.MethodDestroy, nil, o.LockID)
+		}
 	}
 	e.check()
 	return e
@@ -120,17 +138,17 @@ func (s *stage) play(name string, random *rand.Rand, subjects []subject) *episod
 
 // script opens all objects and works on them.
 func (e *episode) script() []history.Entry {
-	w := writer{Rand: e.random, numbers: &e.numbers}
+	w := writer{history.Script{Rand: e.random}, &e.numbers}
 	for i := range e.subjects {
-		w.object = uint16(i)
-		w.do(history.OpOpen)
+		w.Object = uint16(i)
+		w.Do(history.OpOpen)
 	}
 	for range phrases {
 		i := w.IntN(len(e.subjects))
-		w.object = uint16(i)
+		w.Object = uint16(i)
 		e.subjects[i].phrase(&w)
 	}
-	return w.script
+	return w.Entries
 }
 
 // kill kills a client somewhere in its script, which its own progress tells, and
@@ -138,18 +156,35 @@ func (e *episode) script() []history.Entry {
 func (e *episode) kill(i int) {
 	e.t.Helper()
 	victim := e.clients[i]
-	e.clients = append(e.clients[:i:i], e.clients[i+1:]...)
 	at := e.random.IntN(phrases * 4)
-	giveUp := time.Now().Add(harness.Patience)
-	for victim.Done() < at && victim.Process.Poll() == "" {
-		if time.Now().After(giveUp) {
-			e.t.Fatalf("client %d is stuck", victim.ID)
-		}
-	}
+	e.until(func() bool { return victim.Done() >= at || !victim.Working() })
+	e.clients = append(e.clients[:i:i], e.clients[i+1:]...)
 	entries, death := victim.Kill()
 	e.crew.AwaitRecovered(e.known, &death)
 	e.record(entries, &death)
 	e.kills++
+}
+
+// until looks until it is so.
+func (e *episode) until(so func() bool) {
+	e.t.Helper()
+	giveUp := time.Now().Add(harness.Patience)
+	for !so() {
+		if time.Now().After(giveUp) {
+			var text strings.Builder
+			for _, c := range e.clients {
+				fmt.Fprintln(&text, c)
+			}
+			for i, o := range e.infos {
+				var st wire.Stat
+				e.call(wire.MethodStat, &st, o.Name)
+				fmt.Fprintf(&text, "object %d, the %s: held %+v, inconsistent %v, %d waiters, seats %+v\n", i,
+					e.subjects[i].name, st.Held, st.Inconsistent, st.Waiters, st.Seats)
+			}
+			e.t.Fatalf("%s is stuck:\n%s", e.name, text.String())
+		}
+		runtime.Gosched()
+	}
 }
 
 // record sorts what a client did by objects.
@@ -176,13 +211,16 @@ func (e *episode) record(entries []history.Entry, death *history.Death) {
 		case entry.Op == history.OpClose:
 			a.end = true
 			if e.subjects[entry.Object].latched {
-				a.until = history.Now() // the daemon may have to try again
+				a.until = math.MaxInt64 // while somebody is at it, the daemon tries again later
+			}
+			if death != nil && (entry.Unknown() || a.until != 0) {
+				a.until = death.Settled
 			}
 			actor[entry.Object] = 0
 		case entry.Unknown():
 			a.until = death.Settled
 		}
-		e.actions[entry.Object] = append(e.actions[entry.Object], a)
+		e.actions[entry.Object] = append(e.actions[entry.Object], inParts(a, e.subjects[entry.Object].split)...)
 	}
 	if death == nil {
 		return
@@ -210,10 +248,14 @@ func (e *episode) check() {
 	e.t.Helper()
 	for i, sub := range e.subjects {
 		ops := operations(e.actions[i])
-		if porcupine.CheckOperations(sub.model, ops) {
+		what := "has no order"
+		switch porcupine.CheckOperationsTimeout(sub.model, ops, harness.Patience) {
+		case porcupine.Ok:
 			continue
+		case porcupine.Unknown:
+			what = "takes too long to search"
 		}
-		e.t.Errorf("%s: the history of the %s (%d operations) has no order; see %s", e.name, sub.name, len(ops),
+		e.t.Errorf("%s: the history of the %s (%d operations) %s; see %s", e.name, sub.name, len(ops), what,
 			report(e.t, sub.name, sub.model, ops))
 	}
 }

@@ -18,15 +18,11 @@ func TestMain(m *testing.M) {
 
 // TestLinearizable plays episodes with two subjects each.
 func TestLinearizable(t *testing.T) {
-	run := harness.NewRun(t, "SHMD_LINEAR")
-	length := run.Length
-	if length == 0 {
-		length = 10 * time.Second
-	}
+	run := harness.NewRun(t, "SHMD_LINEAR", harness.Run{Seed: rand.Uint64(), Length: 10 * time.Second})
 	s := newStage(t)
 	total, kills := 0, 0
 	checked := make(map[string]int)
-	end := time.Now().Add(length)
+	end := time.Now().Add(run.Length)
 	for i := 0; time.Now().Before(end) && !t.Failed(); i++ {
 		random := rand.New(rand.NewPCG(run.Seed, uint64(i)))
 		one, other := subjects[i%len(subjects)], subjects[random.IntN(len(subjects))]

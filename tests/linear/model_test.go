@@ -12,14 +12,36 @@ import (
 
 // actorsMax bounds the actors of a history. An actor is what holds things in an
 // object: a client between opening and closing it.
-const actorsMax = 32
+const actorsMax = 64
 
 // action is one step of a history on one object.
 type action struct {
 	history.Entry
 	actor int
+	part  part
 	end   bool  // what the actor holds comes back: it was recovered, or closed the object
 	until int64 // until when it took effect, if that is later than its return; 0 = it is not
+}
+
+// part is which part of an operation an action is. Most happen at one moment. Others
+// begin to be seen by others at one moment and come to their end at a later one: two
+// actions of the same call, in this order.
+type part uint8
+
+const (
+	whole part = iota
+	beginning
+	ending
+)
+
+// inParts makes two actions of one whose operation has two parts. split nil = none has.
+func inParts(a *action, split func(*history.Entry) bool) []*action {
+	if a.end || split == nil || !split(&a.Entry) {
+		return []*action{a}
+	}
+	rest := *a
+	a.part, rest.part = beginning, ending
+	return []*action{a, &rest}
 }
 
 // refused reports whether it could not be done at the time it was tried.
@@ -33,7 +55,7 @@ func (a *action) String() string {
 	if a.end {
 		return fmt.Sprintf("actor %d ends", a.actor)
 	}
-	return a.Entry.String()
+	return [...]string{whole: "", beginning: "begin ", ending: "end "}[a.part] + a.Entry.String()
 }
 
 // machine is a sequential model of one object; S is compared by ==.
@@ -42,14 +64,15 @@ type machine[S comparable] interface {
 	// step returns the states that an action may lead to: none if it cannot have come
 	// out as it did. If its outcome is unknown, those that doing it may lead to.
 	step(s S, a *action) []S
-	// end is the state when nothing is the actor's any more.
-	end(s S, actor int) S
+	// end is the state when nothing is the actor's any more, because it died, or closed
+	// the object: OpClose.
+	end(s S, a *action) S
 }
 
 // world is a machine's state among the living and the dead.
 type world[S comparable] struct {
 	state S
-	ended uint32 // bit per actor
+	ended uint64 // bit per actor
 }
 
 // String tells the state, and which actors have ended.
@@ -62,7 +85,7 @@ func modelOf[S comparable](m machine[S]) porcupine.Model {
 		ended := w.ended&(1<<a.actor) != 0
 		switch {
 		case a.end:
-			return []any{world[S]{m.end(w.state, a.actor), w.ended | 1<<a.actor}}
+			return []any{world[S]{m.end(w.state, a), w.ended | 1<<a.actor}}
 		case a.Unknown() && ended:
 			return []any{w}
 		case ended:

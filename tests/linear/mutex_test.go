@@ -20,8 +20,8 @@ type mutexState struct {
 func (m mutexMachine) start() mutexState { return mutexState{} }
 
 // end gives the lock of its owner back, with the notice.
-func (m mutexMachine) end(s mutexState, actor int) mutexState {
-	if s.held && s.owner == actor {
+func (m mutexMachine) end(s mutexState, a *action) mutexState {
+	if s.held && s.owner == a.actor {
 		s.held, s.owner, s.depth, s.inconsistent = false, 0, 0, true
 		s.deaths++
 	}

@@ -64,10 +64,10 @@ func (s queueState) String() string {
 
 func (m queueMachine) start() queueState { return queueState{} }
 
-func (m queueMachine) end(s queueState, actor int) queueState {
-	s.writing[actor] = 0
+func (m queueMachine) end(s queueState, a *action) queueState {
+	s.writing[a.actor] = 0
 	for i := range s.slots[:s.count] {
-		if s.slots[i].state == leased && s.slots[i].actor == int8(actor) {
+		if s.slots[i].state == leased && s.slots[i].actor == int8(a.actor) {
 			m.giveBack(&s.slots[i])
 		}
 	}

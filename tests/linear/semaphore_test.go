@@ -40,8 +40,8 @@ func (s semaphoreState) String() string {
 
 func (m semaphoreMachine) start() semaphoreState { return semaphoreState{total: m.initial} }
 
-func (m semaphoreMachine) end(s semaphoreState, actor int) semaphoreState {
-	s.held[actor] = 0
+func (m semaphoreMachine) end(s semaphoreState, a *action) semaphoreState {
+	s.held[a.actor] = 0
 	return s
 }
 

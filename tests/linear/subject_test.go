@@ -1,8 +1,6 @@
 package linear
 
 import (
-	"math/rand/v2"
-
 	"github.com/anishathalye/porcupine"
 
 	"github.com/shmd/shmd/tests/history"
@@ -17,6 +15,8 @@ type subject struct {
 	model   porcupine.Model
 	// latched: an end is recovered under a latch, maybe after the close that caused it.
 	latched bool
+	// split reports whether an operation has two parts; nil = none has.
+	split func(e *history.Entry) bool
 	// phrase is a few operations that belong together.
 	phrase func(w *writer)
 }
@@ -32,17 +32,29 @@ var subjects = []subject{
 	queueSubject("queue with dead letters", queueMachine{size: 6, deliveriesMax: 2}, 64, 64),
 	queueSubject("queue of long messages", queueMachine{size: slotsMax, long: true}, 16, 700),
 	{"value", wire.KindValue, wire.CreateOptions{Code: new("q"), Lock: wire.LockNone},
-		modelOf[int64](valueMachine{}), false, valuePhrase},
+		modelOf[int64](valueMachine{}), false, nil, valuePhrase},
+	eventSubject("event", wire.CreateOptions{}, eventMachine{}),
+	eventSubject("auto-reset event", wire.CreateOptions{AutoReset: new(true)}, eventMachine{auto: true}),
+	{"rwlock", wire.KindRWLock, wire.CreateOptions{}, modelOf[rwlockState](rwlockMachine{}), false, splitRWLock,
+		rwlockPhrase},
+	{"condition", wire.KindCondition, wire.CreateOptions{}, modelOf[conditionState](conditionMachine{}), false,
+		splitCondition, conditionPhrase},
+	{"barrier", wire.KindBarrier, wire.CreateOptions{Parties: new(uint32(partiesAll))},
+		modelOf[barrierState](barrierMachine{partiesAll}), false, splitBarrier, barrierPhrase},
+}
+
+func eventSubject(name string, o wire.CreateOptions, m eventMachine) subject {
+	return subject{name, wire.KindEvent, o, modelOf[eventState](m), false, m.split, eventPhrase}
 }
 
 func lockSubject(name string, o wire.CreateOptions, m mutexMachine) subject {
-	return subject{name, wire.KindMutex, o, modelOf[mutexState](m), false,
+	return subject{name, wire.KindMutex, o, modelOf[mutexState](m), false, nil,
 		func(w *writer) { lockPhrase(w, m.recursive) }}
 }
 
 func semaphoreSubject(name string, m semaphoreMachine, most uint32) subject {
 	o := wire.CreateOptions{Initial: &m.initial, Maximum: &m.maximum, Undo: &m.undo}
-	return subject{name, wire.KindSemaphore, o, modelOf[semaphoreState](m), m.undo,
+	return subject{name, wire.KindSemaphore, o, modelOf[semaphoreState](m), m.undo, nil,
 		func(w *writer) { permitPhrase(w, most) }}
 }
 
@@ -52,86 +64,63 @@ func queueSubject(name string, m queueMachine, slotSize, messageMax uint32) subj
 	if m.deliveriesMax != 0 {
 		o.DeliveriesMax = new(uint32(m.deliveriesMax))
 	}
-	return subject{name, wire.KindQueue, o, modelOf[queueState](m), true,
+	return subject{name, wire.KindQueue, o, modelOf[queueState](m), true, nil,
 		func(w *writer) { messagePhrase(w, messageMax, m) }}
 }
 
 // writer writes a client's script.
 type writer struct {
-	*rand.Rand
-	object  uint16
-	script  []history.Entry
+	history.Script
 	numbers *int64 // the next message's, of all writers
-}
-
-// one reports whether one of n chances came.
-func (w *writer) one(n int) bool { return w.IntN(n) == 0 }
-
-func (w *writer) add(e history.Entry) {
-	e.Object = w.object
-	w.script = append(w.script, e)
-	if w.one(2) {
-		w.script = append(w.script, history.Entry{Op: history.OpPause, Argument: w.Int64N(40_000)})
-	}
-}
-
-func (w *writer) do(op history.Op) { w.add(history.Entry{Op: op}) }
-
-// timeout is a try, or a wait that may be too short to sleep.
-func (w *writer) timeout() int64 {
-	if w.one(3) {
-		return 0
-	}
-	return 1000 + w.Int64N(1_000_000)
 }
 
 // lockPhrase locks and unlocks, and does what one should not.
 func lockPhrase(w *writer, recursive bool) {
-	timeout := w.timeout()
-	if w.one(4) {
+	timeout := w.Timeout()
+	if w.One(4) {
 		timeout = -1 // nothing else is held, and whoever has it lets it go
 	}
-	w.add(history.Entry{Op: history.OpLock, Timeout: timeout})
-	again := w.one(6) || recursive && w.one(2)
+	w.Add(history.Entry{Op: history.OpLock, Timeout: timeout})
+	again := w.One(6) || recursive && w.One(2)
 	if again {
-		w.add(history.Entry{Op: history.OpLock, Timeout: w.timeout()})
+		w.Add(history.Entry{Op: history.OpLock, Timeout: w.Timeout()})
 	}
-	if w.one(2) {
-		w.do(history.OpMark)
+	if w.One(2) {
+		w.Do(history.OpMark)
 	}
-	w.do(history.OpUnlock)
-	if again || w.one(12) {
-		w.do(history.OpUnlock)
+	w.Do(history.OpUnlock)
+	if again || w.One(12) {
+		w.Do(history.OpUnlock)
 	}
 	w.reopen(30)
 }
 
 // reopen closes the object now and then, with whatever is held.
 func (w *writer) reopen(chances int) {
-	if w.one(chances) {
-		w.do(history.OpClose)
-		w.do(history.OpOpen)
+	if w.One(chances) {
+		w.Do(history.OpClose)
+		w.Do(history.OpOpen)
 	}
 }
 
 func permitPhrase(w *writer, most uint32) {
 	n := 1 + w.Uint32N(most)
-	w.add(history.Entry{Op: history.OpAcquire, N: n, Timeout: w.timeout()})
-	if w.one(4) {
-		w.do(history.OpPermits)
+	w.Add(history.Entry{Op: history.OpAcquire, N: n, Timeout: w.Timeout()})
+	if w.One(4) {
+		w.Do(history.OpPermits)
 	}
-	if w.one(8) {
-		w.add(history.Entry{Op: history.OpPost, N: 1})
+	if w.One(8) {
+		w.Add(history.Entry{Op: history.OpPost, N: 1})
 	}
-	if !w.one(6) {
-		w.add(history.Entry{Op: history.OpRelease, N: n})
+	if !w.One(6) {
+		w.Add(history.Entry{Op: history.OpRelease, N: n})
 	}
 	w.reopen(20)
 }
 
 func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 	get := func(op history.Op) history.Entry {
-		e := history.Entry{Op: op, Timeout: w.timeout()}
+		e := history.Entry{Op: op, Timeout: w.Timeout()}
 		if m.long {
 			e.Timeout = 0
 		}
@@ -139,33 +128,33 @@ func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 	}
 	message := func(op history.Op) history.Entry {
 		*w.numbers++
-		return history.Entry{Op: op, Argument: *w.numbers, N: 8 + w.Uint32N(messageMax-7), Timeout: w.timeout()}
+		return history.Entry{Op: op, Argument: *w.numbers, N: 8 + w.Uint32N(messageMax-7), Timeout: w.Timeout()}
 	}
 	for range 1 + w.IntN(2) {
 		switch w.IntN(4) {
 		case 0, 1:
-			w.add(message(history.OpPut))
+			w.Add(message(history.OpPut))
 		case 2:
-			w.add(get(history.OpTake))
+			w.Add(get(history.OpTake))
 		case 3:
 			w.reserve(message(history.OpReserve))
 		}
 	}
 	for range w.IntN(3) {
-		w.add(get(history.OpLease))
+		w.Add(get(history.OpLease))
 	}
 	for range w.IntN(3) {
 		end := history.Entry{Op: history.OpAck, N: w.Uint32N(4)}
-		if w.one(3) {
+		if w.One(3) {
 			end.Op = history.OpNack
 		}
-		w.add(end)
+		w.Add(end)
 	}
-	if !m.long && w.one(4) {
-		w.do(history.OpCounts)
+	if !m.long && w.One(4) {
+		w.Do(history.OpCounts)
 	}
-	if m.deliveriesMax != 0 && w.one(3) {
-		w.do([]history.Op{history.OpTakeDead, history.OpRedeliver}[w.IntN(2)])
+	if m.deliveriesMax != 0 && w.One(3) {
+		w.Do([]history.Op{history.OpTakeDead, history.OpRedeliver}[w.IntN(2)])
 	}
 	w.reopen(20)
 }
@@ -173,13 +162,87 @@ func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 // reserve makes a message in place, or does not.
 func (w *writer) reserve(e history.Entry) {
 	e.Timeout = max(e.Timeout, 1000) // there is no try in every language
-	w.add(e)
-	if w.one(4) {
-		w.do(history.OpAbort)
+	w.Add(e)
+	if w.One(4) {
+		w.Do(history.OpAbort)
 		return
 	}
 	e.Op = history.OpCommit
-	w.add(e)
+	w.Add(e)
+}
+
+func eventPhrase(w *writer) {
+	for range 1 + w.IntN(2) {
+		w.Do([]history.Op{history.OpSignal, history.OpReset, history.OpPulse, history.OpSignal}[w.IntN(4)])
+	}
+	w.Add(history.Entry{Op: history.OpWait, Timeout: w.Timeout()})
+	if w.One(4) {
+		w.Do(history.OpIsSet)
+	}
+}
+
+func rwlockPhrase(w *writer) {
+	take, give := history.OpReadLock, history.OpReadUnlock
+	if w.One(3) {
+		take, give = history.OpLock, history.OpUnlock
+	}
+	timeout := w.Timeout()
+	if w.One(4) {
+		timeout = -1
+	}
+	w.Add(history.Entry{Op: take, Timeout: timeout})
+	again := w.One(6)
+	if again {
+		w.Add(history.Entry{Op: history.OpReadLock, Timeout: w.Timeout()}) // a deadlock for who writes
+	}
+	upgrade := w.One(12)
+	if upgrade {
+		w.Add(history.Entry{Op: history.OpLock, Timeout: w.Timeout()}) // for who holds anything
+	}
+	if w.One(2) {
+		w.Do(history.OpMark)
+	}
+	w.Do(give)
+	if again {
+		w.Do(history.OpReadUnlock)
+	}
+	if upgrade {
+		w.Do(history.OpUnlock)
+	}
+	w.reopen(30)
+}
+
+func conditionPhrase(w *writer) {
+	w.Add(history.Entry{Op: history.OpLock, Timeout: -1})
+	for range 1 + w.IntN(2) {
+		if w.One(2) {
+			w.Add(history.Entry{Op: history.OpNotify, N: w.Uint32N(3)})
+		} else {
+			w.Add(history.Entry{Op: history.OpWaitCondition, Timeout: w.Timeout()})
+		}
+	}
+	if w.One(2) {
+		w.Do(history.OpMark)
+	}
+	w.Do(history.OpUnlock)
+	if w.One(8) { // not held
+		w.Add(history.Entry{Op: history.OpWaitCondition, Timeout: w.Timeout()})
+		w.Do(history.OpNotify)
+	}
+}
+
+func barrierPhrase(w *writer) {
+	w.Add(history.Entry{Op: history.OpArrive, Timeout: w.Timeout()})
+	if w.One(3) {
+		w.Do(history.OpReset)
+	}
+	if w.One(10) {
+		w.Do(history.OpBreak)
+	}
+	if w.One(4) {
+		w.Do(history.OpState)
+	}
+	w.reopen(30)
 }
 
 func valuePhrase(w *writer) {
@@ -187,5 +250,5 @@ func valuePhrase(w *writer) {
 	e := history.Entry{Argument: small(), Desired: small()}
 	e.Op = []history.Op{history.OpLoad, history.OpStore, history.OpAdd, history.OpExchange,
 		history.OpCompareExchange}[w.IntN(5)]
-	w.add(e)
+	w.Add(e)
 }

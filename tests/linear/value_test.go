@@ -6,7 +6,7 @@ import "github.com/shmd/shmd/tests/history"
 type valueMachine struct{}
 
 func (valueMachine) start() int64                 { return 0 }
-func (valueMachine) end(v int64, actor int) int64 { return v }
+func (valueMachine) end(v int64, _ *action) int64 { return v }
 
 func (valueMachine) step(v int64, a *action) []int64 {
 	next := v

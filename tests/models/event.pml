@@ -100,7 +100,7 @@ byte word;
 bool removed;             /* the segment's state word */
 bool asleep[NW];          /* the kernel's queue on word */
 byte gen[NW];             /* of each waiter's first load; his own */
-bool todo[N];             /* its death is not yet recovered */
+bool owed[N];             /* its death is not yet recovered */
 bool sweep;               /* a new daemon has yet to look at every object */
 byte kills, dkills;
 
@@ -206,9 +206,9 @@ end:                      /* it may sleep for ever if nobody sets: watch() looks
        :: it < (i == 0 -> WI : 1) -> GO(first)
        :: else -> it = 0; GO(done); break
        fi }
-  :: atomic { kills > 0 && !AT(next) -> kills--; todo[i] = true; KILLED; GO(done); break }
+  :: atomic { kills > 0 && !AT(next) -> kills--; owed[i] = true; KILLED; GO(done); break }
 #ifdef PAIR
-  :: atomic { i == 1 && todo[0] -> KILLED; GO(done); break }
+  :: atomic { i == 1 && owed[0] -> KILLED; GO(done); break }
 #endif
   od
 }
@@ -283,19 +283,19 @@ proctype changer(byte i; mtype op; mtype later) {
 #endif
        GO(done); break }
 #endif
-  :: atomic { !DAEMON_ACTS && kills > 0 && !AT(next) -> kills--; todo[i] = true; old = 0; later = done;
+  :: atomic { !DAEMON_ACTS && kills > 0 && !AT(next) -> kills--; owed[i] = true; old = 0; later = done;
        GO(done); break }
   od
 }
 
 #if N == 3
-#define UNRECOVERED (todo[0] || todo[1] || todo[2])
+#define UNRECOVERED (owed[0] || owed[1] || owed[2])
 #elif N == 4
-#define UNRECOVERED (todo[0] || todo[1] || todo[2] || todo[3])
+#define UNRECOVERED (owed[0] || owed[1] || owed[2] || owed[3])
 #elif N == 5
-#define UNRECOVERED (todo[0] || todo[1] || todo[2] || todo[3] || todo[4])
+#define UNRECOVERED (owed[0] || owed[1] || owed[2] || owed[3] || owed[4])
 #else
-#define UNRECOVERED (todo[0] || todo[1] || todo[2] || todo[3] || todo[4] || todo[5])
+#define UNRECOVERED (owed[0] || owed[1] || owed[2] || owed[3] || owed[4] || owed[5])
 #endif
 
 /* One call, so that there is nothing to die between. */
@@ -308,10 +308,10 @@ end:
        :: sweep -> sweep = false
        :: else ->
             do
-            :: !todo[c] -> c++
+            :: !owed[c] -> c++
             :: else -> break
             od;
-            todo[c] = false; c = 0
+            owed[c] = false; c = 0
        fi;
 #ifndef NO_DEATHWAKE
        wake_all()

@@ -70,7 +70,8 @@ func answer(p *peer, id uint32, call list) (index int) {
 // cancelled makes a call by which the waiting one ends.
 func cancelled(p *peer, id uint32, method string, params ...any) {
 	p.t.Helper()
-	wantError(p.t, wire.MethodWaitAny, nil, p.answers([]uint32{id, p.later(method, params...)})[id].Err, status.Cancelled, "")
+	all := p.answers([]uint32{id, p.later(method, params...)})
+	wantError(p.t, wire.MethodWaitAny, nil, all[id].Err, status.Cancelled, "")
 }
 
 // The answer names what can be had, for each kind among all.

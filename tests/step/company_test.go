@@ -5,12 +5,6 @@ import (
 	"math"
 )
 
-// plan says at which boundaries victims die.
-type plan struct {
-	stride int // at every stride-th of those that count; 1 = at each
-	offset int // the first of them
-}
-
 // company is a kind of victims.
 type company interface {
 	fmt.Stringer
@@ -43,14 +37,18 @@ func (c instructions) play(s *stage, p plan) error {
 		return err
 	}
 	if _, err := s.die(v, math.MaxInt); err != nil { // at its end, as the survey
-		return fmt.Errorf("after the operation: %w", err)
+		if err = s.hung(err); err != nil {
+			return fmt.Errorf("after the operation: %w", err)
+		}
 	}
 	s.tally.saw(s.scene, len(v.trace))
-	for _, n := range p.choose(boundaries(v.trace)) {
+	route := v.trace
+	for _, n := range p.choose(boundaries(route)) {
 		v, err := c.take(s)
 		if err != nil {
 			return err
 		}
+		v.route = route
 		if _, err := s.die(v, n); err != nil {
 			if err = s.hung(err); err != nil {
 				return fmt.Errorf("killed %v, boundary %d: %w", v.where, n, err)
@@ -58,28 +56,4 @@ func (c instructions) play(s *stage, p plan) error {
 		}
 	}
 	return nil
-}
-
-// boundaries are the places of a trace where a death may differ from another: all,
-// but that an instruction which is repeated (a spin, a copy by bytes) counts at its
-// first three passes, and then at each power of two.
-func boundaries(trace []place) []int {
-	passes := make(map[place]int)
-	var chosen []int
-	for i, where := range trace {
-		passes[where]++
-		if n := passes[where]; n <= 3 || n&(n-1) == 0 {
-			chosen = append(chosen, i)
-		}
-	}
-	return chosen
-}
-
-// choose takes every stride-th.
-func (p plan) choose(of []int) []int {
-	var chosen []int
-	for i := p.offset % p.stride; i < len(of); i += p.stride {
-		chosen = append(chosen, of[i])
-	}
-	return chosen
 }

@@ -15,13 +15,18 @@
 //	array lock NS, unlock, mark, store X, add X, write X NS, begin, end, read NS, version, wait NS
 //	semaphore acquire N NS, release N, post N
 //	queue make NUMBER BYTES, put NS, take NS, lease NS, ack, nack, reserve NS, fill, commit, abort
+//	event set, reset, pulse, wait NS
+//	condition lock NS, unlock, mark, wait NS, notify N, all
+//	barrier wait NS, action NS, abort, reset
+//	rwlock read NS, unread, write NS, unwrite, mark
 //
 // and answers "ok NUMBER...", "notice NUMBER..." or "error NAME". NS is a timeout,
 // -1 = for ever. An array has four elements: read tells them all, write makes
 // all of them X, store and add change the first. wait waits for a change since the
 // last version or wait. make makes the message that put, and fill and commit,
 // use; take and lease tell the number of a message that is whole, lease also its
-// deliveries; ack and nack end the last lease.
+// deliveries; ack and nack end the last lease. all notifies all; action is a wait with
+// an action that does nothing; both tell the index.
 //
 //	step LINE                 C: does the line between two marks
 //	crash STORE LINE          Go, with shmd_crash: stops after that store (0 = before

@@ -3,6 +3,7 @@ package step
 import (
 	"debug/elf"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/shmd/shmd/tests/harness"
@@ -21,11 +22,15 @@ type image struct {
 func loadImage(t *testing.T) *image {
 	t.Helper()
 	i := &image{path: harness.Program(t, "tests/step/c/player")}
-	file, err := elf.Open(i.path)
+	f, err := os.Open(i.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer f.Close()
+	file, err := elf.NewFile(f)
+	if err != nil {
+		t.Fatalf("%s: %v", i.path, err)
+	}
 	symbols, err := file.Symbols()
 	if err != nil {
 		t.Fatalf("%s: %v", i.path, err)

@@ -13,8 +13,17 @@ func (r *registers) load(pid int) error { return unix.PtraceGetRegs(pid, &r.Ptra
 
 func (r *registers) at() uint64 { return r.Rip }
 
-// passBreakpoint does nothing: the breakpoint of the mark was executed.
-func (r *registers) passBreakpoint(int) error { return nil }
+// breakpoint stops whoever executes it.
+const breakpoint = "\xcc"
+
+// trappedAt is where the breakpoint lies that has just stopped it: it was executed.
+func (r *registers) trappedAt() uint64 { return r.Rip - 1 }
+
+// jump lets it go on elsewhere.
+func (r *registers) jump(pid int, to uint64) error {
+	r.Rip = to
+	return unix.PtraceSetRegs(pid, &r.PtraceRegs)
+}
 
 // call is the system call that the code at hand is about to make.
 func (r *registers) call(code []byte) (number, operation uint64, ok bool) {

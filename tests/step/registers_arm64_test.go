@@ -18,9 +18,15 @@ func (r *registers) load(pid int) error {
 
 func (r *registers) at() uint64 { return r.Pc }
 
-// passBreakpoint goes on to the instruction behind the mark's breakpoint.
-func (r *registers) passBreakpoint(pid int) error {
-	r.Pc += 4
+// breakpoint stops whoever is about to execute it.
+const breakpoint = "\x00\x00\x20\xd4"
+
+// trappedAt is where the breakpoint lies that has just stopped it.
+func (r *registers) trappedAt() uint64 { return r.Pc }
+
+// jump lets it go on elsewhere.
+func (r *registers) jump(pid int, to uint64) error {
+	r.Pc = to
 	return unix.PtraceSetRegSetArm64(pid, generalRegisters, &r.PtraceRegsArm64)
 }
 

@@ -1,6 +1,8 @@
 package step
 
 import (
+	"slices"
+
 	"github.com/shmd/shmd/wire"
 )
 
@@ -17,7 +19,8 @@ type cue struct {
 	peer   int
 	line   string
 	sleeps bool   // it sleeps then, and answers later
-	want   string // else the answer
+	starts bool   // it may sleep or not, and answers later
+	want   string // else the answer; "" = the rules know
 }
 
 // does lets a peer do lines, each of which is answered "ok".
@@ -32,8 +35,11 @@ func does(peer int, lines ...string) []cue {
 // sleeps lets a peer do a line in which it sleeps.
 func sleeps(peer int, line string) []cue { return []cue{{peer: peer, line: line, sleeps: true}} }
 
-// answers lets a peer do a line that is answered otherwise.
-func answers(peer int, line, want string) []cue { return []cue{{peer: peer, line: line, want: want}} }
+// starts lets a peer do a line in which it may sleep.
+func starts(peer int, line string) []cue { return []cue{{peer: peer, line: line, starts: true}} }
+
+// says lets a peer do a line whose answer is the rules' affair.
+func says(peer int, line string) []cue { return []cue{{peer: peer, line: line}} }
 
 func all(cues ...[]cue) []cue {
 	var sum []cue
@@ -46,7 +52,8 @@ func all(cues ...[]cue) []cue {
 // The situations of an operation.
 const (
 	uncontended = "uncontended" // nobody else is there
-	contended   = "contended"   // others sleep for the object; what would wait, tries
+	contended   = "contended"   // others sleep for what it brings
+	refused     = "refused"     // it does not wait for what is not there
 	timedOut    = "timed out"   // it sleeps until its timeout
 	woken       = "woken"       // it sleeps, and what it waits for comes
 )
@@ -62,33 +69,63 @@ const (
 // scene is one operation of the victim's in one situation.
 type scene struct {
 	operation, situation string
-	kind                 string
-	options              wire.CreateOptions
 	spoil                []string // done by one more, who then dies: once for the object
-	anew                 bool     // each time with a new object, spoilt anew
 	setUp                []cue    // of peers, before the victim's first line
 	before               []string // of the victim
 	during               []cue    // of peers, before the operation
 	act                  string   // the operation
-	answer               string   // if the victim lives
+	answer               string   // if the victim lives; "" = "ok"
 	release              []cue    // lets those who wait go on: while the victim sleeps, if woken, else after its death
-	rules                func(s *stage) rules
+	have                 int      // semaphore: permits, queue: messages, that are there at first
+	effects              []int    // besides 0: of those, or to an element
+	onlyC                bool     // the operation has no such form in Go
+	anew                 bool     // each time with a new object, spoilt anew
+
+	props
+}
+
+// props are the object, and what must hold for it.
+type props struct {
+	kind    string
+	options wire.CreateOptions
+	rules   func(s *stage) rules
+	bound   bool // to a mutex of its own
+	joined  bool // peers that live are part of it, so that it is never at rest
+}
+
+// with gives the props to scenes.
+func (p props) with(scenes ...scene) []*scene {
+	all := make([]*scene, 0, len(scenes))
+	for _, s := range scenes {
+		s.props = p
+		if s.answer == "" {
+			s.answer = "ok"
+		}
+		all = append(all, &s)
+	}
+	return all
 }
 
 func (s *scene) String() string { return s.operation + ", " + s.situation }
 
+// mayHave reports whether the operation, or none of it, explains a change.
+func (s *scene) mayHave(effect int) bool { return effect == 0 || slices.Contains(s.effects, effect) }
+
 // rules are what must hold for an object after the death of a client; one for each
-// death, made before the scene begins.
+// death.
 type rules interface {
+	// begin makes the object what the scene begins with.
+	begin() error
 	// stopped looks at the object while the victim stands where it dies.
 	stopped(seat uint16) error
 	// offers reports whether there is something for those who sleep for it.
 	offers() (bool, error)
-	// awake deals with the answer of a peer that slept in a line.
-	awake(p *peer, line, answer string) error
-	// feed gives something to those who sleep rightly.
+	// said deals with the answer of a peer, who may have slept in the line.
+	said(p *peer, line, answer string) error
+	// feed starts to give something to those who sleep rightly. The victim may live,
+	// and stand where it holds up whoever gives.
 	feed() error
-	// verify wants the object to be what it must be, and makes it what it was. over:
-	// the victim's operation had ended.
+	// verify wants the object to be what it must be, and nobody to hold anything.
+	// over: the victim's operation had ended.
 	verify(over bool) error
 }

@@ -23,17 +23,20 @@ type stage struct {
 	peers    []*peer
 	tally    *tally
 	objects  int // made so far
+	number   int // of messages so far
 
 	// Of the scene.
 	scene   *scene
 	victims company
 	name    string // of the object
 	segment *harness.Segment
+	mutex   *harness.Segment // the one that the object is bound to; nil = none
 	pool    *pool
 
 	// Of the death.
 	rules     rules
 	released  bool
+	died      bool
 	recovered bool
 }
 
@@ -44,7 +47,7 @@ func newStage(t *testing.T, f flavour, sabotage string, c company, y *tally) *st
 	t.Helper()
 	runtime.LockOSThread()
 	t.Cleanup(runtime.UnlockOSThread)
-	o := harness.DaemonOptions{}
+	o := harness.DaemonOptions{Flags: []string{"--log-level", "warn"}} // thousands die
 	if sabotage != "" {
 		o.Program, o.Env = harness.Program(t, "shmd-sabotage"), []string{"SHMD_SABOTAGE=" + sabotage}
 	}
@@ -84,28 +87,32 @@ func (s *stage) play(sc *scene, p plan) {
 }
 
 // prepare makes the object of the scene.
-func (s *stage) prepare() error {
+func (s *stage) prepare() (err error) {
 	s.objects++
 	s.name = fmt.Sprintf("%s-%d", s.scene.kind, s.objects)
-	ctx := context.Background()
-	var a wire.Attachment
-	if err := s.ctl.Call(ctx, wire.MethodCreate, &a, s.name, s.scene.kind, s.scene.options); err != nil {
+	options := s.scene.options
+	if s.scene.bound {
+		if s.mutex, err = s.create(s.mutexName(), wire.KindMutex, wire.CreateOptions{}); err != nil {
+			return err
+		}
+		options.Lock = "@" + s.mutexName()
+	}
+	if s.segment, err = s.create(s.name, s.scene.kind, options); err != nil {
 		return err
 	}
-	if err := s.ctl.Call(ctx, wire.MethodClose, nil, a.Handle); err != nil {
-		return err
-	}
-	s.segment = s.Segment(a.ID)
 	open := s.scene.kind + " open " + s.name
 	for _, p := range s.peers {
 		if err := s.want(p, open, "ok"); err != nil {
 			return err
 		}
-		seat, err := s.seatOf(p.PID())
-		if err != nil {
+		if p.seat, err = s.seatIn(s.name, p.PID()); err != nil {
 			return err
 		}
-		p.seat = seat
+		if s.scene.bound {
+			if p.mutexSeat, err = s.seatIn(s.mutexName(), p.PID()); err != nil {
+				return err
+			}
+		}
 	}
 	if err := s.spoil(open); err != nil {
 		return err
@@ -113,6 +120,17 @@ func (s *stage) prepare() error {
 	path, env := s.victims.program(s)
 	s.pool = newPool(path, s.Socket, env, "warm "+warmName, open)
 	return nil
+}
+
+func (s *stage) mutexName() string { return s.name + "-mutex" }
+
+// create makes an object, keeps no handle on it, and looks at its segment.
+func (s *stage) create(name, kind string, o wire.CreateOptions) (*harness.Segment, error) {
+	var a wire.Attachment
+	if err := s.ctl.Call(context.Background(), wire.MethodCreate, &a, name, kind, o); err != nil {
+		return nil, err
+	}
+	return s.Segment(a.ID), s.ctl.Call(context.Background(), wire.MethodClose, nil, a.Handle)
 }
 
 // spoil lets one more client die, with what it holds.
@@ -134,12 +152,31 @@ func (s *stage) spoil(open string) error {
 	return s.awaitRecovered(p.id)
 }
 
+// leave lets go of the object and the victims that nobody needs.
+func (s *stage) leave() {
+	if s.pool == nil {
+		return
+	}
+	s.pool.close()
+	s.pool = nil
+	s.segment.Close()
+	if s.mutex != nil {
+		s.mutex.Close()
+	}
+}
+
 // strike ends the scene.
 func (s *stage) strike() {
-	s.pool.close()
-	s.segment.Close()
-	if err := s.ctl.Destroy(context.Background(), s.name); err != nil {
-		s.t.Error(err)
+	s.leave()
+	names := []string{s.name}
+	if s.mutex != nil {
+		names = append(names, s.mutexName())
+		s.mutex = nil
+	}
+	for _, name := range names {
+		if err := s.ctl.Destroy(context.Background(), name); err != nil {
+			s.t.Error(err)
+		}
 	}
 }
 
@@ -149,10 +186,10 @@ func (s *stage) again() error {
 	return s.prepare()
 }
 
-// seatOf is the seat of a process in the object.
-func (s *stage) seatOf(pid int) (uint16, error) {
+// seatIn is the seat of a process in an object; 0 = none.
+func (s *stage) seatIn(name string, pid int) (uint16, error) {
 	var st wire.Stat
-	if err := s.ctl.Call(context.Background(), wire.MethodStat, &st, s.name); err != nil {
+	if err := s.ctl.Call(context.Background(), wire.MethodStat, &st, name); err != nil {
 		return 0, err
 	}
 	for _, seat := range st.Seats {
@@ -163,15 +200,23 @@ func (s *stage) seatOf(pid int) (uint16, error) {
 	return 0, nil
 }
 
-// awaitRecovered waits until a dead process has no seat in the object any more.
+// awaitRecovered waits until a dead process has no seat in the object any more, nor in
+// the mutex that it is bound to.
 func (s *stage) awaitRecovered(pid int) error {
-	for giveUp := deadline(); ; {
-		seat, err := s.seatOf(pid)
-		if err != nil || seat == 0 {
+	names := []string{s.name}
+	if s.mutex != nil {
+		names = append(names, s.mutexName())
+	}
+	for giveUp := s.deadline(); len(names) > 0; {
+		seat, err := s.seatIn(names[0], pid)
+		switch {
+		case err != nil:
 			return err
-		}
-		if giveUp.passed() {
+		case seat == 0:
+			names = names[1:]
+		case giveUp.passed():
 			return fmt.Errorf("%w: process %d is not recovered", errHung, pid)
 		}
 	}
+	return nil
 }

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/tests/harness"
 )
 
 // stepped is a C player whose operation is executed one instruction at a time. All
@@ -16,7 +19,8 @@ type stepped struct {
 	image *image
 	regs  registers
 	where place
-	trace []place // the boundaries so far
+	route []place // the boundaries that another came through before it; nil = not known
+	trace []place // the boundaries so far, those on a known route excepted
 }
 
 // The operations of futex(2) that sleep, without flags.
@@ -35,8 +39,8 @@ func seize(p *process, i *image) (*stepped, error) {
 }
 
 // advance begins an operation and goes n boundaries on: 0 is before the first
-// instruction. Where it sleeps on the way, whileAsleep is called, if not nil, and
-// else it is left to its timeout. over = it ended before.
+// instruction. Where it sleeps on the way, whileAsleep is called until it does not;
+// nil leaves it to its timeout. over = it ended before.
 func (v *stepped) advance(line string, n int, whileAsleep func() error) (over bool, err error) {
 	if err := v.send("step " + line); err != nil {
 		return false, err
@@ -44,10 +48,10 @@ func (v *stepped) advance(line string, n int, whileAsleep func() error) (over bo
 	if err := v.awaitStop(); err != nil {
 		return false, err
 	}
-	if v.where.at < v.image.beginAt || v.where.at > v.image.beganAt {
+	if v.regs.trappedAt() != v.image.beginAt {
 		return false, fmt.Errorf("process %d stops at %v instead of the mark", v.id, v.where)
 	}
-	if err := v.regs.passBreakpoint(v.id); err != nil {
+	if err := v.regs.jump(v.id, v.image.beginAt+uint64(len(breakpoint))); err != nil {
 		return false, err
 	}
 	for v.where.at >= v.image.beginAt && v.where.at < v.image.beganAt {
@@ -55,7 +59,14 @@ func (v *stepped) advance(line string, n int, whileAsleep func() error) (over bo
 			return false, err
 		}
 	}
-	v.trace = v.trace[:0]
+	v.trace = nil
+	if v.route != nil {
+		ahead, over, err := v.run(n, whileAsleep)
+		if over || err != nil {
+			return over, err
+		}
+		n -= ahead
+	}
 	for {
 		v.trace = append(v.trace, v.where)
 		if v.where.at == v.image.endAt {
@@ -72,34 +83,42 @@ func (v *stepped) advance(line string, n int, whileAsleep func() error) (over bo
 
 // next goes to the next boundary.
 func (v *stepped) next(whileAsleep func() error) error {
-	if v.where.asleep {
-		if whileAsleep != nil {
-			if err := whileAsleep(); err != nil {
-				return err
-			}
-		}
-		return v.awaitStop()
-	}
-	if !v.sleeps() {
+	if !v.where.asleep && !v.sleeps() {
 		return v.step()
 	}
-	if err := unix.PtraceSingleStep(v.id); err != nil {
-		return fmt.Errorf("step process %d: %w", v.id, err)
+	if !v.where.asleep {
+		if err := unix.PtraceSingleStep(v.id); err != nil {
+			return fmt.Errorf("step process %d: %w", v.id, err)
+		}
 	}
+	return v.awaitSleep(func() (bool, error) {
+		if v.where.asleep && whileAsleep != nil {
+			return false, whileAsleep()
+		}
+		fell := !v.where.asleep && inFutex(v.id)
+		v.where.asleep = v.where.asleep || fell
+		return fell, nil
+	})
+}
+
+// awaitSleep waits for it to stop, and meanwhile looks again and again; looking may
+// end it.
+func (v *stepped) awaitSleep(look func() (enough bool, err error)) error {
 	for giveUp := deadline(); ; {
 		var ws unix.WaitStatus
 		got, err := unix.Wait4(v.id, &ws, unix.WALL|unix.WNOHANG, nil)
 		switch {
 		case err == unix.EINTR:
+			continue
 		case err != nil:
 			return fmt.Errorf("wait for process %d: %w", v.id, err)
 		case got == v.id:
 			return v.stopped(ws)
-		case inFutex(v.id):
-			v.where.asleep = true
-			return nil
 		case giveUp.passed():
-			return fmt.Errorf("process %d neither sleeps nor steps", v.id)
+			return fmt.Errorf("the victim, process %d, stays at %v", v.id, v.where)
+		}
+		if enough, err := look(); enough || err != nil {
+			return err
 		}
 	}
 }
@@ -118,9 +137,12 @@ func (v *stepped) step() error {
 	return v.awaitStop()
 }
 
+// awaitStop waits until it stops, which takes no time.
 func (v *stepped) awaitStop() error {
-	var ws unix.WaitStatus
+	watchdog := time.AfterFunc(harness.Patience, func() { _ = unix.Kill(v.id, unix.SIGKILL) })
+	defer watchdog.Stop()
 	for {
+		var ws unix.WaitStatus
 		_, err := unix.Wait4(v.id, &ws, unix.WALL, nil)
 		if err == unix.EINTR {
 			continue
@@ -159,6 +181,3 @@ func inCall(pid int, number int) bool {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
 	return err == nil && bytes.HasPrefix(text, []byte(strconv.Itoa(number)+" "))
 }
-
-// quiet reports whether it sleeps: for a futex, or for the next line.
-func quiet(pid int) bool { return inFutex(pid) || inCall(pid, unix.SYS_READ) }

@@ -13,13 +13,22 @@ import (
 type tally struct {
 	mu   sync.Mutex
 	rows map[string]*row // protected by mu
-	list []string        // of the operations, in the order of their first scene; protected by mu
+	list []string        // of the operations, in the order of the table; protected by mu
+}
+
+// newTally makes one for scenes that may be played in any order.
+func newTally(scenes ...*scene) *tally {
+	y := &tally{rows: make(map[string]*row)}
+	for _, sc := range scenes {
+		y.row(sc, row{})
+	}
+	return y
 }
 
 type row struct {
 	boundaries, kills, inside        int
 	notices, latches, permits, slots int
-	leases, hangs                    int
+	leases, reads, parties, hangs    int
 }
 
 func (r *row) add(o row) {
@@ -31,15 +40,14 @@ func (r *row) add(o row) {
 	r.permits += o.permits
 	r.leases += o.leases
 	r.slots += o.slots
+	r.reads += o.reads
+	r.parties += o.parties
 	r.hangs += o.hangs
 }
 
 func (y *tally) row(sc *scene, r row) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.rows == nil {
-		y.rows = make(map[string]*row)
-	}
 	if y.rows[sc.operation] == nil {
 		y.rows[sc.operation] = new(row)
 		y.list = append(y.list, sc.operation)
@@ -53,7 +61,8 @@ func (y *tally) saw(sc *scene, boundaries int) { y.row(sc, row{boundaries: bound
 // died counts a death, and what the dead held.
 func (y *tally) died(sc *scene, h harness.Holding, inside bool) {
 	y.row(sc, row{kills: 1, inside: count(inside), notices: count(h.Lock), latches: count(h.Latch),
-		permits: int(h.Permits), leases: int(h.Leases), slots: int(h.Slots)})
+		permits: int(h.Permits), leases: int(h.Leases), slots: int(h.Slots), reads: int(h.Reads),
+		parties: count(h.Party)})
 }
 
 func count(is bool) int {
@@ -80,17 +89,24 @@ func (y *tally) String() string {
 	defer y.mu.Unlock()
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "operation\tboundaries\tkills\tinside\tlocks\tlatches\tpermits\tleases\tslots\thangs\t")
+	fmt.Fprintln(w, "operation\tboundaries\tkills\tinside\t"+
+		"notices\tlatches\tpermits\tleases\tslots\treads\tparties\thangs\t")
 	var sum row
 	line := func(name string, r *row) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", name, r.boundaries, r.kills, r.inside,
-			r.notices, r.latches, r.permits, r.leases, r.slots, r.hangs)
+		fmt.Fprintf(w, "%s\t", name)
+		for _, n := range []int{r.boundaries, r.kills, r.inside, r.notices, r.latches, r.permits, r.leases, r.slots,
+			r.reads, r.parties, r.hangs} {
+			fmt.Fprintf(w, "%d\t", n)
+		}
+		fmt.Fprintln(w)
 	}
 	for _, name := range y.list {
-		line(name, y.rows[name])
-		sum.add(*y.rows[name])
+		if r := y.rows[name]; r.kills > 0 {
+			line(name, r)
+			sum.add(*r)
+		}
 	}
 	line("all", &sum)
-	w.Flush()
+	_ = w.Flush() // a Builder takes everything
 	return b.String()
 }

@@ -87,7 +87,7 @@ func graphErrors(packages []goPackage) []string {
 }
 
 func TestImportGraph(t *testing.T) {
-	for _, tags := range []string{"", "shmd_replay,models"} {
+	for _, tags := range []string{"", "shmd_replay,models", "shmd_crash,shmd_sabotage"} {
 		packages := listPackages(t, tags)
 		for _, wrong := range graphErrors(packages) {
 			t.Error(wrong)

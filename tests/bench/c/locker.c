@@ -8,6 +8,7 @@
  *	take       lock, waiting; mark consistent after a notice: "NANOSECONDS NOTICE",
  *	           the time of CLOCK_MONOTONIC right after, and 1 if an owner had died
  *	give       unlock: "done"
+ *	open N     make N semaphores, and keep them open: "done"
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -70,6 +71,19 @@ static void take(void)
 	printf("%lld %d\n", (long long)taken_ns, result == SHMD_OWNER_DIED);
 }
 
+static struct shmd_client *client;
+
+/* They go with the process, which is about to be killed. */
+static void open_more(int count)
+{
+	struct shmd_create_options options = {.size = sizeof options, .initial = 1, .undo = true};
+	for (int i = 0; i < count; i++) {
+		struct shmd_semaphore *semaphore;
+		must(shmd_semaphore_create(client, NULL, &options, &semaphore), "create");
+		must(shmd_semaphore_acquire(semaphore, 1, 0), "acquire");
+	}
+}
+
 static void execute(const char *command, int n)
 {
 	if (strcmp(command, "pthread") == 0) {
@@ -86,6 +100,9 @@ static void execute(const char *command, int n)
 	} else if (strcmp(command, "give") == 0) {
 		must(shmd_mutex_unlock(mutex), "unlock");
 		puts("done");
+	} else if (strcmp(command, "open") == 0) {
+		open_more(n);
+		puts("done");
 	} else {
 		no_command(command);
 	}
@@ -97,7 +114,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: locker SOCKET NAME\n");
 		return 2;
 	}
-	struct shmd_client *client = connect_to(argv[1]);
+	client = connect_to(argv[1]);
 	must(shmd_mutex_open(client, argv[2], NULL, &mutex), "open");
 	rival = make_rival();
 	serve(execute);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hostile.c - opens an array, or a queue with a long message, as often as it is told
- * to, one connection each, and prints what came of it. hostile_test.go plays the
+ * hostile.c - opens an object (a queue has a long message) as often as it is told to,
+ * one connection each, uses it, and prints what came of it. hostile_test.go plays the
  * daemon, badly.
  *
- *	hostile SOCKET array|queue
+ *	hostile SOCKET array|queue|event|condition|barrier|rwlock
  */
 #define _GNU_SOURCE
 #include <shmd.h>
@@ -75,6 +75,84 @@ static int use_queue(struct shmd_client *client)
 	return put;
 }
 
+static int use_event(struct shmd_client *client)
+{
+	struct shmd_event *event;
+	int result = shmd_event_open(client, "hostile", NULL, &event);
+	if (result < 0)
+		return result;
+	result = shmd_event_set(event);
+	if (result == 0)
+		result = shmd_event_wait(event, 0);
+	shmd_event_close(event);
+	return result;
+}
+
+static int use_condition(struct shmd_client *client)
+{
+	struct shmd_condition *condition;
+	int result = shmd_condition_open(client, "hostile", NULL, &condition);
+	if (result < 0)
+		return result;
+	result = shmd_condition_lock(condition, 0);
+	if (result == 0)
+		result = shmd_condition_wait(condition, 1000);
+	if (result == SHMD_E_TIMED_OUT)
+		result = shmd_condition_notify(condition, 1);
+	if (result == 0)
+		result = shmd_condition_unlock(condition);
+	shmd_condition_close(condition);
+	return result;
+}
+
+/* The parties come from the daemon: so many arrivals. */
+static int use_barrier(struct shmd_client *client)
+{
+	struct shmd_barrier *barrier;
+	struct shmd_barrier_state state;
+	int result = shmd_barrier_open(client, "hostile", NULL, &barrier);
+	if (result < 0)
+		return result;
+	result = shmd_barrier_wait(barrier, 1000, NULL);
+	if (result == SHMD_E_TIMED_OUT || result == SHMD_E_BROKEN)
+		result = shmd_barrier_reset(barrier);
+	if (result >= 0)
+		result = shmd_barrier_state(barrier, &state);
+	shmd_barrier_close(barrier);
+	return result;
+}
+
+static int use_rwlock(struct shmd_client *client)
+{
+	struct shmd_rwlock *rwlock;
+	int result = shmd_rwlock_open(client, "hostile", NULL, &rwlock);
+	if (result < 0)
+		return result;
+	result = shmd_rwlock_write_lock(rwlock, 0);
+	if (result == 0)
+		result = shmd_rwlock_write_unlock(rwlock);
+	if (result == 0)
+		result = shmd_rwlock_read_lock(rwlock, 0);
+	if (result == 0)
+		result = shmd_rwlock_read_unlock(rwlock);
+	shmd_rwlock_close(rwlock);
+	return result;
+}
+
+static const struct {
+	const char *kind;
+	int (*use)(struct shmd_client *client);
+} uses[] = {{"array", use},         {"queue", use_queue},     {"event", use_event}, {"condition", use_condition},
+            {"barrier", use_barrier}, {"rwlock", use_rwlock}};
+
+static int use_kind(struct shmd_client *client, const char *kind)
+{
+	for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)
+		if (strcmp(uses[i].kind, kind) == 0)
+			return uses[i].use(client);
+	exit(2);
+}
+
 int main(int count, char **arguments)
 {
 	if (count < 3)
@@ -87,7 +165,7 @@ int main(int count, char **arguments)
 		struct shmd_client *client;
 		int result = shmd_connect(&options, &client);
 		if (result == 0) {
-			result = strcmp(arguments[2], "queue") == 0 ? use_queue(client) : use(client);
+			result = use_kind(client, arguments[2]);
 			shmd_close(client);
 		}
 		int leaked = open_descriptors() - before;

@@ -5,11 +5,10 @@
  */
 #define _GNU_SOURCE
 #include "expect.h"
+#include "quiet.h"
 
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -325,58 +324,45 @@ static void *take_one(void *argument)
 	return NULL;
 }
 
-/* After a wait: no system call. The kernel kills a child that makes one other than
- * read and write, and so every child in the end; what counts is its word. */
-static void quiet(void)
+/* Both words have been waited on, in vain and not, and settled by one message. */
+static void *after_waits(bool unused)
 {
-	int pipes[2];
-	CHECK(pipe(pipes) == 0);
-	pid_t child = fork();
-	CHECK(child >= 0);
-	if (child == 0) {
-		struct shmd_create_options options = {.size = sizeof options, .maxsize = 2, .slot_size = 64, .raw = true};
-		struct shmd_client *client = connected();
-		struct shmd_queue *queue;
-		EXPECT(shmd_queue_create(client, NULL, &options, &queue), 0);
-		crowded(queue);
-		shmd_queue_close(queue);
-		EXPECT(shmd_queue_create(client, NULL, &options, &queue), 0);
-		char buffer[64];
-		size_t size_bytes;
-		/* Both words are waited on, in vain and not, and settled by one message. */
-		EXPECT(shmd_queue_take(queue, buffer, sizeof buffer, 100000, &size_bytes), SHMD_E_TIMED_OUT);
-		pthread_t thread;
-		CHECK(pthread_create(&thread, NULL, take_one, queue) == 0);
-		put(queue, "wake");
-		CHECK(pthread_join(thread, NULL) == 0);
-		put(queue, "1");
-		put(queue, "2");
-		EXPECT(shmd_queue_put(queue, "3", 1, 100000), SHMD_E_TIMED_OUT);
-		expect_taken(queue, "1");
-		expect_taken(queue, "2");
-		put(queue, "4");
-		expect_taken(queue, "4");
-		CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
-		int result = 0;
-		for (int i = 0; i < 1000 && result == 0; i++) {
-			struct shmd_lease lease;
-			result = shmd_queue_put(queue, "x", 1, SHMD_FOREVER) | shmd_queue_put(queue, "y", 1, SHMD_FOREVER);
-			if (result == 0)
-				result = shmd_queue_take(queue, buffer, sizeof buffer, SHMD_FOREVER, &size_bytes);
-			if (result == 0)
-				result = shmd_queue_lease(queue, SHMD_FOREVER, &lease);
-			if (result == 0)
-				result = shmd_queue_ack(queue, &lease);
-		}
-		if (result == 0 && write(pipes[1], "!", 1) != 1)
-			result = 1;
-		_exit(result);
-	}
-	close(pipes[1]);
-	char byte;
-	CHECK(read(pipes[0], &byte, 1) == 1);
-	CHECK(waitpid(child, NULL, 0) == child);
-	close(pipes[0]);
+	(void)unused;
+	struct shmd_create_options options = {.size = sizeof options, .maxsize = 2, .slot_size = 64, .raw = true};
+	struct shmd_client *client = connected();
+	struct shmd_queue *queue;
+	EXPECT(shmd_queue_create(client, NULL, &options, &queue), 0);
+	crowded(queue);
+	shmd_queue_close(queue);
+	EXPECT(shmd_queue_create(client, NULL, &options, &queue), 0);
+	char buffer[64];
+	size_t size_bytes;
+	EXPECT(shmd_queue_take(queue, buffer, sizeof buffer, 100000, &size_bytes), SHMD_E_TIMED_OUT);
+	pthread_t thread;
+	CHECK(pthread_create(&thread, NULL, take_one, queue) == 0);
+	put(queue, "wake");
+	CHECK(pthread_join(thread, NULL) == 0);
+	put(queue, "1");
+	put(queue, "2");
+	EXPECT(shmd_queue_put(queue, "3", 1, 100000), SHMD_E_TIMED_OUT);
+	expect_taken(queue, "1");
+	expect_taken(queue, "2");
+	put(queue, "4");
+	expect_taken(queue, "4");
+	return queue;
+}
+
+static int put_and_take(void *queue)
+{
+	char buffer[64];
+	size_t size_bytes;
+	struct shmd_lease lease;
+	int result = shmd_queue_put(queue, "x", 1, SHMD_FOREVER) | shmd_queue_put(queue, "y", 1, SHMD_FOREVER);
+	if (result == 0)
+		result = shmd_queue_take(queue, buffer, sizeof buffer, SHMD_FOREVER, &size_bytes);
+	if (result == 0)
+		result = shmd_queue_lease(queue, SHMD_FOREVER, &lease);
+	return result == 0 ? shmd_queue_ack(queue, &lease) : result;
 }
 
 int main(void)
@@ -387,7 +373,7 @@ int main(void)
 	leases(client);
 	contents(client);
 	killed(client);
-	quiet();
+	expect_quiet(after_waits, put_and_take, false);
 	shmd_close(client);
 	puts("ok");
 	return 0;

@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include "../../../clients/c/internal.h"
 #include "gone.h"
+#include "sync_words.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -242,6 +243,10 @@ static void run(char *word)
 	case SHMD_KIND_SEMAPHORE: got = semaphore_word(word); break;
 	case SHMD_KIND_QUEUE: got = queue_word(word); break;
 	case SHMD_KIND_MUTEX: got = mutex_word(word); break;
+	case SHMD_KIND_EVENT: got = event_word(word); break;
+	case SHMD_KIND_CONDITION: got = condition_word(word); break;
+	case SHMD_KIND_BARRIER: got = barrier_word(word); break;
+	case SHMD_KIND_RWLOCK: got = rwlock_word(word); break;
 	case SHMD_KIND_VALUE: got = value_word(word); break;
 	default: got = array_word(word); break;
 	}
@@ -260,7 +265,7 @@ int main(int count, char **arguments)
 		die(shmd_last_error());
 	map(arguments[1], &segments[0]);
 	uint32_t kind = segments[0].page->header.kind;
-	struct shmdi_object *object = &array.object;
+	struct shmdi_object *object = sync_object(kind) != NULL ? sync_object(kind) : &array.object;
 	if (kind == SHMD_KIND_SEMAPHORE)
 		object = &semaphore.object;
 	else if (kind == SHMD_KIND_QUEUE)
@@ -268,6 +273,7 @@ int main(int count, char **arguments)
 	object->segment = segments[0];
 	object->is = describe(&segments[0].page->header, (uint32_t)atol(arguments[3]));
 	shmdi_object_bind(object, generation);
+	sync_bind(kind);
 	if (kind == SHMD_KIND_SEMAPHORE)
 		shmdi_semaphore_bind(&semaphore);
 	else if (kind == SHMD_KIND_QUEUE) {

@@ -5,14 +5,11 @@
  */
 #define _GNU_SOURCE
 #include "expect.h"
+#include "quiet.h"
 
 #include <errno.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define THREADS 4
 #define ROUNDS 5000
@@ -197,37 +194,20 @@ static void crowded(struct shmd_semaphore *semaphore)
 	}
 }
 
-/* After a crowd: no system call. The kernel kills a child that makes one other
- * than read and write, and so every child in the end; what counts is its word. */
-static void quiet(bool with_undo)
+static void *after_a_crowd(bool with_undo)
 {
-	int pipes[2];
-	CHECK(pipe(pipes) == 0);
-	pid_t child = fork();
-	CHECK(child >= 0);
-	if (child == 0) {
-		struct shmd_create_options options = {
-			.size = sizeof options, .initial = 2, .maximum = 2, .undo = with_undo};
-		struct shmd_semaphore *semaphore;
-		EXPECT(shmd_semaphore_create(connected(), NULL, &options, &semaphore), 0);
-		crowded(semaphore);
-		expect_permits(semaphore, 2, with_undo ? 2 : 0, 0);
-		CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
-		int result = 0;
-		for (int i = 0; i < 1000 && result == 0; i++) {
-			result = shmd_semaphore_acquire(semaphore, 1, SHMD_FOREVER);
-			if (result == 0)
-				result = shmd_semaphore_release(semaphore, 1);
-		}
-		if (result == 0 && write(pipes[1], "!", 1) != 1)
-			result = 1;
-		_exit(result);
-	}
-	close(pipes[1]);
-	char byte;
-	CHECK(read(pipes[0], &byte, 1) == 1);
-	CHECK(waitpid(child, NULL, 0) == child);
-	close(pipes[0]);
+	struct shmd_create_options options = {.size = sizeof options, .initial = 2, .maximum = 2, .undo = with_undo};
+	struct shmd_semaphore *semaphore;
+	EXPECT(shmd_semaphore_create(connected(), NULL, &options, &semaphore), 0);
+	crowded(semaphore);
+	expect_permits(semaphore, 2, with_undo ? 2 : 0, 0);
+	return semaphore;
+}
+
+static int acquire_and_release(void *semaphore)
+{
+	int result = shmd_semaphore_acquire(semaphore, 1, SHMD_FOREVER);
+	return result == 0 ? shmd_semaphore_release(semaphore, 1) : result;
 }
 
 int main(void)
@@ -238,8 +218,8 @@ int main(void)
 	options_exclude(client);
 	undo(client);
 	killed(client);
-	quiet(false);
-	quiet(true);
+	expect_quiet(after_a_crowd, acquire_and_release, false);
+	expect_quiet(after_a_crowd, acquire_and_release, true);
 	shmd_close(client);
 	puts("ok");
 	return 0;

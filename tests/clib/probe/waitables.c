@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OBJECTS 8
+#define OBJECTS 9
 #define ROUNDS 300
 
 static struct shmd_mutex *mutex;
@@ -25,6 +25,7 @@ static struct shmd_queue *full;
 static struct shmd_value *value;
 static struct shmd_event *manual;
 static struct shmd_event *automatic;
+static struct shmd_rwlock *rwlock;
 static struct shmd_waitable items[OBJECTS];
 
 /* One of each kind, none of which can be had. */
@@ -46,13 +47,16 @@ static void make(struct shmd_client *client)
 	struct shmd_create_options reset = {.size = sizeof reset, .auto_reset = true};
 	EXPECT(shmd_event_create(client, NULL, NULL, &manual), 0);
 	EXPECT(shmd_event_create(client, NULL, &reset, &automatic), 0);
+	EXPECT(shmd_rwlock_create(client, NULL, NULL, &rwlock), 0);
+	EXPECT(shmd_rwlock_write_lock(rwlock, 0), 0);
 	uint64_t version;
 	EXPECT(shmd_value_version(value, &version), 0);
 	struct shmd_waitable all[OBJECTS] = {
 		{SHMD_UNTIL_MUTEX_FREE, mutex, 0}, {SHMD_UNTIL_PERMIT, plain, 0},
 		{SHMD_UNTIL_PERMIT, undo, 0},      {SHMD_UNTIL_MESSAGE, empty, 0},
 		{SHMD_UNTIL_SLOT, full, 0},        {SHMD_UNTIL_SET, manual, 0},
-		{SHMD_UNTIL_SET, automatic, 0},    {SHMD_UNTIL_VALUE_CHANGES, value, version},
+		{SHMD_UNTIL_SET, automatic, 0},    {SHMD_UNTIL_READABLE, rwlock, 0},
+		{SHMD_UNTIL_VALUE_CHANGES, value, version},
 	};
 	memcpy(items, all, sizeof items);
 }
@@ -61,7 +65,7 @@ static uint32_t waiting_at(size_t index)
 {
 	const uint32_t *cells[OBJECTS] = {mutex->object.waiting, plain->object.waiting, undo->object.waiting,
 	                                  empty->object.waiting, full->object.waiting,  manual->object.waiting,
-	                                  automatic->object.waiting, value->object.waiting};
+	                                  automatic->object.waiting, rwlock->object.waiting, value->object.waiting};
 	return __atomic_load_n(cells[index], __ATOMIC_ACQUIRE);
 }
 
@@ -93,6 +97,9 @@ static void change(size_t index, bool ready)
 		break;
 	case 5: EXPECT(ready ? shmd_event_set(manual) : shmd_event_reset(manual), 0); break;
 	case 6: EXPECT(ready ? shmd_event_set(automatic) : shmd_event_wait(automatic, 0), 0); break;
+	case 7:
+		EXPECT(ready ? shmd_rwlock_write_unlock(rwlock) : shmd_rwlock_write_lock(rwlock, SHMD_FOREVER), 0);
+		break;
 	default:
 		EXPECT(shmd_value_store(value, &number), 0);
 		EXPECT(shmd_value_version(value, &items[index].version), 0);
@@ -103,10 +110,10 @@ static void change(size_t index, bool ready)
 
 static size_t found;
 
-static void *wait_for_all(void *unused)
+static void *wait_for_all(void *waited)
 {
-	EXPECT(shmd_wait_any(items, OBJECTS, SHMD_FOREVER, &found), 0);
-	return unused;
+	EXPECT(shmd_wait_any(waited, OBJECTS, SHMD_FOREVER, &found), 0);
+	return NULL;
 }
 
 static void any_is_named(void)
@@ -117,8 +124,10 @@ static void any_is_named(void)
 	CHECK(index == 99);
 	for (size_t i = 0; i < OBJECTS; i++) {
 		pthread_t thread;
+		struct shmd_waitable waited[OBJECTS]; /* the versions in items change meanwhile */
+		memcpy(waited, items, sizeof waited);
 		found = 99;
-		CHECK(pthread_create(&thread, NULL, wait_for_all, NULL) == 0);
+		CHECK(pthread_create(&thread, NULL, wait_for_all, waited) == 0);
 		for (size_t each = 0; each < OBJECTS; each++)
 			await_waiting(each, 1);
 		change(i, true);
@@ -311,6 +320,8 @@ int main(void)
 	shmd_value_close(value);
 	shmd_event_close(manual);
 	shmd_event_close(automatic);
+	EXPECT(shmd_rwlock_write_unlock(rwlock), 0);
+	shmd_rwlock_close(rwlock);
 	shmd_close(client);
 	printf("ok\n");
 	return 0;

@@ -38,7 +38,19 @@ enum op {
 	OP_EXCHANGE = 53,
 	OP_COMPARE_EXCHANGE = 54,
 	OP_WRITE = 55,
-	OP_READ = 56
+	OP_READ = 56,
+	OP_SIGNAL = 60,
+	OP_RESET = 61,
+	OP_PULSE = 62,
+	OP_IS_SET = 63,
+	OP_WAIT = 64,
+	OP_WAIT_CONDITION = 70,
+	OP_NOTIFY = 71,
+	OP_ARRIVE = 80,
+	OP_BREAK = 81,
+	OP_STATE = 82,
+	OP_READ_LOCK = 90,
+	OP_READ_UNLOCK = 91
 };
 
 /* Statuses besides the codes of shmd.h, which stand here without their sign. */

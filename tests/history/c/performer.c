@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "performer.h"
 #include "queue.h"
+#include "sync.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -48,7 +49,7 @@ static int pause_for(const struct entry *entry)
 }
 
 /* A child that keeps our socket and our mappings, and does nothing with them. */
-static int fork_holder(struct entry *entry)
+static int fork_holder(void)
 {
 	pid_t child = fork();
 	if (child < 0)
@@ -62,14 +63,14 @@ static int fork_holder(struct entry *entry)
 			;
 		_exit(0);
 	}
-	entry->result = child;
 	return 0;
 }
 
 static bool is_open(const struct object *object)
 {
 	return object->mutex != NULL || object->semaphore != NULL || object->queue != NULL || object->value != NULL ||
-	       object->array != NULL;
+	       object->array != NULL || object->event != NULL || object->condition != NULL || object->barrier != NULL ||
+	       object->rwlock != NULL;
 }
 
 static int open_object(struct object *object)
@@ -85,6 +86,14 @@ static int open_object(struct object *object)
 		return shmd_value_open(client, name, 'q', NULL, &object->value);
 	if (strcmp(kind, "array") == 0)
 		return shmd_array_open(client, name, 'q', 0, NULL, NULL, &object->array);
+	if (strcmp(kind, "event") == 0)
+		return shmd_event_open(client, name, NULL, &object->event);
+	if (strcmp(kind, "condition") == 0)
+		return shmd_condition_open(client, name, NULL, &object->condition);
+	if (strcmp(kind, "barrier") == 0)
+		return shmd_barrier_open(client, name, NULL, &object->barrier);
+	if (strcmp(kind, "rwlock") == 0)
+		return shmd_rwlock_open(client, name, NULL, &object->rwlock);
 	return SHMD_E_UNSUPPORTED;
 }
 
@@ -95,19 +104,12 @@ static int close_object(struct object *object)
 	object->queue = shmd_queue_close(object->queue);
 	object->value = shmd_value_close(object->value);
 	object->array = shmd_array_close(object->array);
+	object->event = shmd_event_close(object->event);
+	object->condition = shmd_condition_close(object->condition);
+	object->barrier = shmd_barrier_close(object->barrier);
+	object->rwlock = shmd_rwlock_close(object->rwlock);
 	object->leases_count = object->reservations_count = 0;
 	return 0;
-}
-
-static int noticed(struct entry *entry, int result, int notice_result, const struct shmd_notice *notice)
-{
-	if (result != SHMD_OWNER_DIED)
-		return result;
-	if (notice_result < 0)
-		return notice_result;
-	entry->result = notice->deaths;
-	entry->extra = notice->pid;
-	return result;
 }
 
 static int perform_mutex(struct shmd_mutex *mutex, struct entry *entry)
@@ -249,7 +251,7 @@ static int perform(struct entry *entry)
 {
 	if (entry->op == OP_PAUSE || entry->op == OP_FORK) {
 		begin(entry);
-		return entry->op == OP_FORK ? fork_holder(entry) : pause_for(entry);
+		return entry->op == OP_FORK ? fork_holder() : pause_for(entry);
 	}
 	struct object *object = &objects[entry->object % OBJECTS_MAX];
 	if (is_open(object) == (entry->op == OP_OPEN))
@@ -266,6 +268,14 @@ static int perform(struct entry *entry)
 		return perform_queue(object, entry);
 	if (object->value != NULL)
 		return perform_value(object->value, entry);
+	if (object->event != NULL)
+		return perform_event(object->event, entry);
+	if (object->condition != NULL)
+		return perform_condition(object->condition, entry);
+	if (object->barrier != NULL)
+		return perform_barrier(object->barrier, entry);
+	if (object->rwlock != NULL)
+		return perform_rwlock(object->rwlock, entry);
 	return perform_array(object->array, entry);
 }
 

@@ -25,6 +25,10 @@ struct object {
 	struct shmd_queue *queue;
 	struct shmd_value *value;
 	struct shmd_array *array;
+	struct shmd_event *event;
+	struct shmd_condition *condition;
+	struct shmd_barrier *barrier;
+	struct shmd_rwlock *rwlock;
 	struct shmd_lease leases[LEASES_MAX]; /* the oldest first */
 	uint32_t leases_count;
 	struct shmd_reservation reservations[LEASES_MAX];
@@ -48,6 +52,18 @@ static inline int skip(struct entry *entry)
 {
 	begin(entry);
 	return SKIPPED;
+}
+
+/* Writes what a notice tells, if there was one. */
+static inline int noticed(struct entry *entry, int result, int notice_result, const struct shmd_notice *notice)
+{
+	if (result != SHMD_OWNER_DIED)
+		return result;
+	if (notice_result < 0)
+		return notice_result;
+	entry->result = notice->deaths;
+	entry->extra = notice->pid;
+	return result;
 }
 
 #endif /* PERFORMER_H */

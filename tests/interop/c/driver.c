@@ -18,6 +18,7 @@ enum {
 };
 
 struct latched;
+struct synced;
 
 struct slot {
 	char name[32]; /* "" = free */
@@ -26,6 +27,7 @@ struct slot {
 	struct shmd_value *value;
 	struct shmd_array *array;
 	struct latched *latched;
+	struct synced *synced;
 };
 
 /* A line in words. */
@@ -168,7 +170,9 @@ static void answer_item(const struct slot *s, int result, const void *item)
 	putchar('\n');
 }
 
-#include "latched.h" /* which needs client and answer */
+/* These need client and answer. */
+#include "latched.h"
+#include "sync.h"
 
 /* ---- Commands ----------------------------------------------------------------- */
 
@@ -191,6 +195,7 @@ static struct slot *take(const char *name)
 static void drop(struct slot *s)
 {
 	close_latched(s->latched);
+	close_sync(s->synced);
 	*s = (struct slot){0};
 }
 
@@ -200,6 +205,14 @@ static struct latched *latch(struct slot *s)
 	if (s->latched == NULL)
 		abort();
 	return s->latched;
+}
+
+static struct synced *synchronise(struct slot *s)
+{
+	s->synced = calloc(1, sizeof *s->synced);
+	if (s->synced == NULL)
+		abort();
+	return s->synced;
 }
 
 static bool has(const char *flags, const char *flag) { return strstr(flags, flag) != NULL; }
@@ -219,12 +232,17 @@ static void create(const struct command *c)
 		options.lock = SHMD_LOCK_NONE;
 	const char *foreign = strchr(flags, '@');
 	if (foreign != NULL) {
-		options.lock = SHMD_LOCK_FOREIGN;
+		options.lock = is_sync(kind) ? SHMD_LOCK_OWN : SHMD_LOCK_FOREIGN;
 		options.lock_mutex = find(foreign + 1)->mutex;
 	}
 	int result;
 	if (strcmp(kind, "semaphore") == 0 || strcmp(kind, "queue") == 0) {
 		result = create_latched(latch(s), kind, name, flags, (char **)c->words + 6, c->count - 6);
+	} else if (is_sync(kind)) {
+		options.auto_reset = has(flags, "auto_reset");
+		options.set = has(flags, "isset");
+		options.parties = count > 0 ? (uint32_t)strtoul(c->words[6], NULL, 10) : 0;
+		result = create_sync(synchronise(s), kind, name, &options);
 	} else if (strcmp(kind, "mutex") == 0) {
 		result = shmd_mutex_create(client, name, &options, &s->mutex);
 	} else {
@@ -248,16 +266,19 @@ static void create(const struct command *c)
 	answer(result);
 }
 
-/* open SLOT KIND NAME rw|r */
+/* open SLOT KIND NAME rw|r|party */
 static void open_object(const struct command *c)
 {
 	struct slot *s = take(c->words[1]);
 	const char *kind = c->words[2], *name = c->words[3];
 	struct shmd_open_options options = {.size = sizeof options};
 	options.read_only = strcmp(c->words[4], "r") == 0;
+	options.party = strcmp(c->words[4], "party") == 0;
 	int result;
 	if (strcmp(kind, "semaphore") == 0 || strcmp(kind, "queue") == 0)
 		result = open_latched(latch(s), kind, name, &options);
+	else if (is_sync(kind))
+		result = open_sync(synchronise(s), kind, name, &options);
 	else if (strcmp(kind, "mutex") == 0)
 		result = shmd_mutex_open(client, name, &options, &s->mutex);
 	else if (strcmp(kind, "value") == 0)
@@ -398,6 +419,14 @@ static bool one_of(const char *verb, const char *list)
 	return false;
 }
 
+static void known(bool is, const char *verb)
+{
+	if (!is) {
+		fprintf(stderr, "no command %s\n", verb);
+		exit(2);
+	}
+}
+
 static void obey(const struct command *c)
 {
 	const char *verb = c->words[0];
@@ -411,12 +440,11 @@ static void obey(const struct command *c)
 		answer(shmd_unlink(client, c->words[1]));
 	else if (strcmp(verb, "close") == 0)
 		close_object(find(c->words[1]));
-	else if (find(c->words[1])->latched != NULL) {
-		if (!obey_latched(find(c->words[1])->latched, verb, (char **)c->words + 2)) {
-			fprintf(stderr, "no command %s\n", verb);
-			exit(2);
-		}
-	} else if (one_of(verb, "load store add exchange cas"))
+	else if (find(c->words[1])->latched != NULL)
+		known(obey_latched(find(c->words[1])->latched, verb, (char **)c->words + 2), verb);
+	else if (find(c->words[1])->synced != NULL)
+		known(obey_sync(find(c->words[1])->synced, verb, (char **)c->words + 2), verb);
+	else if (one_of(verb, "load store add exchange cas"))
 		element(c, find(c->words[1]));
 	else if (strcmp(verb, "read") == 0)
 		read_items(c, find(c->words[1]));
@@ -424,10 +452,8 @@ static void obey(const struct command *c)
 		write_items(c, find(c->words[1]));
 	else if (one_of(verb, "version wait"))
 		changes(c, find(c->words[1]));
-	else if (!locking(c, find(c->words[1]))) {
-		fprintf(stderr, "no command %s\n", verb);
-		exit(2);
-	}
+	else
+		known(locking(c, find(c->words[1])), verb);
 }
 
 int main(int count, char **arguments)
@@ -458,7 +484,7 @@ int main(int count, char **arguments)
 		shmd_mutex_close(slots[i].mutex);
 		shmd_value_close(slots[i].value);
 		shmd_array_close(slots[i].array);
-		close_latched(slots[i].latched);
+		drop(&slots[i]);
 	}
 	shmd_close(client);
 	return 0;

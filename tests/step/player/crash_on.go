@@ -3,6 +3,7 @@
 package main
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -23,10 +24,13 @@ func crashAfter(n int) {
 
 func crashNever() { left.Store(-1) }
 
-// count counts a store. Nothing is executed after the signal: it stops the process
-// before the system call returns.
+// count counts a store. The signal is for this thread, which stops before the call
+// returns; one for the process might stop another first, and this one a little later.
 func count() {
-	if left.Add(-1) == 0 {
-		_ = unix.Kill(unix.Getpid(), unix.SIGSTOP) // it cannot fail
+	if left.Add(-1) != 0 {
+		return
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP) // it cannot fail
 }

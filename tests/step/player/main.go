@@ -69,6 +69,11 @@ type player struct {
 	array     *shmd.Array[int64]
 	semaphore *shmd.Semaphore
 	queue     *shmd.Queue
+	event     *shmd.Event
+	condition *shmd.Condition
+	barrier   *shmd.Barrier
+	rwlock    *shmd.RWLock
+	rwOwner   *shmd.RWOwner // of the rwlock, likewise
 
 	version     uint64
 	message     []byte
@@ -125,8 +130,18 @@ func (p *player) open(kind, name string) (err error) {
 		p.array, err = shmd.OpenArray[int64](ctx, p.client, name)
 	case "semaphore":
 		p.semaphore, err = shmd.OpenSemaphore(ctx, p.client, name)
-	default:
+	case "queue":
 		p.queue, err = shmd.OpenQueue(ctx, p.client, name)
+	case "event":
+		p.event, err = shmd.OpenEvent(ctx, p.client, name)
+	case "condition":
+		p.condition, err = shmd.OpenCondition(ctx, p.client, name)
+	case "barrier":
+		p.barrier, err = shmd.OpenBarrier(ctx, p.client, name)
+	default:
+		if p.rwlock, err = shmd.OpenRWLock(ctx, p.client, name); err == nil {
+			p.rwOwner = p.rwlock.NewOwner()
+		}
 	}
 	return err
 }
@@ -156,6 +171,10 @@ func (p *player) close(kind string) closer {
 	add("array", p.array != nil, p.array)
 	add("semaphore", p.semaphore != nil, p.semaphore)
 	add("queue", p.queue != nil, p.queue)
+	add("event", p.event != nil, p.event)
+	add("condition", p.condition != nil, p.condition)
+	add("barrier", p.barrier != nil, p.barrier)
+	add("rwlock", p.rwlock != nil, p.rwlock)
 	return open
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-
-	shmd "github.com/shmd/shmd/clients/go"
 )
 
 // operation does what a line says; a are its numbers.
@@ -17,7 +15,7 @@ func plain(do func(p *player, a []int64) error) operation {
 }
 
 var operations = map[string]operation{
-	"mutex lock":   func(p *player, a []int64) (result, error) { return lock(p.owner, a[0]) },
+	"mutex lock":   func(p *player, a []int64) (result, error) { return locks(a[0], p.owner.TryLock, p.owner.Lock) },
 	"mutex unlock": plain(func(p *player, _ []int64) error { return p.owner.Unlock() }),
 	"mutex mark":   plain(func(p *player, _ []int64) error { return p.owner.MarkConsistent() }),
 
@@ -36,7 +34,7 @@ var operations = map[string]operation{
 	}),
 	"value wait": plain(func(p *player, a []int64) error { return p.change(p.value.WaitChange, a[0]) }),
 
-	"array lock":   func(p *player, a []int64) (result, error) { return lock(&p.array.Owner, a[0]) },
+	"array lock":   func(p *player, a []int64) (result, error) { return locks(a[0], p.array.TryLock, p.array.Lock) },
 	"array unlock": plain(func(p *player, _ []int64) error { return p.array.Unlock() }),
 	"array mark":   plain(func(p *player, _ []int64) error { return p.array.MarkConsistent() }),
 	"array store":  plain(func(p *player, a []int64) error { return p.array.Store(0, a[0]) }),
@@ -126,17 +124,6 @@ var operations = map[string]operation{
 	}),
 	"queue commit": plain(func(p *player, _ []int64) error { return p.reservation.Commit(len(p.message)) }),
 	"queue abort":  plain(func(p *player, _ []int64) error { return p.reservation.Abort() }),
-}
-
-func lock(o *shmd.Owner, ns int64) (result, error) {
-	if ns == 0 {
-		n, err := o.TryLock()
-		return result{notice: n != nil}, err
-	}
-	ctx, cancel := within(ns)
-	defer cancel()
-	n, err := o.Lock(ctx)
-	return result{notice: n != nil}, err
 }
 
 // change waits for a change since the last version.

@@ -1,0 +1,237 @@
+package soak
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/history"
+	"github.com/shmd/shmd/wire"
+)
+
+const (
+	// lookEvery paces who looks again and again.
+	lookEvery = 200 * time.Microsecond
+	// stillAfter is how long a client is in one operation when it seems to wait.
+	stillAfter = 20 * time.Millisecond
+	// lostAfter is how long it may wait for what is there, when nobody else does
+	// anything. It says nothing about speed.
+	lostAfter = 20 * time.Second
+	// hand is the number of our own hand among the producers.
+	hand = 1 << 20
+)
+
+// patience is since when a client's wait has been without a reason.
+type patience struct {
+	call  int64 // which wait
+	since time.Time
+}
+
+// lull waits until all clients are at rest, gives those what they wait for who wait
+// for what nobody will bring, and fails the test if one waits for what is there.
+func (s *stage) lull() {
+	s.t.Helper()
+	lost := make(map[int]patience)
+	s.until(func() bool {
+		working, suspects := false, 0
+		var waiting []history.Entry
+		for _, c := range s.clients {
+			if !c.Working() {
+				continue
+			}
+			working = true
+			e, inFlight := c.Current()
+			if !inFlight || !s.still(c) {
+				return false // it moves, and what it does may end the waits of others
+			}
+			if !s.lacks(&e) {
+				s.suspect(lost, c, &e)
+				suspects++
+				continue
+			}
+			waiting = append(waiting, e)
+		}
+		if suspects == 0 && len(waiting) > 0 {
+			s.relieve(&waiting[0])
+		}
+		return !working
+	})
+	for _, c := range s.clients {
+		s.current = append(s.current, career{client: c.ID, entries: c.Await()})
+	}
+	s.level()
+	if s.random.IntN(4) == 0 {
+		s.drain(jobs)
+		s.drain(letters)
+	}
+	s.tally.lulls++
+}
+
+// suspect remembers that a client waits for what is there, or for a living one that
+// gives it back, and fails the test if it goes on doing so.
+func (s *stage) suspect(lost map[int]patience, c *history.Client, e *history.Entry) {
+	s.t.Helper()
+	p := lost[c.ID]
+	if p.call != e.Call {
+		p = patience{e.Call, time.Now()}
+		lost[c.ID] = p
+	}
+	if time.Since(p.since) > lostAfter {
+		s.t.Fatalf("round %d: for %v client %d has waited for what is there: %v of %s\n%s", s.round,
+			time.Duration(history.Now()-e.Call), c.ID, e, s.infos[e.Object].Name, s.describe())
+	}
+}
+
+// lacks reports whether an operation waits for what only we can bring, now that
+// everybody waits.
+func (s *stage) lacks(e *history.Entry) bool {
+	s.t.Helper()
+	switch e.Op {
+	case history.OpAcquire:
+		return s.permits(e.Object).Available < e.N
+	case history.OpPut, history.OpReserve:
+		return s.counts(e.Object).Free == 0
+	case history.OpTake, history.OpLease:
+		return s.counts(e.Object).Ready == 0
+	case history.OpWait:
+		return !s.isSet(e.Object)
+	case history.OpArrive:
+		b := s.barrier()
+		return !b.Broken && b.Waiting > 0 && b.Waiting < b.Parties
+	case history.OpWaitCondition:
+		return !s.notified(e)
+	}
+	return false // nobody keeps a lock
+}
+
+// notified reports whether we or a client have notified all since a wait began: then
+// it ends by itself, once it has the mutex again.
+func (s *stage) notified(e *history.Entry) bool {
+	return notifiedAll(s.relief, e) ||
+		slices.ContainsFunc(s.clients, func(c *history.Client) bool { return notifiedAll(c.Begun(), e) })
+}
+
+// notifiedAll reports whether somebody notified all who had got the mutex after a wait
+// with it began: he finds the waiter asleep, or about to.
+func notifiedAll(entries []history.Entry, wait *history.Entry) bool {
+	since := int64(0)
+	for i := range entries {
+		e := &entries[i]
+		switch {
+		case e.Object != wait.Object:
+		case e.Op == history.OpLock && e.OK(), e.Op == history.OpWaitCondition && e.Return != 0:
+			since = e.Return
+		case e.Op == history.OpNotify && e.N == 0 && e.OK() && since > wait.Call:
+			return true
+		}
+	}
+	return false
+}
+
+// relieve brings what an operation waits for.
+func (s *stage) relieve(e *history.Entry) {
+	s.t.Helper()
+	s.tally.reliefs++
+	switch e.Op {
+	case history.OpAcquire:
+		s.do(history.Entry{Op: history.OpPost, Object: e.Object, N: 1})
+	case history.OpPut, history.OpReserve:
+		if !s.takeOne(e.Object) {
+			s.do(history.Entry{Op: history.OpRedeliver, Object: e.Object})
+		}
+	case history.OpTake, history.OpLease:
+		s.serial++
+		s.do(history.Entry{Op: history.OpPut, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
+	case history.OpWait:
+		s.do(history.Entry{Op: history.OpSignal, Object: e.Object})
+	case history.OpArrive:
+		s.do(history.Entry{Op: history.OpArrive, Object: e.Object})
+	case history.OpWaitCondition:
+		if s.do(history.Entry{Op: history.OpLock, Object: e.Object}).OK() {
+			s.do(history.Entry{Op: history.OpNotify, Object: e.Object})
+			s.do(history.Entry{Op: history.OpUnlock, Object: e.Object})
+		} // else somebody is about to give it back
+	}
+}
+
+// takeOne takes a message, if there is one.
+func (s *stage) takeOne(queue uint16) bool {
+	s.t.Helper()
+	return s.do(history.Entry{Op: history.OpTake, Object: queue}).OK()
+}
+
+// drain takes all messages out of a queue.
+func (s *stage) drain(queue uint16) {
+	s.t.Helper()
+	s.do(history.Entry{Op: history.OpRedeliver, Object: queue})
+	for s.takeOne(queue) {
+	}
+	s.tally.drains++
+}
+
+// level makes the permits of the plain semaphore as many as at the start, and the
+// event and the barrier as new.
+func (s *stage) level() {
+	s.t.Helper()
+	s.do(history.Entry{Op: history.OpReset, Object: event})
+	s.do(history.Entry{Op: history.OpReset, Object: barrier})
+	now := s.permits(permits).Available
+	for ; now < permitsAll; now++ {
+		s.do(history.Entry{Op: history.OpPost, Object: permits, N: 1})
+	}
+	for ; now > permitsAll; now-- {
+		s.do(history.Entry{Op: history.OpAcquire, Object: permits, N: 1})
+	}
+}
+
+// do does something with our own hand, without waiting, and books it.
+func (s *stage) do(e history.Entry) *history.Entry {
+	s.t.Helper()
+	h, ctx := s.handles[e.Object], s.t.Context()
+	call := func(method string, result any, params ...any) error {
+		return s.ctl.Call(ctx, method, result, append([]any{h}, params...)...)
+	}
+	e.Call = history.Now()
+	var err error
+	switch e.Op {
+	case history.OpPost:
+		err = call(wire.MethodPost, nil, e.N)
+	case history.OpAcquire:
+		err = call(wire.MethodAcquire, nil, e.N, 0)
+	case history.OpPut:
+		err = call(wire.MethodPut, nil, e.Message(), 0)
+	case history.OpTake:
+		var m []byte
+		if err = call(wire.MethodTake, &m, 0); err == nil && !e.Receive(m) {
+			s.t.Errorf("nobody made the message % x", m)
+		}
+	case history.OpRedeliver:
+		err = call(wire.MethodRedeliver, &e.Result)
+	case history.OpSignal:
+		err = call(wire.MethodSignal, nil)
+	case history.OpReset:
+		err = call(wire.MethodReset, nil)
+	case history.OpArrive:
+		var a wire.Arrival
+		err = call(wire.MethodArrive, &a, 0)
+		e.Result = int64(a.Index)
+	case history.OpLock:
+		var n *wire.Notice
+		if err = call(wire.MethodLock, &n, 0); n != nil {
+			e.Result, err = int64(n.Deaths), status.OwnerDied
+		}
+	case history.OpUnlock:
+		err = call(wire.MethodUnlock, nil)
+	case history.OpNotify:
+		err = call(wire.MethodNotify, nil, e.N)
+	}
+	e.Return, e.Status = history.Now(), int32(status.Of(err))
+	// The waiter's own time may be over just before we arrive: that breaks the barrier.
+	expected := errors.Is(err, status.WouldBlock) || e.Op == history.OpArrive && errors.Is(err, status.Broken)
+	if err != nil && !e.OK() && !expected {
+		s.t.Errorf("%v of %s: %v", e.Op, s.infos[e.Object].Name, err)
+	}
+	s.relief = append(s.relief, e)
+	return &s.relief[len(s.relief)-1]
+}

@@ -1,0 +1,185 @@
+package soak
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/history"
+	"github.com/shmd/shmd/wire"
+)
+
+// producerShift is where a message's number has that of its producer.
+const producerShift = 40
+
+// queueAudit audits a queue: every message that was put comes out, once, unless who
+// had it gave it back, closed the queue or died; deliveries are counted; and who gets
+// messages of one producer for the first time gets them in order.
+type queueAudit struct {
+	name     string
+	object   uint16
+	mortal   bool               // there are dead letters: the count starts anew when they are redelivered
+	look     func() wire.Counts // when all are at rest
+	takeover func(ns int64)
+
+	messages map[int64]*message // that may be in the queue
+	taken    int64              // takes that may have happened
+	got      int64              // gets that may have counted a delivery that nobody saw
+}
+
+// message is one that may be in the queue.
+type message struct {
+	put        int64 // when its put began
+	sure       bool  // it was put
+	deliveries int64 // so far
+	done       bool  // taken or acknowledged
+	doubt      bool  // it may have been acknowledged
+	history    []*delivery
+}
+
+// delivery is a time in which a client had a message, for certain.
+type delivery struct {
+	client      int
+	number      int64
+	call        int64 // when it asked
+	from, until int64 // until 0 = it still has it
+	count       int64 // as it was told; 0 = it was not
+	dead        bool  // as a dead letter
+	done        bool
+	doubt       bool  // its acknowledgement may have happened
+	killed      int64 // when, if that was the end
+}
+
+func (a *queueAudit) check(r round) (complaints []string) {
+	complain := func(format string, args ...any) {
+		complaints = append(complaints, a.name+": "+fmt.Sprintf(format, args...))
+	}
+	var all []*delivery
+	for _, c := range r {
+		all = append(all, a.career(c, complain)...)
+	}
+	slices.SortFunc(all, func(x, y *delivery) int { return int(x.from - y.from) })
+	first := make(map[[2]int64]int64) // the last first delivery, by consumer and producer
+	for _, d := range all {
+		a.delivered(d, first, complain)
+	}
+	a.count(complain)
+	return complaints
+}
+
+// career books what one client put, and returns what it got.
+func (a *queueAudit) career(c career, complain func(string, ...any)) (got []*delivery) {
+	var open []*delivery
+	for i := range c.entries {
+		e := &c.entries[i]
+		if e.Object != a.object || e.Return != 0 && e.NotDone() {
+			continue
+		}
+		switch e.Op {
+		case history.OpPut, history.OpCommit:
+			if e.OK() || e.Unknown() {
+				a.messages[e.Argument] = &message{put: e.Call, sure: e.OK()}
+			}
+		case history.OpTake, history.OpLease, history.OpTakeDead:
+			d := &delivery{client: c.client, number: e.Result, call: e.Call, from: e.Return}
+			switch {
+			case e.OK() && e.Op == history.OpTake:
+				d.until, d.done = e.Return, true
+				got = append(got, d)
+			case e.OK():
+				d.count, d.dead = int64(e.Extra), e.Op == history.OpTakeDead
+				got, open = append(got, d), append(open, d)
+			case e.Unknown() || e.Code() == status.TimedOut:
+				a.got++
+				if e.Unknown() && e.Op == history.OpTake {
+					a.taken++
+				}
+			}
+		case history.OpAck, history.OpNack:
+			i := slices.IndexFunc(open, func(d *delivery) bool { return d.number == e.Result })
+			if i < 0 || e.Return != 0 && !e.OK() {
+				complain("client %d: %v", c.client, e)
+				continue
+			}
+			d := open[i]
+			open = slices.Delete(open, i, i+1)
+			d.until, d.done = e.Call, e.Op == history.OpAck && e.OK()
+			d.doubt = e.Op == history.OpAck && e.Unknown()
+		case history.OpClose:
+			for _, d := range open {
+				d.until = e.Call
+			}
+			open = nil
+		}
+	}
+	for _, d := range open {
+		if c.death == nil {
+			complain("client %d still has message %d", c.client, d.number)
+			continue
+		}
+		d.until, d.killed = c.death.Killed, c.death.Killed
+	}
+	return got
+}
+
+// delivered checks a delivery, the next one of all.
+func (a *queueAudit) delivered(d *delivery, first map[[2]int64]int64, complain func(string, ...any)) {
+	m := a.messages[d.number]
+	if m == nil || m.put > d.from {
+		complain("client %d got message %d, which nobody had put", d.client, d.number)
+		return
+	}
+	if m.done {
+		complain("client %d got message %d after it was taken or acknowledged", d.client, d.number)
+	}
+	if n := len(m.history); n > 0 {
+		last := m.history[n-1]
+		if last.until == 0 || last.until > d.from {
+			complain("client %d got message %d while client %d had it", d.client, d.number, last.client)
+		}
+		if last.killed > d.call {
+			a.takeover(d.from - last.killed)
+		}
+	}
+	if d.count != 0 && !d.dead && !a.mortal && (d.count <= m.deliveries || d.count > m.deliveries+1+a.got) {
+		complain("client %d got message %d in delivery %d; it had %d", d.client, d.number, d.count, m.deliveries)
+	}
+	if d.count == 1 && !a.mortal {
+		from := [2]int64{int64(d.client), d.number >> producerShift}
+		if first[from] > d.number {
+			complain("client %d got message %d of a producer after %d", d.client, d.number, first[from])
+		}
+		first[from] = d.number
+	}
+	m.history = append(m.history, d)
+	m.sure, m.done, m.doubt = true, d.done, d.doubt
+	m.deliveries = max(m.deliveries, d.count)
+}
+
+// count compares what must be in the queue with what is, and forgets what is gone.
+func (a *queueAudit) count(complain func(string, ...any)) {
+	sure, doubtful := int64(0), int64(0)
+	for number, m := range a.messages {
+		m.history = nil
+		switch {
+		case m.done:
+			delete(a.messages, number)
+		case m.doubt || !m.sure:
+			doubtful++
+		default:
+			sure++
+		}
+	}
+	now := a.look()
+	if now.Leased != 0 || now.Writing != 0 {
+		complain("all are at rest, and %d messages are leased, %d slots reserved", now.Leased, now.Writing)
+	}
+	n := int64(now.Ready) + int64(now.Dead)
+	if n < sure-a.taken || n > sure+doubtful {
+		complain("%d messages are in it, there must be %d to %d", n, sure-a.taken, sure+doubtful)
+	}
+	if n == 0 {
+		clear(a.messages)
+		a.taken, a.got = 0, 0
+	}
+}

@@ -26,7 +26,7 @@ const (
 //	auto    one wait ends for each set, and takes the set with it; setting one that is
 //	        set changes nothing. The word is that of a semaphore of at most one permit.
 //
-// The protocols are tests/models/event.pml and semaphore.pml (MAX1); crash rules stand
+// The protocols are tests/models/event.pml and semaphore.pml (MAX=1 RESET); crash rules stand
 // in recover.go. Nobody owns an event, so nothing of it is lost with a client. Not fair.
 // Safe for concurrent use.
 //

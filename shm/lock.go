@@ -161,7 +161,7 @@ func (l *Lock) noticeIf(old uint32) *Notice {
 
 // taken finishes an acquisition that found old. The poison is looked at only
 // after the take: before it, another client may poison between the look and the
-// compare-exchange (tests/models: POISON_LOOK).
+// compare-exchange (tests/models: POISON_NO_RECHECK).
 func (l *Lock) taken(o Owner, old uint32) (*Notice, error) {
 	if !l.unlockAny {
 		put64(&l.line.Token, o.Token)

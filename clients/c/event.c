@@ -3,7 +3,7 @@
  * event.c - the event. With manual reset it is one word, whose bits shmd_abi.h draws
  * and beside which it states the protocol; with auto reset it is a semaphore of at most
  * one permit. The twin of shm/event.go; models: tests/models/event.pml, sem_clear.pml
- * with MAX1. What must not be changed:
+ * with MAX=1 RESET. What must not be changed:
  *   - a set and a pulse clear the waiters bit, move the generation and wake all: a
  *     waiter that was asleep before them leaves, whatever is reset after them;
  *   - a set of what is set already is a read-modify-write all the same.

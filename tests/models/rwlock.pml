@@ -191,6 +191,9 @@ proctype reader(byte i) {
        :: OWNER(old) == GONE -> GO(gave_up)
        :: OWNER(old) != GONE && KEEPS_OUT(old) -> GO((TRIES(0) -> gave_up : declare))
        :: !KEEPS_OUT(old) -> GO(enter)
+#ifndef CHECK_FIRST
+       :: depth == 0 -> GO(enter)      /* the fast way does not look before */
+#endif
        fi;
 #ifdef CHECK_FIRST
        if :: AT(enter) -> skip :: else -> old = 0 fi

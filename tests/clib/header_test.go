@@ -65,7 +65,7 @@ func TestThreadLocalsAreFew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	for _, segment := range file.Progs {
 		if segment.Type == elf.PT_TLS && segment.Memsz > 640 {
 			t.Errorf("%d bytes of thread-locals are too many", segment.Memsz)

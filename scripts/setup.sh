@@ -2,13 +2,15 @@
 # Installs what building and testing shmd needs and this machine lacks, and says
 # what and why. Running it again does nothing. make calls it; by hand:
 #
-#   scripts/setup.sh [build] [check] [test] [model]     (default: build)
+#   scripts/setup.sh [build] [check] [test] [model] [arm64]     (default: build)
 #
 #   build   a C compiler, pkg-config, msgpack for C
 #   check   a C++ compiler: the headers must compile as C++ too
 #   test    build, and Python with msgpack in build/venv
 #   model   spin, the model checker, and a C compiler for what it generates; Relacy,
 #           which checks orders of memory accesses, and a C++ compiler for it
+#   arm64   a C compiler for arm64 and an emulator, qemu; and msgpack for C for arm64,
+#           which is not installed but unpacked into build/arm64/sysroot
 #
 # Needs Debian or Ubuntu and root (or sudo) only when something is missing;
 # elsewhere it names what to install and fails. Go itself is not installed: the
@@ -20,6 +22,7 @@ cc=${CC:-cc}
 cxx=${CXX:-g++}
 venv=build/venv
 requirements=tests/requirements.txt
+sysroot=build/arm64/sysroot
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -30,14 +33,19 @@ fail() {
 # --- What is there? Each probe tries the thing itself, not a package name, so
 # --- that a compiler or a Python from elsewhere counts.
 
-compiles() { # language, compiler words...: does it compile and link a program?
-  local language=$1 program result=0
-  shift
+links() { # language, libraries, compiler words...: does it compile and link its input?
+  local language=$1 libraries=$2 program result=0
+  shift 2
   program=$(mktemp)
-  printf '#include <stdint.h>\nint main(void) { return 0; }\n' |
-    "$@" -x "$language" -o "$program" - >/dev/null 2>&1 || result=1
+  # shellcheck disable=SC2086 # splitting is meant
+  "$@" -x "$language" -o "$program" - $libraries >/dev/null 2>&1 || result=1
   rm -f "$program"
   return "$result"
+}
+compiles() { # language, compiler words...: does it compile and link a program?
+  local language=$1
+  shift
+  printf '#include <stdint.h>\nint main(void) { return 0; }\n' | links "$language" '' "$@"
 }
 # CC and CXX may hold options ("ccache gcc"), hence the splitting.
 # shellcheck disable=SC2086
@@ -56,6 +64,41 @@ have_msgpack_c() {
   local name
   for name in msgpack msgpack-c msgpackc; do
     if pkg-config --exists "$name" >/dev/null 2>&1; then return 0; fi
+  done
+  return 1
+}
+
+have_arm64_cc() { compiles c aarch64-linux-gnu-gcc -static; }
+
+# Whether a program for arm64 runs here.
+have_arm64_emulator() {
+  local name program result=1
+  program=$(mktemp)
+  printf 'int main(void) { return 42; }\n' |
+    aarch64-linux-gnu-gcc -static -x c -o "$program" - >/dev/null 2>&1 || true
+  for name in qemu-aarch64 qemu-aarch64-static; do
+    have "$name" || continue
+    "$name" "$program" >/dev/null 2>&1 || if [ $? -eq 42 ]; then result=0; fi
+  done
+  rm -f "$program"
+  return "$result"
+}
+
+# pkg-config for the arm64 sysroot; the Makefile asks the same.
+arm64_pkg_config() {
+  PKG_CONFIG_SYSROOT_DIR=$PWD/$sysroot PKG_CONFIG_LIBDIR=$PWD/$sysroot/usr/lib/aarch64-linux-gnu/pkgconfig \
+    pkg-config "$@"
+}
+
+have_arm64_msgpack_c() {
+  local name
+  for name in msgpack msgpack-c msgpackc; do
+    if arm64_pkg_config --exists "$name" >/dev/null 2>&1; then
+      printf '#include <msgpack.h>\nint main(void) { msgpack_zone zone; return !msgpack_zone_init(&zone, 64); }\n' |
+        links c "$(arm64_pkg_config --cflags --libs "$name")" \
+          aarch64-linux-gnu-gcc -static "-L$sysroot/usr/lib/aarch64-linux-gnu"
+      return
+    fi
   done
   return 1
 }
@@ -90,6 +133,7 @@ need() { # reason, probe, packages...
 }
 
 want_venv=false
+want_sysroot=false
 plan() {
   case $1 in
     build)
@@ -111,7 +155,13 @@ plan() {
       need 'the memory orders are checked by C++ programs' have_cxx g++
       need 'to check the memory orders' have_relacy relacy-dev
       ;;
-    *) fail "unknown group \"$1\"; the groups are build, check, test, model" ;;
+    arm64)
+      need 'to find the C libraries' have_pkg_config pkg-config
+      need 'to compile C for arm64' have_arm64_cc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+      need 'to run programs for arm64' have_arm64_emulator qemu-user
+      want_sysroot=true
+      ;;
+    *) fail "unknown group \"$1\"; the groups are build, check, test, model, arm64" ;;
   esac
 }
 
@@ -136,11 +186,11 @@ apt() {
 
 # msgpack-c was packaged as libmsgpack-dev until it got a name of its own.
 # Known only after apt-get update.
-msgpack_package() {
+msgpack_package() { # options of apt-cache...
   local name
   for name in libmsgpack-c-dev libmsgpack-dev; do
     # Empty for an unknown name, "Candidate: (none)" for one nobody provides.
-    if [[ $(apt-cache policy "$name" 2>/dev/null) =~ Candidate:\ [^\(] ]]; then
+    if [[ $(apt-cache "$@" policy "$name" 2>/dev/null) =~ Candidate:\ [^\(] ]]; then
       printf '%s\n' "$name"
       return 0
     fi
@@ -162,6 +212,27 @@ install_packages() {
   done
   say "apt-get install ${packages[*]}"
   apt install -y --no-install-recommends "${packages[@]}"
+}
+
+# Unpacks msgpack for arm64, as this system's package sources have it, with lists of its
+# own: arm64 does not become an architecture of this system, whose packages would then
+# have to be of one version for both.
+make_sysroot() {
+  local apt=$PWD/build/arm64/apt package
+  if have_arm64_msgpack_c; then return 0; fi
+  local hint="put msgpack for C for arm64 under $sysroot/usr, as its package has it, and try again"
+  if ! have apt-get || ! have dpkg-deb; then fail "this is not Debian or Ubuntu: $hint"; fi
+  say "missing, MessagePack for the C client on arm64: unpacked into $sysroot; nothing outside build changes"
+  rm -rf "$apt" "$sysroot"
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$sysroot"
+  local options=(-o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::Lists="$apt/lists"
+    -o Dir::State::Status=/dev/null -o Dir::Cache="$apt" -o APT::Sandbox::User= -o Acquire::Retries=3)
+  apt-get -qq "${options[@]}" update || fail "the package sources of this system have nothing for arm64: $hint"
+  package=$(msgpack_package "${options[@]}")
+  (cd "$apt" && apt-get -qq "${options[@]}" download "$package")
+  dpkg-deb --extract "$apt/$package"_*.deb "$sysroot"
+  rm -rf "$apt"
+  have_arm64_msgpack_c || fail "a program for arm64 does not link with $package although it is unpacked"
 }
 
 # The environment is complete when it runs and holds the pinned versions; one
@@ -206,3 +277,4 @@ reasons=()
 for group in "$@"; do plan "$group"; done
 if [ "${#packages[@]}" -ne 0 ]; then fail "still missing after installing: ${packages[*]}"; fi
 if "$want_venv"; then make_venv; fi
+if "$want_sysroot"; then make_sysroot; fi

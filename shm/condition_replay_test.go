@@ -118,7 +118,11 @@ func TestConditionPrefixReplay(t *testing.T) {
 				}
 				counts = append(counts, boundTo(image).c.ec.load())
 				full := cloneAll(image)
-				recovering := recordStoresIn(full, func() { recoverBound(full) })
+				recovering := recordStoresIn(full, func() {
+					if err := recoverBound(full); err != nil {
+						t.Errorf("prefix %d of %d: %v", k, len(stores), err)
+					}
+				})
 				for j := range len(recovering) + 1 {
 					again := cloneAll(image)
 					for _, repeat := range recovering[:j] {

@@ -6,6 +6,9 @@
  * connected. In a child it reads 0, whoever made the child and however, and no
  * generation is 0: handles of the parent no longer match. A child that connects
  * takes the next generation.
+ *
+ * qemu before 8.0, which runs the containers of other machines, takes the advice and
+ * does not follow it. Hence a handler of fork() wipes too.
  */
 #define _GNU_SOURCE
 #include "internal.h"
@@ -22,6 +25,11 @@ _Thread_local uint32_t shmdi_serial __attribute__((tls_model("initial-exec")));
 
 static int page_error;
 
+static void wipe(void)
+{
+	__atomic_store_n(shmdi_fork_word, 0, __ATOMIC_RELAXED);
+}
+
 static void make_page(void)
 {
 	void *page = mmap(NULL, SHMD_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -29,12 +37,14 @@ static void make_page(void)
 		page_error = errno;
 		return;
 	}
-	if (madvise(page, SHMD_PAGE_SIZE, MADV_WIPEONFORK) < 0) {
-		page_error = errno;
-		munmap(page, SHMD_PAGE_SIZE);
-		return;
-	}
+	page_error = madvise(page, SHMD_PAGE_SIZE, MADV_WIPEONFORK) < 0 ? errno : 0;
 	shmdi_fork_word = page;
+	if (page_error == 0)
+		page_error = pthread_atfork(NULL, NULL, wipe);
+	if (page_error != 0) {
+		shmdi_fork_word = NULL;
+		munmap(page, SHMD_PAGE_SIZE);
+	}
 }
 
 int shmdi_fork_enter(uint32_t *ret_generation)

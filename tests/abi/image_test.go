@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/harness"
 )
 
 // The clocks of the images stand still.
@@ -383,7 +383,7 @@ func TestImagesReadInC(t *testing.T) {
 			text, err := os.ReadFile(imageFile(sc.name))
 			check(t, err)
 			var stderr bytes.Buffer
-			reader := exec.Command(program)
+			reader := harness.Command(program)
 			reader.Stdin, reader.Stderr = bytes.NewReader(parse(t, text)), &stderr
 			out, err := reader.Output()
 			if err != nil {

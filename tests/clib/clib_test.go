@@ -28,9 +28,15 @@ func output(t *testing.T, name string, arguments ...string) string {
 	t.Helper()
 	command := exec.Command(name, arguments...)
 	command.Dir = harness.Root(t)
+	return run(t, command)
+}
+
+// run is what a command says that must succeed.
+func run(t *testing.T, command *exec.Cmd) string {
+	t.Helper()
 	text, err := command.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(arguments, " "), err, text)
+		t.Fatalf("%v: %v\n%s", command, err, text)
 	}
 	return string(text)
 }
@@ -53,9 +59,14 @@ func library(t *testing.T) string {
 	return path
 }
 
-func compiler() string {
-	if cc := os.Getenv("SHMD_CC"); cc != "" {
-		return cc
+// compiler is a run of the C compiler in the repository.
+func compiler(t *testing.T, arguments ...string) *exec.Cmd {
+	t.Helper()
+	words := strings.Fields(os.Getenv("SHMD_CC")) // it may hold options
+	if len(words) == 0 {
+		words = []string{"cc"}
 	}
-	return "cc"
+	command := exec.Command(words[0], append(words[1:], arguments...)...)
+	command.Dir = harness.Root(t)
+	return command
 }

@@ -91,7 +91,7 @@ func listen(t *testing.T, kind string) *falseDaemon {
 	}
 	t.Cleanup(func() { _ = listener.Close() })
 	d := &falseDaemon{t: t, listener: listener}
-	d.probe = harness.Start(t, program(t, "hostile", sanitized(t)...), path, kind)
+	d.probe = harness.StartCmd(t, harness.Command(program(t, "hostile", sanitized(t)...), path, kind))
 	d.hello = members{"version": 1, "abi_version": shm.ABIVersion, "abi_fingerprint": shm.ABIFingerprint}
 	return d
 }
@@ -174,6 +174,8 @@ func TestFalseDaemon(t *testing.T) {
 	garbledAnswers(t, func() *falseDaemon { return d }, "hello", "open", "open", "map")
 	d.probe.MustEnd()
 }
+
+const tenDescriptors = "ten descriptors"
 
 func falseAnswers(t *testing.T, d *falseDaemon) {
 	other, err := os.CreateTemp(t.TempDir(), "")
@@ -267,7 +269,7 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 			a.bytes = packed(t, []any{1, id, nil, members{"size": d.object["segment_size"], "fds": 2}})
 			a.fds = append(a.fds, a.fds...)
 		})},
-		{"ten descriptors", "LOST", at("map", func(_ any, a *answer) {
+		{tenDescriptors, "LOST", at("map", func(_ any, a *answer) {
 			for len(a.fds) < 10 {
 				a.fds = append(a.fds, a.fds[0])
 			}
@@ -279,7 +281,11 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 		{"a file, not sealed", "CORRUPT", at("map", func(_ any, a *answer) { a.fds = []int{int(other.Fd())} })},
 		{"a foreign lock without an id", "BAD_FRAME", open(members{"lock": "foreign"})},
 	} {
-		if got := d.serve(c.spoil); got != c.want {
+		got := d.serve(c.spoil)
+		if c.name == tenDescriptors && harness.Emulator() != "" {
+			continue // qemu does not tell that some did not fit
+		}
+		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/harness"
 )
 
 // Store-prefix replay of the C library's queue, as replay_test.go does it for locks
@@ -343,7 +343,7 @@ func TestQueueScribbler(t *testing.T) {
 	im := newImages(t, scenario{kind: shm.KindQueue, flags: shm.FlagRaw})
 	path := filepath.Join(t.TempDir(), "object")
 	must(0, os.WriteFile(path, im.object.Bytes(), 0o600))
-	text, err := exec.Command(program(t, "scribbler", sanitized(t)...), path, seed).CombinedOutput()
+	text, err := harness.Command(program(t, "scribbler", sanitized(t)...), path, seed).CombinedOutput()
 	if err != nil || string(text) != "ok\n" {
 		t.Errorf("%v\n%s", err, text)
 	}

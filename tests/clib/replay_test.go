@@ -15,6 +15,7 @@ import (
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/harness"
 )
 
 // Store-prefix replay of the C library, as shm/replay_test.go does it for Go. A C
@@ -230,7 +231,7 @@ func runC(t *testing.T, probe string, sc scenario, im *images) (before, last []s
 	}
 	arguments := append(paths, fmt.Sprint(shm.OwnerWord(victimSeat, 1)), fmt.Sprint(shm.OwnerWord(foreignSeat, 1)))
 	arguments = append(arguments, strings.Fields(sc.before+" + "+sc.words)...)
-	text, err := exec.Command(probe, arguments...).CombinedOutput()
+	text, err := harness.Command(probe, arguments...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(arguments, " "), err, text)
 	}

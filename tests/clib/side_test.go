@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"testing"
 
 	shmd "github.com/shmd/shmd/clients/go"
@@ -96,7 +95,7 @@ func TestSideBehaviour(t *testing.T) {
 	path := program(t, "sides", sanitized(t)...)
 	behave(t, path)
 	daemon := harness.StartDaemon(t)
-	command := exec.Command(path, "lost")
+	command := harness.Command(path, "lost")
 	command.Env = append(os.Environ(), "SHMD_SOCKET="+daemon.Socket)
 	probe := harness.StartCmd(t, command)
 	probe.Expect("kill")
@@ -125,7 +124,7 @@ func TestSideExchange(t *testing.T) {
 		return opened.Handle
 	}
 	remoteIn, remoteOut := handle("c/in"), handle("c/out")
-	command := exec.Command(program(t, "sides", sanitized(t)...), "echo")
+	command := harness.Command(program(t, "sides", sanitized(t)...), "echo")
 	command.Env = append(os.Environ(), "SHMD_SOCKET="+daemon.Socket)
 	probe := harness.StartCmd(t, command)
 	probe.Expect("ready")

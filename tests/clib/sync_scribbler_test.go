@@ -3,12 +3,12 @@ package clib
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/tests/harness"
 )
 
 // Somebody writes random words all over an event, a condition and its mutex, a barrier
@@ -35,7 +35,7 @@ func TestSyncScribbler(t *testing.T) {
 					must(0, os.WriteFile(paths[i], im.segment(i).Bytes(), 0o600))
 				}
 			}
-			text, err := exec.Command(probe, append(paths, seed)...).CombinedOutput()
+			text, err := harness.Command(probe, append(paths, seed)...).CombinedOutput()
 			if err != nil || string(text) != "ok\n" {
 				t.Errorf("%v\n%s", err, text)
 			}

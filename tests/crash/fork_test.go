@@ -1,12 +1,12 @@
 package crash
 
 import (
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/shmd/shmd/tests/harness"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -15,7 +15,7 @@ var own = subjects[1]
 // startForker starts c/forker.c, which then holds the lock of "data".
 func (s *scene) startForker(scenario string) *client {
 	s.t.Helper()
-	c := &client{s.t, s.run(exec.Command(s.cProgram("forker", nil), scenario), nil), flavourC}
+	c := &client{s.t, s.run(harness.Command(s.cProgram("forker", nil), scenario), nil), flavourC}
 	c.Expect("parent locked")
 	return c
 }

@@ -211,7 +211,7 @@ func (s *scene) startProgram(f flavour, program string, attr *syscall.SysProcAtt
 	s.t.Helper()
 	cmd := exec.Command("/proc/self/exe") // of the child, before it becomes another program: this binary
 	if f == flavourC {
-		cmd = exec.Command(s.cProgram(program, attr))
+		cmd = harness.Command(s.cProgram(program, attr))
 	}
 	return &client{s.t, s.run(cmd, attr, flavourVariable+"="+string(f)), f}
 }

@@ -76,7 +76,7 @@ func (c *Crew) Begin(f Flavour) *Client {
 	})
 	cmd := exec.Command("/proc/self/exe")
 	if f == C {
-		cmd = exec.Command(harness.Program(c.t, "tests/history/c/performer"), path)
+		cmd = harness.Command(harness.Program(c.t, "tests/history/c/performer"), path)
 	}
 	cmd.Env = append(os.Environ(), "SHMD_SOCKET="+c.daemon.Socket, flavourVariable+"="+string(f), logVariable+"="+path)
 	theirs, ours, err := os.Pipe()

@@ -32,17 +32,32 @@ var languages = []language{
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(binary)
-		cmd.Env = append(os.Environ(), driverVariable+"="+socket)
-		return cmd
+		return goDriverIn(exec.Command(binary), socket)
 	}},
 	{name: "c", maps: true, command: func(t testing.TB, socket string) *exec.Cmd {
-		return exec.Command(harness.Program(t, "tests/interop/c/driver"), socket)
+		return harness.Command(harness.Program(t, "tests/interop/c/driver"), socket)
 	}},
 	{name: "python", command: func(t testing.TB, socket string) *exec.Cmd {
 		script := filepath.Join(harness.Root(t), "tests", "interop", "driver.py")
 		return exec.Command(harness.Python(t), script, socket)
 	}},
+}
+
+// With an emulator the C driver is a program of another machine, and this is a Go one:
+// this test binary, built for that machine by `make arm64`.
+func init() {
+	if harness.Emulator() == "" {
+		return
+	}
+	languages = append(languages, language{name: "go-emulated", wraps: true, maps: true,
+		command: func(t testing.TB, socket string) *exec.Cmd {
+			return goDriverIn(harness.Command(harness.Program(t, "interop.test")), socket)
+		}})
+}
+
+func goDriverIn(testBinary *exec.Cmd, socket string) *exec.Cmd {
+	testBinary.Env = append(os.Environ(), driverVariable+"="+socket)
+	return testBinary
 }
 
 // driver is a running driver.

@@ -7,7 +7,8 @@ import (
 
 // rwlockMachine is a reader-writer lock. To lock it has two parts, for who wants it
 // is seen: a writer who waits for readers keeps later ones out, and a reader who looks
-// whether it may come in may keep a writer's try out.
+// whether it may come in may keep a writer out that gives up then. Each of two may keep
+// the other out.
 type rwlockMachine struct{}
 
 type rwlockState struct {
@@ -15,6 +16,7 @@ type rwlockState struct {
 	writer       int
 	readers      [actorsMax]uint8
 	wants        [actorsMax]bool
+	met          [actorsMax]bool // who wants: another has wanted at the same time
 	inconsistent bool
 	deaths       int64
 }
@@ -26,7 +28,7 @@ func splitRWLock(e *history.Entry) bool {
 func (rwlockMachine) start() rwlockState { return rwlockState{} }
 
 func (rwlockMachine) end(s rwlockState, a *action) rwlockState {
-	s.readers[a.actor], s.wants[a.actor] = 0, false
+	s.readers[a.actor], s.wants[a.actor], s.met[a.actor] = 0, false, false
 	if s.writing && s.writer == a.actor {
 		s.writing, s.writer, s.inconsistent = false, 0, true
 		s.deaths++
@@ -73,17 +75,17 @@ func (m rwlockMachine) lock(s *rwlockState, a *action) bool {
 		return mine || a.Op == history.OpLock && s.readers[a.actor] > 0
 	}
 	if a.part == beginning {
-		s.wants[a.actor] = true
+		s.want(a.actor)
 		return true
 	}
 	if !s.wants[a.actor] {
 		return false
 	}
-	s.wants[a.actor] = false
-	readers, wanted := s.others(a.actor)
+	met, readers := s.met[a.actor], s.readByOthers(a.actor)
+	s.wants[a.actor], s.met[a.actor] = false, false
 	if a.refused() {
 		again := a.Op == history.OpReadLock && s.readers[a.actor] > 0
-		return !again && (s.writing || wanted || a.Op == history.OpLock && readers)
+		return !again && (s.writing || met || a.Op == history.OpLock && readers)
 	}
 	noticed := a.Code() == status.OwnerDied
 	if !a.Unknown() && (!a.OK() || noticed != s.inconsistent || noticed && a.Result != s.deaths) {
@@ -98,13 +100,22 @@ func (m rwlockMachine) lock(s *rwlockState, a *action) bool {
 	return free
 }
 
-// others reports whether another actor reads, and whether another wants in.
-func (s *rwlockState) others(actor int) (read, want bool) {
-	for i := range s.readers {
-		if i != actor {
-			read = read || s.readers[i] > 0
-			want = want || s.wants[i]
+// want begins to lock.
+func (s *rwlockState) want(actor int) {
+	for i, wants := range s.wants {
+		if wants {
+			s.met[i], s.met[actor] = true, true
 		}
 	}
-	return read, want
+	s.wants[actor] = true
+}
+
+// readByOthers reports whether another actor reads.
+func (s *rwlockState) readByOthers(actor int) bool {
+	for i, reads := range s.readers {
+		if i != actor && reads > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -70,6 +70,17 @@ var programs = map[string][]weakening{
 		{"STATE_FIRST", "!asleep"},
 		{"BUMP_FIRST", "!asleep"},
 	},
+	"idle": {
+		{"TAKE=relaxed", "slot.load(mo_relaxed, $) == 1"},
+		{"COUNT=relaxed", "slot.load(mo_relaxed, $) == 1"},
+		{"LATCH_FIRST", "slot.load(mo_relaxed, $) == 1"},
+	},
+	"stolen": {
+		{"EPOCH=relaxed", "derived.load(mo_relaxed, $) == 1"},
+	},
+	"token": {
+		{"TOKEN_KEPT", "!held_by(i)"},
+	},
 }
 
 var (

@@ -21,12 +21,29 @@ func TestWaitersOfAPoisonedMutex(t *testing.T) {
 
 	held := owner.attach(wire.MethodOpen, "m")
 	owner.must(wire.MethodLock, held)
-	inherited := heir.attach(wire.MethodOpen, "m")
-	locks := heir.awaits(witness, "m", list{wire.MethodLock, inherited})
+	var inherited wire.Attachment
+	if err := wire.Decode(heir.must(wire.MethodOpen, "m"), &inherited); err != nil {
+		t.Fatal(err)
+	}
+	locks := heir.awaits(witness, "m", list{wire.MethodLock, inherited.Handle})
 	owner.hangUp()
-	if r := heir.response(locks[0]); r.Err != nil {
+	var now wire.Stat
+	eventually(t, "an heir of the mutex", func() bool {
+		now = wire.Stat{}
+		if err := witness.Call(t.Context(), wire.MethodStat, &now, "m"); err != nil {
+			t.Fatal(err)
+		}
+		return now.Deaths == 1 && now.Held != nil
+	})
+	// The death wakes the waiter too, who may be faster, and is the heir then.
+	first, firstWaits, lock := heir, locks[0], inherited.Handle
+	second, secondWaits := waiter, waits[0]
+	if now.Held.Seat != inherited.Seat {
+		first, firstWaits, lock, second, secondWaits = waiter, waits[0], condition, heir, locks[0]
+	}
+	if r := first.response(firstWaits); r.Err != nil {
 		t.Fatal(r.Err)
 	}
-	heir.must(wire.MethodUnlock, inherited) // without a word about the data
-	wantError(t, "wait_condition", nil, waiter.response(waits[0]).Err, status.NotRecoverable, "")
+	first.must(wire.MethodUnlock, lock) // without a word about the data
+	wantError(t, "the other", nil, second.response(secondWaits).Err, status.NotRecoverable, "")
 }

@@ -29,6 +29,12 @@
 		}                                                                                           \
 	} while (0)
 
+/* Whether this program is of another machine. */
+static inline bool emulated(void)
+{
+	return getenv("SHMD_EMULATOR") != NULL;
+}
+
 static inline struct shmd_client *connected(void)
 {
 	struct shmd_client *client;

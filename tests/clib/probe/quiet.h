@@ -18,6 +18,8 @@
  * child in the end; what counts is its word. use returns 0, or what failed. */
 static inline void expect_quiet(void *(*prepare)(bool sort), int (*use)(void *made), bool sort)
 {
+	if (emulated())
+		return; /* the emulator makes calls of its own */
 	int pipes[2];
 	CHECK(pipe(pipes) == 0);
 	pid_t child = fork();

@@ -4,9 +4,12 @@
 #include "event.hpp"
 #include "eventcount.hpp"
 #include "handover.hpp"
+#include "idle.hpp"
 #include "removal.hpp"
 #include "rwlock.hpp"
 #include "sequence.hpp"
+#include "stolen.hpp"
+#include "token.hpp"
 
 std::string weakened;
 
@@ -33,12 +36,18 @@ int main(int argc, char **argv)
 		return check<eventcount>();
 	if (program == "handover")
 		return check<handover>();
+	if (program == "idle")
+		return check<idle>();
 	if (program == "removal")
 		return check<removal>();
 	if (program == "rwlock")
 		return check<rwlock>();
 	if (program == "sequence")
 		return check<sequence>();
+	if (program == "stolen")
+		return check<stolen>();
+	if (program == "token")
+		return check<token>();
 	std::cerr << "no such program" << std::endl;
 	return 2;
 }

@@ -227,6 +227,14 @@ func (c *call) timeout() (time.Duration, error) {
 // token reads the optional token.
 func (c *call) token() (uint32, error) { return c.params.Uint32Or("token", 0) }
 
+// locking reads what everything that may wait for a lock takes: timeout and token.
+func (c *call) locking() (timeout time.Duration, token uint32, err error) {
+	if timeout, err = c.timeout(); err == nil {
+		token, err = c.token()
+	}
+	return timeout, token, err
+}
+
 // ref reads a ref.
 func (c *call) ref() (ref, error) {
 	name, id, err := c.params.Ref("ref")

@@ -24,11 +24,7 @@ func (c *call) waitCondition() error {
 	if err != nil {
 		return err
 	}
-	timeout, err := c.timeout()
-	if err != nil {
-		return err
-	}
-	token, err := c.token()
+	timeout, token, err := c.locking()
 	if err != nil {
 		return err
 	}

@@ -223,11 +223,7 @@ func (c *call) read() error {
 	if err != nil {
 		return on(o, err)
 	}
-	timeout, err := c.timeout()
-	if err != nil {
-		return err
-	}
-	token, err := c.token()
+	timeout, token, err := c.locking()
 	if err != nil {
 		return err
 	}
@@ -347,11 +343,7 @@ func (c *call) write() error {
 	if err != nil {
 		return on(o, err)
 	}
-	timeout, err := c.timeout()
-	if err != nil {
-		return err
-	}
-	token, err := c.token()
+	timeout, token, err := c.locking()
 	if err != nil {
 		return err
 	}

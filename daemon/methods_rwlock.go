@@ -27,11 +27,7 @@ func (c *call) readLock() error {
 	if err != nil {
 		return err
 	}
-	timeout, err := c.timeout()
-	if err != nil {
-		return err
-	}
-	token, err := c.token()
+	timeout, token, err := c.locking()
 	if err != nil {
 		return err
 	}

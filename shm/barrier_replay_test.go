@@ -92,15 +92,8 @@ func TestBarrierPrefixReplay(t *testing.T) {
 				c.prepare(start)
 			}
 			whole := clone(start.seg)
-			stores := recordStores(whole, func() { c.op(whole.Barrier()) })
-			if len(stores) == 0 {
-				t.Fatal("the operation stores nothing: the log is broken")
-			}
-			for k := range len(stores) + 1 {
-				image := clone(start.seg)
-				for _, repeat := range stores[:k] {
-					repeat(image)
-				}
+			stores := storesOf(t, whole, func() { c.op(whole.Barrier()) })
+			for k, image := range stores.prefixes(start.seg) {
 				for name, between := range betweenRecoveries() {
 					n, err := replayBarrier(image, between)
 					if images += n; err != nil {
@@ -153,11 +146,7 @@ func replayBarrier(image *Segment, between func(*Barrier)) (images int, err erro
 	if !done {
 		return 0, fmt.Errorf("recovery is not done")
 	}
-	for j := range len(stores) + 1 {
-		again := clone(image)
-		for _, repeat := range stores[:j] {
-			repeat(again)
-		}
+	for j, again := range stores.prefixes(image) {
 		between(again.Barrier())
 		if _, done := again.Recover(v); !done {
 			return images, fmt.Errorf("recovery after %d of %d stores of the last is not done", j, len(stores))

@@ -74,24 +74,13 @@ func TestEventPrefixReplay(t *testing.T) {
 				c.prepare(start)
 			}
 			whole := clone(start.seg)
-			stores := recordStores(whole, func() { c.op(whole.Event()) })
-			if len(stores) == 0 {
-				t.Fatal("the operation stores nothing: the log is broken")
-			}
+			stores := storesOf(t, whole, func() { c.op(whole.Event()) })
 			seen := []uint32{*start.word} // what stood in the word, in order
-			for k := range len(stores) + 1 {
-				image := clone(start.seg)
-				for _, repeat := range stores[:k] {
-					repeat(image)
-				}
+			for k, image := range stores.prefixes(start.seg) {
 				seen = append(seen, *image.Event().word)
 				full := clone(image)
 				recovering := recordStores(full, func() { full.Recover(victimOf(victimSeat)) })
-				for j := range len(recovering) + 1 {
-					again := clone(image)
-					for _, repeat := range recovering[:j] {
-						repeat(again)
-					}
+				for j, again := range recovering.prefixes(image) {
 					if _, done := again.Recover(victimOf(victimSeat)); !done {
 						t.Fatalf("prefix %d, recovery prefix %d: not done", k, j)
 					}

@@ -330,16 +330,7 @@ func TestEventConserves(t *testing.T) {
 			view, a := e.seg.Event(), actor(uint16(i/2+1))
 			wg.Go(func() {
 				for r := range rounds {
-					ctx, cancel := context.WithCancel(background)
-					timeout := time.Duration(-1)
-					switch (r + i) % 4 {
-					case 0:
-						timeout = 20 * time.Microsecond
-					case 1:
-						go cancel()
-					case 2:
-						timeout = 0
-					}
+					ctx, cancel, timeout := patience(r + i)
 					err := view.Wait(ctx, p, a, timeout)
 					cancel()
 					switch {
@@ -349,7 +340,7 @@ func TestEventConserves(t *testing.T) {
 						if err := view.Set(a); err != nil {
 							t.Error(err)
 						}
-					case err != status.TimedOut && err != status.Cancelled && err != status.WouldBlock:
+					case !hasGivenUp(err):
 						t.Error(err)
 						return
 					}

@@ -60,15 +60,8 @@ func TestStockPrefixReplay(t *testing.T) {
 				c.prepare(stockOf(start))
 			}
 			whole := clone(start)
-			stores := recordStores(whole, func() { c.op(stockOf(whole)) })
-			if len(stores) == 0 {
-				t.Fatal("the operation stores nothing: the log is broken")
-			}
-			for k := range len(stores) + 1 {
-				image := clone(start)
-				for _, repeat := range stores[:k] {
-					repeat(image)
-				}
+			stores := storesOf(t, whole, func() { c.op(stockOf(whole)) })
+			for k, image := range stores.prefixes(start) {
 				if err := replayStock(start, image, c.delta); err != nil {
 					t.Errorf("prefix %d of %d: %v", k, len(stores), err)
 				}
@@ -86,11 +79,7 @@ func replayStock(start, image *Segment, delta int64) error {
 	if err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
-	for j := range len(stores) + 1 {
-		died := clone(image)
-		for _, repeat := range stores[:j] {
-			repeat(died)
-		}
+	for j, died := range stores.prefixes(image) {
 		atomic.StoreUint32(&died.page.Header.DaemonEpoch, epoch+1)
 		again := clone(died)
 		if err := stockOf(again).restore(daemonOf(epoch+1), live); err != nil {

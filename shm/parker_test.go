@@ -4,6 +4,9 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/shmd/shmd/status"
 )
 
 // crowded is a parker whose only place for a direct sleeper is taken, so that every
@@ -42,4 +45,24 @@ func TestParkerTellsHowASharedSleepEnded(t *testing.T) {
 		}
 		release()
 	}
+}
+
+// patience is what a client has in its nth wait: a little, some until it is cancelled,
+// none, or any.
+func patience(n int) (ctx context.Context, cancel func(), timeout time.Duration) {
+	ctx, cancel = context.WithCancel(background)
+	switch n % 4 {
+	case 0:
+		return ctx, cancel, 20 * time.Microsecond
+	case 1:
+		go cancel()
+	case 2:
+		return ctx, cancel, 0
+	}
+	return ctx, cancel, -1
+}
+
+// hasGivenUp says whether a wait ended by its patience.
+func hasGivenUp(err error) bool {
+	return err == status.TimedOut || err == status.Cancelled || err == status.WouldBlock
 }

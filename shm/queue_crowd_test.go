@@ -1,7 +1,6 @@
 package shm
 
 import (
-	"context"
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
@@ -35,7 +34,7 @@ func TestQueueDeliversAll(t *testing.T) {
 					err := produce(q, p, a, rng, i, r)
 					if err == nil {
 						r++
-					} else if err != status.TimedOut && err != status.Cancelled {
+					} else if !hasGivenUp(err) {
 						t.Errorf("producer %d: %v", i, err)
 						return
 					}
@@ -60,7 +59,7 @@ func TestQueueDeliversAll(t *testing.T) {
 						}
 						continue // somebody may nack
 					}
-					if err == status.TimedOut || err == status.Cancelled || err == nil && m == nil {
+					if hasGivenUp(err) || err == nil && m == nil {
 						continue
 					}
 					if err != nil {
@@ -95,20 +94,8 @@ func TestQueueDeliversAll(t *testing.T) {
 	}
 }
 
-// patience is for ever, a moment, or until a cancellation that may come at any time.
-func patience(rng *rand.Rand) (context.Context, context.CancelFunc, time.Duration) {
-	ctx, cancel := context.WithCancel(background)
-	switch rng.IntN(4) {
-	case 0:
-		return ctx, cancel, 20 * time.Microsecond
-	case 1:
-		go cancel()
-	}
-	return ctx, cancel, -1
-}
-
 func produce(q *Queue, p *Parker, a Actor, rng *rand.Rand, who, round int) error {
-	ctx, cancel, timeout := patience(rng)
+	ctx, cancel, timeout := patience(rng.IntN(4))
 	defer cancel()
 	m := make([]byte, 3+rng.IntN(590))
 	m[0] = byte(who)
@@ -133,7 +120,7 @@ func produce(q *Queue, p *Parker, a Actor, rng *rand.Rand, who, round int) error
 // consume returns a message that is done, and whether that was its first delivery;
 // nil for one that it gave back.
 func consume(q *Queue, p *Parker, a Actor, rng *rand.Rand) (m []byte, first bool, err error) {
-	ctx, cancel, timeout := patience(rng)
+	ctx, cancel, timeout := patience(rng.IntN(4))
 	defer cancel()
 	if rng.IntN(2) == 0 {
 		m, err = q.Take(ctx, p, a, nil, timeout)

@@ -161,11 +161,7 @@ func TestQueuePrefixReplay(t *testing.T) {
 			}
 			outcomes := [2]string{outcomeOf(start.seg), outcomeOf(whole)}
 			reached := [2]bool{}
-			for k := range len(stores) + 1 {
-				image := clone(start.seg)
-				for _, repeat := range stores[:k] {
-					repeat(image)
-				}
+			for k, image := range stores.prefixes(start.seg) {
 				n, err := replayQueue(start.seg, image, func(outcome string) error {
 					for i, want := range outcomes {
 						if outcome == want {
@@ -238,11 +234,7 @@ func replayQueue(start, image *Segment, check func(outcome string) error) (int, 
 		return 0, fmt.Errorf("recovery is not done")
 	}
 	v.Daemon = daemonOf(epoch + 1)
-	for j := range len(stores) + 1 {
-		died := clone(image)
-		for _, repeat := range stores[:j] {
-			repeat(died)
-		}
+	for j, died := range stores.prefixes(image) {
 		atomic.StoreUint32(&died.page.Header.DaemonEpoch, epoch+1)
 		again := clone(died)
 		if _, done := again.Recover(v); !done {

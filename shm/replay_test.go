@@ -5,6 +5,7 @@ package shm
 import (
 	"context"
 	"fmt"
+	"iter"
 	"testing"
 	"unsafe"
 
@@ -22,10 +23,37 @@ import (
 //  3. the version has moved since before the operation;
 //  4. a live client can lock, write, snapshot, mark consistent and unlock.
 
-// recordStores runs op and returns its stores, as closures that repeat them on
-// another image of the segment.
-func recordStores(s *Segment, op func()) []func(*Segment) {
-	var log []func(*Segment)
+// stores are those of an operation, as closures that repeat them on another image of
+// the segment.
+type stores []func(*Segment)
+
+// prefixes yields what the first stores, from none to all, make of start.
+func (l stores) prefixes(start *Segment) iter.Seq2[int, *Segment] {
+	return func(yield func(int, *Segment) bool) {
+		for n := range len(l) + 1 {
+			image := clone(start)
+			for _, repeat := range l[:n] {
+				repeat(image)
+			}
+			if !yield(n, image) {
+				return
+			}
+		}
+	}
+}
+
+// storesOf is recordStores for an operation that does store.
+func storesOf(t *testing.T, s *Segment, op func()) stores {
+	t.Helper()
+	log := recordStores(s, op)
+	if len(log) == 0 {
+		t.Fatal("the operation stores nothing: the log is broken")
+	}
+	return log
+}
+
+// recordStores runs op on s and returns its stores.
+func recordStores(s *Segment, op func()) (log stores) {
 	for _, repeat := range recordStoresIn([]*Segment{s}, op) {
 		log = append(log, func(t *Segment) { repeat([]*Segment{t}) })
 	}
@@ -150,15 +178,8 @@ func TestStorePrefixReplay(t *testing.T) {
 				sc.prepare(start)
 			}
 			live := clone(start)
-			stores := recordStores(live, func() { sc.op(live) })
-			if len(stores) == 0 {
-				t.Fatal("the operation stores nothing: the log is broken")
-			}
-			for k := range len(stores) + 1 {
-				image := clone(start)
-				for _, repeat := range stores[:k] {
-					repeat(image)
-				}
+			stores := storesOf(t, live, func() { sc.op(live) })
+			for k, image := range stores.prefixes(start) {
 				prefixes += replayRecovery(t, fmt.Sprintf("prefix %d of %d", k, len(stores)), start, image)
 			}
 		})
@@ -172,11 +193,7 @@ func replayRecovery(t *testing.T, name string, start, image *Segment) int {
 	v := Victim{Owner: owner(victimSeat, 0).Word, PID: 7, UID: 8, NowNs: 9}
 	full := clone(image)
 	stores := recordStores(full, func() { full.Recover(v) })
-	for j := range len(stores) + 1 {
-		again := clone(image)
-		for _, repeat := range stores[:j] {
-			repeat(again)
-		}
+	for j, again := range stores.prefixes(image) {
 		if _, done := again.Recover(v); !done {
 			t.Fatalf("%s, %d: recovery is not done", name, j)
 		}

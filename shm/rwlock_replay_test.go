@@ -117,15 +117,8 @@ func TestRWLockPrefixReplay(t *testing.T) {
 			start := newRWLock(t)
 			c.prepare(start)
 			whole := clone(start.seg)
-			stores := recordStores(whole, func() { c.op(whole.RWLock()) })
-			if len(stores) == 0 {
-				t.Fatal("the operation stores nothing: the log is broken")
-			}
-			for k := range len(stores) + 1 {
-				image := clone(start.seg)
-				for _, repeat := range stores[:k] {
-					repeat(image)
-				}
+			stores := storesOf(t, whole, func() { c.op(whole.RWLock()) })
+			for k, image := range stores.prefixes(start.seg) {
 				n, err := replayRWLock(image)
 				if images += n; err != nil {
 					t.Errorf("prefix %d of %d: %v", k, len(stores), err)
@@ -146,11 +139,7 @@ func replayRWLock(image *Segment) (images int, err error) {
 	if !done {
 		return 0, fmt.Errorf("recovery is not done")
 	}
-	for j := range len(stores) + 1 {
-		again := clone(image)
-		for _, repeat := range stores[:j] {
-			repeat(again)
-		}
+	for j, again := range stores.prefixes(image) {
 		if _, done := again.Recover(v); !done {
 			return images, fmt.Errorf("recovery after %d of %d stores of the last is not done", j, len(stores))
 		}

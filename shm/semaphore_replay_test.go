@@ -111,15 +111,8 @@ func TestSemaphorePrefixReplay(t *testing.T) {
 				c.prepare(start)
 			}
 			whole := clone(start.seg)
-			stores := recordStores(whole, func() { c.op(whole.Semaphore()) })
-			if len(stores) == 0 {
-				t.Fatal("the operation stores nothing: the log is broken")
-			}
-			for k := range len(stores) + 1 {
-				image := clone(start.seg)
-				for _, repeat := range stores[:k] {
-					repeat(image)
-				}
+			stores := storesOf(t, whole, func() { c.op(whole.Semaphore()) })
+			for k, image := range stores.prefixes(start.seg) {
 				if err := replaySemaphore(start.seg, image, c.delta); err != nil {
 					t.Errorf("prefix %d of %d: %v", k, len(stores), err)
 				}
@@ -141,11 +134,7 @@ func replaySemaphore(start, image *Segment, delta int64) error {
 	if own := ownerOf(kindLines[SemaphoreLines](image).Latch) == v.Daemon; done == own {
 		return fmt.Errorf("recovery: done %v, its own latch %v", done, own)
 	}
-	for j := range len(stores) + 1 {
-		died := clone(image)
-		for _, repeat := range stores[:j] {
-			repeat(died)
-		}
+	for j, died := range stores.prefixes(image) {
 		atomic.StoreUint32(&died.page.Header.DaemonEpoch, epoch+1)
 		again := clone(died)
 		next := v

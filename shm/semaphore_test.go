@@ -241,16 +241,7 @@ func TestSemaphoreConserves(t *testing.T) {
 				}
 				wg.Go(func() {
 					for r := range rounds {
-						ctx, cancel := context.WithCancel(background)
-						timeout := time.Duration(-1)
-						switch (r + i) % 4 {
-						case 0:
-							timeout = 20 * time.Microsecond
-						case 1:
-							go cancel()
-						case 2:
-							timeout = 0
-						}
+						ctx, cancel, timeout := patience(r + i)
 						err := view.AcquireWait(ctx, p, a, n, timeout)
 						cancel()
 						switch {
@@ -262,7 +253,7 @@ func TestSemaphoreConserves(t *testing.T) {
 							if err := view.Release(background, p, a, n, -1); err != nil {
 								t.Error(err)
 							}
-						case err != status.TimedOut && err != status.Cancelled && err != status.WouldBlock:
+						case !hasGivenUp(err):
 							t.Error(err)
 							return
 						}

@@ -30,6 +30,7 @@
 #define INCONSISTENT SHMD_OWNER_INCONSISTENT
 /* A pause takes 10 to 50 ns: at most some 10 us, about two futex calls. */
 #define SPIN_MAX 160u
+#define PAUSES_MAX 32u /* between two looks */
 
 uint32_t shmdi_spin_max(void)
 {
@@ -127,20 +128,23 @@ static int again(struct shmdi_lock *lock, uint32_t old)
 	return (old & INCONSISTENT) != 0 ? SHMD_OWNER_DIED : 0;
 }
 
-/* Waits a moment for the word to become free. */
+/* Waits a moment for the word to become free, looking at it ever more seldom: who looks
+ * takes the line from the owner, who is about to write it. */
 static void spin(const uint32_t *word, uint32_t *spins)
 {
 	uint32_t limit = shmdi_spin_limit(spins);
-	uint32_t turns = 0;
+	uint32_t turns = 0, pauses = 1;
 	while (turns < limit) {
 		uint32_t who = owner(shmdi_load32(word, SHMDI_RELAXED));
 		if (who == 0 || who == SHMD_OWNER_REMOVED)
 			break;
-		shmdi_pause();
-		turns++;
+		for (uint32_t i = 0; i < pauses; i++)
+			shmdi_pause();
+		turns += pauses;
+		pauses = pauses < PAUSES_MAX ? 2 * pauses : pauses;
 	}
 	if (limit != 0)
-		shmdi_spin_learn(spins, turns, limit);
+		shmdi_spin_learn(spins, turns < limit ? turns : limit, limit);
 }
 
 static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int64_t timeout_ns)

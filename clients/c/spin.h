@@ -20,7 +20,11 @@
  * wake-up takes longer than either spins, so neither ever sees that spinning helps. So
  * now and then one spins for as long as some wake-ups take, a probe: if the other is
  * there by then, both are awake, and what helps is short again. Probes in vain become
- * rarer. With a single processor there are none, and hardly any spinning. */
+ * rarer. With a single processor there are none, and hardly any spinning.
+ *
+ * And who has just been helped waits once for as long as a wake-up takes, before he goes
+ * back to what is usual: a partner whom the machine has stopped for some microseconds is
+ * soon there again, while one sleep of either costs a dozen until the next probe. */
 #define SHMDI_SPIN_USUAL_MASK 0xfffu
 #define SHMDI_SPIN_MISS 0x1000u
 #define SHMDI_SPIN_MISSES_MASK 0xffffu
@@ -30,6 +34,7 @@
 #define SHMDI_SPIN_ALONE 0x80000000u
 #define SHMDI_SPIN_LEAST 30u       /* turns: what a partner takes that is awake */
 #define SHMDI_SPIN_PROBE 8000u     /* turns: 100 to 200 us */
+#define SHMDI_SPIN_PATIENCE 2000u  /* turns: 25 to 50 us, a wake-up */
 #define SHMDI_SPIN_PROBE_AFTER 16u /* misses, doubled for each level */
 
 SHMDI_INLINE uint32_t shmdi_spin_level(uint32_t state)
@@ -40,6 +45,12 @@ SHMDI_INLINE uint32_t shmdi_spin_level(uint32_t state)
 SHMDI_INLINE uint32_t shmdi_spin_misses(uint32_t state)
 {
 	return state / SHMDI_SPIN_MISS & SHMDI_SPIN_MISSES_MASK;
+}
+
+/* Whether it has the last time. */
+SHMDI_INLINE bool shmdi_spin_has_helped(uint32_t state)
+{
+	return state != 0 && (state & ~SHMDI_SPIN_USUAL_MASK) == 0;
 }
 
 /* What follows a probe in vain. */
@@ -61,6 +72,8 @@ SHMDI_INLINE uint32_t shmdi_spin_limit(uint32_t *spins)
 		state = shmdi_spin_harder(state) | SHMDI_SPIN_ALONE;
 		__atomic_store_n(spins, state, __ATOMIC_RELAXED);
 	}
+	if (limit != 0 && shmdi_spin_has_helped(state))
+		return SHMDI_SPIN_PATIENCE;
 	uint32_t least = (state & SHMDI_SPIN_ALONE) != 0 ? 1 : SHMDI_SPIN_LEAST;
 	uint32_t some = 2 * (state & SHMDI_SPIN_USUAL_MASK) + least;
 	return limit < some ? limit : some;
@@ -72,7 +85,7 @@ SHMDI_INLINE void shmdi_spin_learn(uint32_t *spins, uint32_t turns, uint32_t lim
 	uint32_t state = __atomic_load_n(spins, __ATOMIC_RELAXED);
 	uint32_t usual = state & SHMDI_SPIN_USUAL_MASK;
 	if (turns < limit)
-		state = usual + turns / 8 - usual / 8;
+		state = usual + (turns + 8) / 8 - usual / 8; /* never 0: it has helped */
 	else if (limit == SHMDI_SPIN_PROBE)
 		state = shmdi_spin_harder(state);
 	else

@@ -193,11 +193,17 @@ func (e *Event) Reset(a Actor) error {
 
 // IsSet is a look at the event that holds nothing still.
 func (e *Event) IsSet() (bool, error) {
-	x := atomic.LoadUint32(e.word)
-	if x == eventRemoved { // of both sorts
+	set, live := e.Look()
+	if !live {
 		return false, status.Removed
 	}
-	return x&e.set != 0, nil
+	return set, nil
+}
+
+// Look is IsSet with live = false instead of the error.
+func (e *Event) Look() (set, live bool) {
+	x := atomic.LoadUint32(e.word)
+	return x&e.set != 0, x != eventRemoved // of both sorts
 }
 
 // Waiters reports whether somebody may sleep.

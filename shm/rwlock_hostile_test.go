@@ -34,8 +34,8 @@ func TestRWLockAnyWord(t *testing.T) {
 			for what, do := range map[string]func(*RWLock) error{
 				"read":            func(l *RWLock) error { return second(l.ReadLock(background, p, me, 1)) },
 				"read late":       func(l *RWLock) error { return second(l.readSlow(background, p, me, 1)) },
-				"read free":       func(l *RWLock) error { l.ReadFree(me); return nil },
-				"unlock free":     func(l *RWLock) error { me.began(); l.ReadUnlockFree(me); return nil },
+				"read free":       func(l *RWLock) error { l.readFree(me); return nil },
+				"unlock free":     func(l *RWLock) error { me.began(); l.readUnlockFree(me); return nil },
 				"try to read":     func(l *RWLock) error { return l.tryRead(me) },
 				"read again":      func(l *RWLock) error { me.began(); return l.tryRead(me) },
 				"write":           func(l *RWLock) error { return second(l.WriteLock(background, p, me, 1)) },

@@ -55,38 +55,50 @@ func stepBack(cell *uint32) error {
 	return err
 }
 
-// ReadFree lets o in if there is neither a writer nor a notice. It is the front of
-// ReadLock without its checks: the mapping may be written, and the seat is one of the
-// object's. false = nothing has changed, and ReadLock decides.
-func (l *RWLock) ReadFree(o *RWOwner) bool {
+// What follows is ReadLock and ReadUnlock where there is neither a writer nor a notice,
+// in steps that are small enough to be inlined into a client's, and without the checks:
+// the mapping may be written, and the seat is one of the object's.
+
+// ReadAnnounce is the first step of o's way in. false = nothing has changed, and
+// ReadLock decides. After true comes ReadEnter.
+func (l *RWLock) ReadAnnounce(o *RWOwner) bool {
 	cell := l.cell(o)
 	x := load32(cell)
 	// Not with the removed bit, which makes it larger, nor at the limit.
-	if x&^readerWantMask >= readerActiveMask || !cas32(cell, x, x+1) {
-		return false
-	}
+	return x&^readerWantMask < readerActiveMask && cas32(cell, x, x+1)
+}
+
+// ReadEnter lets o in. After false comes ReadStepBack, then ReadLock.
+func (l *RWLock) ReadEnter(o *RWOwner) bool {
 	if load32(l.word)&(rwlockOwnerMask|rwlockInconsistent) != 0 { // after the announcement
-		_ = stepBack(cell) // a scribbler's cell: ReadLock says so
 		return false
 	}
 	o.began()
 	return true
 }
 
-// ReadUnlockFree ends one read of o if it reads. It is the front of ReadUnlock,
-// likewise; false = nothing has changed, and ReadUnlock decides.
-func (l *RWLock) ReadUnlockFree(o *RWOwner) bool {
+// ReadStepBack takes the announcement back.
+func (l *RWLock) ReadStepBack(o *RWOwner) {
+	_ = stepBack(l.cell(o)) // a scribbler's cell: ReadLock says so
+}
+
+// ReadLeave ends one read of o if it reads. false = nothing has changed, and ReadUnlock
+// decides. After true comes ReadLeft.
+func (l *RWLock) ReadLeave(o *RWOwner) bool {
 	cell := l.cell(o)
 	x := load32(cell)
-	if x&readerActiveMask == 0 || x&readerRemoved != 0 || !o.shared && o.reads == 0 || !cas32(cell, x, x-1) {
-		return false
-	}
-	o.ended()
-	if load32(l.word)&rwlockOwnerMask != 0 { // after the leaving
-		wakeCell(cell)
-	}
-	return true
+	// Not with the removed bit, nor where nobody reads.
+	return x&^readerWantMask-1 < readerActiveMask && o.mayRead() && cas32(cell, x, x-1)
 }
+
+// ReadLeft completes that. After true comes ReadWake: a writer may wait for o's client.
+func (l *RWLock) ReadLeft(o *RWOwner) bool {
+	o.ended()
+	return writerOf(load32(l.word)) != 0 // after the leaving
+}
+
+// ReadWake wakes that writer.
+func (l *RWLock) ReadWake(o *RWOwner) { wakeCell(l.cell(o)) }
 
 // enterCell announces a reader.
 func enterCell(cell *uint32) error {

@@ -82,9 +82,9 @@ func rwlockCases() []rwlockCase {
 	}
 	list := []rwlockCase{
 		{"read", nil, read},
-		{"read free", nil, func(l *RWLock) { free(l.ReadFree(mine()), true) }},
-		{"read free with a notice", dirty, func(l *RWLock) { free(l.ReadFree(mine()), false) }},
-		{"read unlock free", read, func(l *RWLock) { free(l.ReadUnlockFree(mine()), true) }},
+		{"read free", nil, func(l *RWLock) { free(l.readFree(mine()), true) }},
+		{"read free with a notice", dirty, func(l *RWLock) { free(l.readFree(mine()), false) }},
+		{"read unlock free", read, func(l *RWLock) { free(l.readUnlockFree(mine()), true) }},
 		{"read again", read, read},
 		{"read beside a writer that waits", steps(read, func(l *RWLock) {
 			must(second(l.own(background, nil, live, 0, true)))

@@ -170,12 +170,35 @@ func TestRWLockReaderLooksAgain(t *testing.T) {
 	l.atRest(t)
 }
 
+// readFree is the steps in which a client reads a free lock.
+func (l *RWLock) readFree(o *RWOwner) bool {
+	if !l.ReadAnnounce(o) {
+		return false
+	}
+	if !l.ReadEnter(o) {
+		l.ReadStepBack(o)
+		return false
+	}
+	return true
+}
+
+// readUnlockFree is those in which it ends that.
+func (l *RWLock) readUnlockFree(o *RWOwner) bool {
+	if !l.ReadLeave(o) {
+		return false
+	}
+	if l.ReadLeft(o) {
+		l.ReadWake(o)
+	}
+	return true
+}
+
 // The fronts of ReadLock and ReadUnlock do all of it or nothing.
 func TestRWLockReadFree(t *testing.T) {
 	l, p := newRWLock(t), NewParker(ParkerOptions{})
 	me, other := rwOwner(1, 1), rwOwner(1, 2)
-	once := l.ReadFree(me)
-	if !once || !l.ReadFree(me) || l.ReadersOf(1) != 2 || me.reads != 2 {
+	once := l.readFree(me)
+	if !once || !l.readFree(me) || l.ReadersOf(1) != 2 || me.reads != 2 {
 		t.Errorf("%d reads, %d here", l.ReadersOf(1), me.reads)
 	}
 	refused := func(what string, done bool) {
@@ -184,30 +207,30 @@ func TestRWLockReadFree(t *testing.T) {
 			t.Errorf("%s: done %v, %d reads, %d here", what, done, l.ReadersOf(1), me.reads)
 		}
 	}
-	refused("another does not read", l.ReadUnlockFree(other))
+	refused("another does not read", l.readUnlockFree(other))
 	w := l.writer(background, p, rwOwner(2, 1)) // asleep on the cell, and woken in vain
-	refused("a writer waits", l.ReadFree(me))
-	refused("for another too", l.ReadFree(other))
-	once = l.ReadUnlockFree(me)
-	if !once || len(w) != 0 || !l.ReadUnlockFree(me) { // the last one wakes the writer
+	refused("a writer waits", l.readFree(me))
+	refused("for another too", l.readFree(other))
+	once = l.readUnlockFree(me)
+	if !once || len(w) != 0 || !l.readUnlockFree(me) { // the last one wakes the writer
 		t.Error("not unlocked, or the writer beside a reader")
 	}
 	ok(t, (<-w).err)
-	if l.ReadFree(me) || l.ReadUnlockFree(me) {
+	if l.readFree(me) || l.readUnlockFree(me) {
 		t.Error("in beside a writer")
 	}
 	l.seg.Recover(deathOf(2))
-	if l.ReadFree(me) {
+	if l.readFree(me) {
 		t.Error("the notice is passed over")
 	}
 	atomic.StoreUint32(l.word, 0)
 	atomic.StoreUint32(&l.cells[1].Word, readerActiveMask)
-	if l.ReadFree(me) {
+	if l.readFree(me) {
 		t.Error("one too many")
 	}
 	l.seg.Remove()
 	me.began()
-	if l.ReadFree(me) || l.ReadUnlockFree(me) {
+	if l.readFree(me) || l.readUnlockFree(me) {
 		t.Error("of a destroyed lock")
 	}
 }

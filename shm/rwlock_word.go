@@ -61,6 +61,9 @@ func (o *RWOwner) writer() uint32 { return o.word & rwlockOwnerMask }
 // readsAlready reports whether the one thread behind the owner reads.
 func (o *RWOwner) readsAlready() bool { return !o.shared && o.reads > 0 }
 
+// mayRead reports whether a thread behind the owner reads, as far as the owner knows.
+func (o *RWOwner) mayRead() bool { return o.shared || o.reads > 0 }
+
 func (o *RWOwner) began() {
 	if !o.shared {
 		o.reads++
@@ -69,12 +72,11 @@ func (o *RWOwner) began() {
 
 // ended counts a read less; false = there was none.
 func (o *RWOwner) ended() bool {
-	if o.shared {
-		return true // as far as this knows
-	}
-	if o.reads == 0 {
+	if !o.mayRead() {
 		return false
 	}
-	o.reads--
+	if !o.shared {
+		o.reads--
+	}
 	return true
 }

@@ -119,14 +119,21 @@ func (e *Event) Waitable() Waitable {
 // IsSet reports whether the event is set. With AutoReset another may use that up
 // before the caller has read the answer. Errors: ErrRemoved, ErrClosed.
 func (e *Event) IsSet() (bool, error) {
-	if e.closed.Load() {
-		return false, wrap("look at", e.info.Name, status.Closed)
+	set, live := e.event.Look()
+	if e.closed.Load() || !live {
+		return false, e.gone()
 	}
-	set, err := e.event.IsSet()
 	e.acquired()
-	runtime.KeepAlive(e.object) // the mapping goes with it
-	if err != nil {
-		return false, wrap("look at", e.info.Name, err)
-	}
+	runtime.KeepAlive(e) // the mapping goes with it
 	return set, nil
+}
+
+// gone is why there is nothing to look at any more. It is apart, so that a look needs
+// no room for an error.
+func (e *Event) gone() error {
+	err := e.usable()
+	if err == nil {
+		err = status.Removed
+	}
+	return wrap("look at", e.info.Name, err)
 }

@@ -127,8 +127,12 @@ func (w *RWOwner) Unlock() error {
 // NewOwner's may read again, and is told ErrDeadlock if it writes; and ErrOverflow
 // (65535 readers of one client, or 2^30 readings of one owner).
 func (w *RWOwner) RLock(ctx context.Context) (*Notice, error) {
-	if w.usable() == nil && w.lock.ReadFree(w.owner) && w.keep((*shm.RWLock).ReadUnlock) == nil {
-		return nil, nil // as tryRead does it, without a call
+	if w.usable() == nil && w.lock.ReadAnnounce(w.owner) { // as tryRead does it, without a call
+		if !w.lock.ReadEnter(w.owner) {
+			w.lock.ReadStepBack(w.owner)
+		} else if w.keep((*shm.RWLock).ReadUnlock) == nil {
+			return nil, nil
+		}
 	}
 	n, err := w.tryRead()
 	if err == status.WouldBlock {
@@ -154,7 +158,10 @@ func (w *RWOwner) RUnlock() error {
 	err := w.usable()
 	if err == nil {
 		w.object.releasing()
-		if w.lock.ReadUnlockFree(w.owner) {
+		if w.lock.ReadLeave(w.owner) {
+			if w.lock.ReadLeft(w.owner) {
+				w.lock.ReadWake(w.owner)
+			}
 			return nil
 		}
 		err = w.lock.ReadUnlock(w.owner)

@@ -45,7 +45,7 @@
 #define SHMD_ABI_VERSION 0u
 #define SHMD_ABI_COMPAT 0u
 /* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
-#define SHMD_ABI_FINGERPRINT 0x003aef0cbed0f02aull
+#define SHMD_ABI_FINGERPRINT 0x44ceee6330e25ec9ull
 
 #define SHMD_PAGE_SIZE 4096u
 #define SHMD_DATA_ALIGN 64u
@@ -183,10 +183,15 @@
  *  abort    WRITING -> FREE               nack        LEASED -> READY or DEAD
  *  take_dead DEAD -> LEASED               redeliver   DEAD -> READY
  *  death of the owner: WRITING -> FREE, LEASED -> READY or DEAD
+ *  expiry   LEASED -> READY or DEAD, as by nack: by whoever holds the latch and finds
+ *           the deadline of the lease past. The lease holds until somebody does
+ *  ack, nack and extend compare the deliveries too, so that they do not meet a later
+ *  lease of the same client (once they stay at 255, they may)
  *
  *  All else of a queue is derived. After a death, and by whoever takes the latch
  *  from a dead holder: ready = the READY slots in the order of seq, from place 0;
- *  free = the FREE slots; the counts; next_seq = above every seq and ticket.
+ *  free = the FREE slots; the counts; next_seq = above every seq and ticket;
+ *  expiry_ns = 0.
  */
 #define SHMD_SLOT_STATE_SHIFT 32
 #define SHMD_SLOT_STATE_MASK 0x0000000f00000000ull
@@ -352,6 +357,11 @@
 #define SHMD_SLOT_SIZE_MAX 0x100000u
 #define SHMD_QUEUE_MESSAGE_MAX 0x40000000u /* bytes of the longest message */
 #define SHMD_DELIVERIES_LIMIT 254u /* the largest deliveries_max */
+#define SHMD_LEASE_NS_MIN 1000000ull            /* the shortest lease_ns: 1 ms */
+#define SHMD_LEASE_NS_MAX 0x4000000000000000ull /* the longest */
+/* What one latch hold does at most, of batches. */
+#define SHMD_QUEUE_BATCH_MAX 64u            /* messages */
+#define SHMD_QUEUE_BATCH_SIZE_MAX 0x4000u   /* bytes that are copied; always one message */
 
 /* Kinds. Never renumbered. */
 #define SHMD_KIND_VALUE 1u
@@ -397,7 +407,7 @@ struct shmd_header {
 	uint32_t item_size_bytes;     /* immutable; 1, 2, 4 or 8, a queue's slot size; 0 = none */
 	uint32_t rank;                /* immutable; dimensions, 0 for a value */
 	uint64_t shape[SHMD_RANK_MAX]; /* immutable; row-major; unused = 0. Of a queue, whose rank
-	                                * is 0: message_max, deliveries_max */
+	                                * is 0: message_max, deliveries_max, lease_ns */
 	uint32_t flags;               /* immutable; SHMD_FLAG_ */
 	uint32_t seats_max;           /* immutable */
 	uint64_t lock_id;             /* immutable; object id of the foreign mutex, or a condition's; 0 = none */
@@ -558,8 +568,10 @@ struct shmd_page {
  * derived unless it says otherwise. Behind the seat cells, 64-aligned, follow
  * uint32_t ready[length] (latched; a ring of slot numbers, in the order of seq) and
  * free[length] (latched; a stack of slot numbers: memory follows what is in
- * flight); 64-aligned struct shmd_queue_desc[length]; from the next page on the
- * slots, item_size bytes each. Their contents are written by who has the slot
+ * flight); 64-aligned struct shmd_queue_desc[length]; if lease_ns is not 0, 64-aligned
+ * uint64_t deadline_ns[length] (latched, before the commit of the lease; atomic;
+ * CLOCK_MONOTONIC, when the lease of the slot ends; says nothing of a slot that is not
+ * LEASED); from the next page on the slots, item_size bytes each. Their contents are written by who has the slot
  * WRITING, or under the latch, and read by who has it LEASED, or under the latch.
  * So are those of a side segment: a memfd of its own that belongs to a slot and holds
  * what is longer than that, from its first byte on. The daemon makes it, hands it out,
@@ -574,13 +586,17 @@ struct shmd_queue_lines {
 	uint32_t leased_count;  /* latched; latched; atomic; LEASED slots */
 	uint32_t writing_count; /* latched; latched; atomic; WRITING slots */
 	uint32_t dead_count;    /* latched; latched; atomic; DEAD slots */
-	uint8_t reserved0[24];
-	/* 140, 180: eventcounts under the latch. */
+	uint64_t expiry_ns;     /* latched; latched; atomic; no deadline_ns of a LEASED slot is before it, so that
+	                         * nobody looks at them all in vain; 0 = not known, and without lease_ns */
+	uint8_t reserved0[16];
+	/* 140, 180, 1c0: eventcounts under the latch. */
 	uint64_t not_empty; /* all, by read-modify-write only; all; atomic, futex; who waits for a message */
 	uint8_t reserved1[56];
 	uint64_t not_full;  /* likewise; who waits for a slot */
 	uint8_t reserved2[56];
-	uint8_t reserved3[64];
+	uint64_t idle;      /* likewise; who waits until no slot is READY or LEASED. The signal of the
+	                     * commit that makes it so wakes all, so nobody owes a duty */
+	uint8_t reserved3[56];
 };
 
 /* One slot of a queue. */
@@ -663,8 +679,10 @@ SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, closed) == 0x04, "closed");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, next_seq) == 0x08, "next_seq");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, ready_head) == 0x10, "ready_head");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, dead_count) == 0x24, "dead_count");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, expiry_ns) == 0x28, "expiry_ns");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, not_empty) == 0x40, "not_empty has its own line");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, not_full) == 0x80, "not_full has its own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, idle) == 0xc0, "idle has its own line");
 SHMD_ABI_ASSERT(sizeof(struct shmd_queue_desc) == 32, "two slots to a line");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_desc, side) == 0x14, "side");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_desc, ticket) == 0x18, "ticket");

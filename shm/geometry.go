@@ -30,6 +30,7 @@ type Geometry struct {
 	SlotSize      uint32 // bytes
 	MessageMax    uint32 // bytes, 1 to MessageLimit; beyond SlotSize in a side segment
 	DeliveriesMax uint32 // deliveries after which a message is dead, 0 = unlimited
+	LeaseNs       uint64 // ns after which a leased message comes back, 0 = never
 
 	SegmentSize uint64 // bytes, whole pages
 	DataOffset  uint64 // bytes
@@ -39,6 +40,8 @@ type Geometry struct {
 	ReadyOffset uint64 // bytes; a queue, else 0
 	FreeOffset  uint64 // bytes; a queue, else 0
 	DescOffset  uint64 // bytes; a queue, else 0
+
+	DeadlineOffset uint64 // bytes; a queue with LeaseNs, else 0
 }
 
 // segmentMax keeps every size and offset far from overflow and inside what an
@@ -216,7 +219,8 @@ func (g *Geometry) Complete() (Geometry, error) {
 	case KindSemaphore:
 		return NewSemaphoreGeometry(g.Initial, g.Maximum, g.Flags, g.SeatsMax)
 	case KindQueue:
-		return NewQueueGeometry(g.Length, g.SlotSize, g.MessageMax, g.DeliveriesMax, g.Flags, g.SeatsMax)
+		return NewTimedQueueGeometry(g.LeaseNs, g.Length, g.SlotSize, g.MessageMax, g.DeliveriesMax, g.Flags,
+			g.SeatsMax)
 	case KindEvent:
 		return NewEventGeometry(g.Initial != 0, g.Flags, g.SeatsMax)
 	case KindCondition:

@@ -9,6 +9,13 @@ import "github.com/shmd/shmd/status"
 // status.Invalid for what does not make one.
 func NewQueueGeometry(maxsize uint64, slotSize, messageMax, deliveriesMax uint32, flags Flags,
 	seatsMax uint32) (Geometry, error) {
+	return NewTimedQueueGeometry(0, maxsize, slotSize, messageMax, deliveriesMax, flags, seatsMax)
+}
+
+// NewTimedQueueGeometry is NewQueueGeometry for a queue whose leases end after leaseNs
+// ns, if that is not 0: the message then comes back.
+func NewTimedQueueGeometry(leaseNs, maxsize uint64, slotSize, messageMax, deliveriesMax uint32, flags Flags,
+	seatsMax uint32) (Geometry, error) {
 	g, err := frontGeometry(KindQueue, flags, seatsMax)
 	if err != nil {
 		return g, err
@@ -29,13 +36,30 @@ func NewQueueGeometry(maxsize uint64, slotSize, messageMax, deliveriesMax uint32
 		return g, status.New(status.Invalid, "", "deliveries_max is %d; it must be 1 to %d, or 0 for no limit",
 			deliveriesMax, DeliveriesLimit)
 	}
+	if err := checkLeaseNs(leaseNs); err != nil && leaseNs != 0 {
+		return g, err
+	}
 	g.Length, g.ItemSize = maxsize, slotSize
 	g.SlotSize, g.MessageMax, g.DeliveriesMax = slotSize, messageMax, deliveriesMax
 	g.ReadyOffset = roundUp(g.SegmentSize, dataAlign)
 	g.FreeOffset = g.ReadyOffset + maxsize*queueIndexSize
 	g.DescOffset = roundUp(g.FreeOffset+maxsize*queueIndexSize, dataAlign)
-	g.DataOffset = roundUp(g.DescOffset+maxsize*queueDescSize, PageSize)
+	end := g.DescOffset + maxsize*queueDescSize
+	if leaseNs != 0 {
+		g.LeaseNs, g.DeadlineOffset = leaseNs, roundUp(end, dataAlign)
+		end = g.DeadlineOffset + maxsize*deadlineSize
+	}
+	g.DataOffset = roundUp(end, PageSize)
 	g.DataSize = maxsize * uint64(slotSize)
 	g.SegmentSize = g.DataOffset + roundUp(g.DataSize, PageSize)
 	return g, nil
+}
+
+// checkLeaseNs refuses what is no lease time.
+func checkLeaseNs(leaseNs uint64) error {
+	if leaseNs < LeaseNsMin || leaseNs > LeaseNsMax {
+		return status.New(status.Invalid, "", "lease_ns is %d; it must be %d (1 ms) to %d", leaseNs, LeaseNsMin,
+			uint64(LeaseNsMax))
+	}
+	return nil
 }

@@ -18,9 +18,17 @@ const (
 	// DeliveriesLimit is the largest DeliveriesMax: one less than what the slot
 	// word counts up to.
 	DeliveriesLimit = 254
+	// LeaseNsMin and LeaseNsMax bound the lease time of a queue that has one.
+	LeaseNsMin = 1_000_000
+	LeaseNsMax = 1 << 62
+	// BatchMax is how many messages one latch hold handles at most, and
+	// BatchSizeMax how many bytes it copies.
+	BatchMax     = 64
+	BatchSizeMax = 16 << 10
 
 	queueIndexSize = uint64(unsafe.Sizeof(uint32(0)))
 	queueDescSize  = uint64(unsafe.Sizeof(QueueDesc{}))
+	deadlineSize   = uint64(unsafe.Sizeof(uint64(0)))
 )
 
 // QueueLines is struct shmd_queue_lines, at kindOffset of a queue.
@@ -34,12 +42,14 @@ type QueueLines struct {
 	LeasedCount  uint32
 	WritingCount uint32
 	DeadCount    uint32
-	Reserved0    [24]uint8
+	ExpiryNs     uint64
+	Reserved0    [16]uint8
 	NotEmpty     uint64
 	Reserved1    [56]uint8
 	NotFull      uint64
 	Reserved2    [56]uint8
-	Reserved3    [64]uint8
+	Idle         uint64
+	Reserved3    [56]uint8
 }
 
 // QueueDesc is struct shmd_queue_desc.
@@ -57,7 +67,8 @@ var (
 	_ [0x08]struct{}  = [unsafe.Offsetof(QueueLines{}.NextSeq)]struct{}{}
 	_ [0x40]struct{}  = [unsafe.Offsetof(QueueLines{}.NotEmpty)]struct{}{}
 	_ [0x80]struct{}  = [unsafe.Offsetof(QueueLines{}.NotFull)]struct{}{}
-	_ [0xc0]struct{}  = [unsafe.Offsetof(QueueLines{}.Reserved3)]struct{}{}
+	_ [0x28]struct{}  = [unsafe.Offsetof(QueueLines{}.ExpiryNs)]struct{}{}
+	_ [0xc0]struct{}  = [unsafe.Offsetof(QueueLines{}.Idle)]struct{}{}
 	_ [32]struct{}    = [unsafe.Sizeof(QueueDesc{})]struct{}{}
 	_ [0x14]struct{}  = [unsafe.Offsetof(QueueDesc{}.Side)]struct{}{}
 	_ [0x18]struct{}  = [unsafe.Offsetof(QueueDesc{}.Ticket)]struct{}{}
@@ -71,12 +82,17 @@ func (s *Segment) Queue() *Queue {
 	indices := func(offset uint64) []uint32 {
 		return unsafe.Slice((*uint32)(unsafe.Pointer(&s.mem[offset])), g.Length)
 	}
-	return &Queue{
+	q := &Queue{
 		seg: s, lines: lines, latch: s.Latch(&lines.Latch), size: uint32(g.Length),
-		notEmpty: eventcount{&lines.NotEmpty}, notFull: eventcount{&lines.NotFull},
+		notEmpty: eventcount{&lines.NotEmpty}, notFull: eventcount{&lines.NotFull}, idle: eventcount{&lines.Idle},
 		ready: indices(g.ReadyOffset), free: indices(g.FreeOffset),
 		descs: unsafe.Slice((*QueueDesc)(unsafe.Pointer(&s.mem[g.DescOffset])), g.Length),
 	}
+	if g.LeaseNs != 0 {
+		first := (*uint64)(unsafe.Pointer(&s.mem[g.DeadlineOffset]))
+		q.leases = leaseTimes{deadlines: unsafe.Slice(first, g.Length), ns: g.LeaseNs, clock: quickNs}
+	}
+	return q
 }
 
 // slotData are the bytes of a slot that a message may use. Preconditions: slot is

@@ -97,7 +97,7 @@ func (s *Segment) writeHeader(epoch uint32) {
 	h.Rank, h.Flags, h.SeatsMax, h.LockID = uint32(len(g.Shape)), uint32(g.Flags), g.SeatsMax, g.LockID
 	copy(h.Shape[:], g.Shape)
 	if g.Kind == KindQueue {
-		h.Shape[0], h.Shape[1] = uint64(g.MessageMax), uint64(g.DeliveriesMax)
+		h.Shape[0], h.Shape[1], h.Shape[2] = uint64(g.MessageMax), uint64(g.DeliveriesMax), g.LeaseNs
 	}
 	h.CreatedRealtimeNs, h.SeatsOffsetBytes = g.CreatedNs, g.SeatsOffset
 	switch g.Kind {

@@ -43,6 +43,11 @@ func queueStates(t *testing.T, s *shm.Segment) {
 	check(t, err)
 }
 
+// timedSlots is slots with leases that end after a year.
+func timedSlots(sc scene) (shm.Geometry, error) {
+	return shm.NewTimedQueueGeometry(365*24*3600*1e9, 4, 64, 60, 2, sc.flags, shm.SeatsDefault)
+}
+
 // longSlots is slots with messages of up to 5000 bytes.
 func longSlots(sc scene) (shm.Geometry, error) {
 	return shm.NewQueueGeometry(4, 64, 5000, 2, sc.flags, shm.SeatsDefault)
@@ -106,6 +111,11 @@ func saidOfQueue(t *testing.T, s *shm.Segment) []string {
 		say(fmt.Sprintf("slot.%d.is", slot), state)
 		say(fmt.Sprintf("slot.%d.deliveries", slot), d.State&c["SLOT_DELIVERIES_MASK"]>>c["SLOT_DELIVERIES_SHIFT"])
 		say(fmt.Sprintf("slot.%d.owner", slot), d.State&c["OWNER_MASK"])
+		if g.LeaseNs != 0 {
+			var deadline uint64
+			read(t, s, g.DeadlineOffset+8*slot, &deadline)
+			say(fmt.Sprintf("slot.%d.deadline_ns", slot), deadline)
+		}
 	}
 	held := uint64(0)
 	for seat := range uint16(shm.SeatsDefault + 1) {

@@ -188,22 +188,30 @@ static void print_queue(void)
 	OWN_FIELD(queue.leased_count);
 	OWN_FIELD(queue.writing_count);
 	OWN_FIELD(queue.dead_count);
+	OWN_FIELD(queue.expiry_ns);
 	OWN_RESERVED(queue.reserved0);
 	OWN_FIELD(queue.not_empty);
 	OWN_RESERVED(queue.reserved1);
 	OWN_FIELD(queue.not_full);
 	OWN_RESERVED(queue.reserved2);
+	OWN_FIELD(queue.idle);
 	OWN_RESERVED(queue.reserved3);
 
 	size_t length = image.of.header.length;
 	size_t lists = CELLS_OFFSET + 2 * length * sizeof(uint32_t);
 	const void *first = image.bytes + (lists + 63) / 64 * 64;
 	const struct shmd_queue_desc *descs = first;
+	size_t behind = (lists + 63) / 64 * 64 + length * sizeof(struct shmd_queue_desc);
+	const void *deadline = image.bytes + (behind + 63) / 64 * 64;
+	const uint64_t *deadlines = deadline;
+	uint64_t lease_ns = image.of.header.shape[2];
 	uint64_t held = 0;
 	for (uint32_t slot = 0; slot < length && slot < 16; slot++) {
 		uint64_t is = (descs[slot].state & SHMD_SLOT_STATE_MASK) >> SHMD_SLOT_STATE_SHIFT;
 		held += is == SHMD_SLOT_LEASED || is == SHMD_SLOT_WRITING;
 		print_slot(slot, &descs[slot]);
+		if (lease_ns != 0)
+			printf("slot.%" PRIu32 ".deadline_ns %" PRIu64 "\n", slot, deadlines[slot]);
 	}
 	print("held", held);
 	print("removed", image.of.header.state == SHMD_STATE_REMOVED);

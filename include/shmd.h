@@ -134,10 +134,11 @@ SHMD_API const char *shmd_version(void);
 #define SHMD_E_REMOVED (-6)         /* the object was destroyed */
 #define SHMD_E_LOST (-7)            /* the daemon is gone; mapped objects go on working */
 #define SHMD_E_NOT_RECOVERABLE (-8) /* strict: unlocked inconsistent after a death */
-#define SHMD_E_ENDED (-9)           /* the queue was shut down: nothing goes in, nothing is left */
+#define SHMD_E_ENDED (-9)           /* shut down, or closed by the other side: nothing goes in, nothing is left */
 #define SHMD_E_BROKEN (-10)         /* the barrier is broken: by a timeout, an abort, a failed action */
-#define SHMD_E_PEER_DIED (-11)      /* a party of the barrier died: it is broken */
+#define SHMD_E_PEER_DIED (-11)      /* a party of the barrier, or the other side of a stream or pipe */
 #define SHMD_E_OUTCOME_UNKNOWN (-12) /* it may have taken effect or not */
+#define SHMD_E_TAKEN (-13)          /* another client has the role */
 
 /* Failures. */
 #define SHMD_E_INVALID (-20)

@@ -45,7 +45,7 @@
 #define SHMD_ABI_VERSION 0u
 #define SHMD_ABI_COMPAT 0u
 /* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
-#define SHMD_ABI_FINGERPRINT 0x44ceee6330e25ec9ull
+#define SHMD_ABI_FINGERPRINT 0xf2f59a75b92b5679ull
 
 #define SHMD_PAGE_SIZE 4096u
 #define SHMD_DATA_ALIGN 64u
@@ -350,6 +350,75 @@
 #define SHMD_READER_WANT_UNIT 0x00010000u
 #define SHMD_READER_ACTIVE_MASK 0x0000ffffu
 
+/* ---- ring (u64), of each side of a ring; futex on its low 32 bits ------------------
+ *   63 .. 3  position  bytes so far. tail: written; head: read
+ *   2        ended     head of a stream: the end at this position was reported
+ *   1        died      the side's client died
+ *   0        closed    the side's client closed it, or ended in an orderly way
+ *
+ *  A ring goes one way: from whoever has the role of the producer, the owner of the tail
+ *  line, to the consumer, the owner of the head line. A stream is rings[0]. A pipe is both:
+ *  end 0 produces into rings[0] and consumes from rings[1], end 1 the other way round. It
+ *  has one owner word for each end, in the tail line of the ring into which the end
+ *  produces; those of its head lines stay 0.
+ *
+ *  tail - head <= capacity, else the ring is corrupt. Bytes lie at their position modulo
+ *  the capacity, a power of two; with SHMD_FLAG_BYTES they are bare and go round. Else they
+ *  are records, see struct shmd_record, and positions are multiples of 8.
+ *
+ *  claim     owner 0: compare-and-swap to the own owner bits; then the state. Producer of a
+ *            stream whose tail has died or closed: the first record it commits is END, and
+ *            that commit clears both. Consumer of a stream: clear died and closed in the
+ *            head, ended stays. A pipe: only if its tail has neither died nor closed, looked
+ *            at after the swap too.
+ *  commit    after everything was written, or read: exchange the own word for the new
+ *            position; load attention of the own line; if it moved since the last commit
+ *            that woke: wake all. What was loaded before the exchange is what was seen.
+ *  sleep     on the other side's word: load it; judge; add 1 to attention of its line; load
+ *            it again, then the state; sleep on the judged value
+ *  look      before each operation, if attention of the own line has moved: the state, the
+ *            owner word, and for the producer of a pipe died and closed of the head
+ *  end       mark the own word closed, by or (a pipe: the head of one ring and the tail of
+ *            the other); add 1 to attention of both lines of each ring; wake all; then
+ *            free the role
+ *  recovery  likewise, with died instead of closed unless closed is set; always wakes all
+ *  removal   the state first; all three bits in every word, 1 to every attention; wakes all.
+ *            A commit may clear the bits again: whoever wakes looks at the state.
+ *
+ *  The consumer reads the position and the marks of the tail in one load: nothing left and
+ *  a mark is the end. Of a stream it is reported once, by ended; after that, or when the
+ *  next producer was faster, by its END record, which is skipped if ended is set. Of a pipe
+ *  it stays. The producer of a pipe is refused as soon as the head has a mark.
+ *
+ *  Only one side moves a word while the other sleeps on it, and by at most the capacity:
+ *  no value comes back.
+ */
+#define SHMD_RING_POSITION_SHIFT 3
+#define SHMD_RING_POSITION_MASK 0xfffffffffffffff8ull
+#define SHMD_RING_ENDED 0x4ull
+#define SHMD_RING_DIED 0x2ull
+#define SHMD_RING_CLOSED 0x1ull
+
+/* Records of a ring. Numbers of bytes; a record takes its header and its contents,
+ * rounded up to SHMD_RECORD_ALIGN, and at most half of the ring. It never goes round. */
+#define SHMD_RECORD_ALIGN 8u
+#define SHMD_RECORD_MESSAGE 1u /* a message */
+#define SHMD_RECORD_PAD 2u     /* nothing, up to the end of the ring */
+#define SHMD_RECORD_END 3u     /* stream: a producer ended here; length = its closed and died */
+#define SHMD_RECORD_FIRST 4u   /* pipe: the first piece of a message that is longer than half of the ring;
+                                * length = of the whole message. It takes 1 / SHMD_RECORD_PIECES of
+                                * the ring, and has as much of the message as that holds */
+#define SHMD_RECORD_REST 5u    /* pipe: the next piece; length = of the message from here on. The last
+                                * one if the record has all of that; else as FIRST. A MESSAGE or FIRST
+                                * before the last: that message was given up. REST without its FIRST:
+                                * who read that has lost it; skipped */
+#define SHMD_RECORD_PIECES 8u
+
+/* Limits of a ring. */
+#define SHMD_RING_CAPACITY_MIN 0x1000u
+#define SHMD_RING_CAPACITY_MAX 0x10000000u
+#define SHMD_RING_CAPACITY_DEFAULT 0x10000u
+
 /* Limits of a queue. */
 #define SHMD_QUEUE_LENGTH_MAX 65536u
 #define SHMD_QUEUE_NUMBER_MAX 0x8000000000000000ull /* seq and ticket are below */
@@ -373,6 +442,8 @@
 #define SHMD_KIND_CONDITION 7u
 #define SHMD_KIND_BARRIER 8u
 #define SHMD_KIND_RWLOCK 9u
+#define SHMD_KIND_STREAM 10u
+#define SHMD_KIND_PIPE 11u
 
 /* Flags of the header. The first three belong to a mutex or to an own lock. */
 #define SHMD_FLAG_RECURSIVE 0x1u    /* the same thread may lock again */
@@ -383,6 +454,7 @@
 #define SHMD_FLAG_UNDO 0x20u        /* semaphore: what the dead held comes back */
 #define SHMD_FLAG_RAW 0x40u         /* queue: messages are bytes, else MessagePack values */
 #define SHMD_FLAG_AUTO_RESET 0x80u  /* event: one wait ends for each set, and resets it */
+#define SHMD_FLAG_BYTES 0x100u      /* pipe: carries bytes, not messages */
 
 /* States. */
 #define SHMD_STATE_CREATING 0u
@@ -399,15 +471,17 @@ struct shmd_header {
 	uint64_t object_id;           /* immutable; never reused by a daemon */
 	uint64_t segment_size_bytes;  /* immutable; whole pages */
 	uint64_t data_offset_bytes;   /* immutable; 64-byte aligned; 0 = no data */
-	uint64_t data_size_bytes;     /* immutable; length * item_size_bytes */
+	uint64_t data_size_bytes;     /* immutable; length * item_size_bytes, or of all rings */
 	uint64_t length;              /* immutable; elements, 1 for a value; a semaphore's maximum; a
-	                               * queue's messages; a barrier's parties */
+	                               * queue's messages; a barrier's parties; the capacity of each
+	                               * ring of a stream or pipe, in bytes */
 	uint32_t kind;                /* immutable; SHMD_KIND_ */
 	uint32_t code;                /* immutable; ASCII type code; 0 = none */
 	uint32_t item_size_bytes;     /* immutable; 1, 2, 4 or 8, a queue's slot size; 0 = none */
 	uint32_t rank;                /* immutable; dimensions, 0 for a value */
 	uint64_t shape[SHMD_RANK_MAX]; /* immutable; row-major; unused = 0. Of a queue, whose rank
-	                                * is 0: message_max, deliveries_max, lease_ns */
+	                                * is 0: message_max, deliveries_max, lease_ns; of a
+	                                * stream or pipe: message_max, how many rings */
 	uint32_t flags;               /* immutable; SHMD_FLAG_ */
 	uint32_t seats_max;           /* immutable */
 	uint64_t lock_id;             /* immutable; object id of the foreign mutex, or a condition's; 0 = none */
@@ -543,6 +617,35 @@ struct shmd_rwlock_lines {
 struct shmd_reader_cell {
 	uint32_t word; /* the seat's client by read-modify-write, zeroed by recovery; all; atomic, futex; reader word */
 	uint8_t reserved[60];
+};
+
+/* One side of a ring: of its producer (tail) or its consumer (head). */
+struct shmd_ring_line {
+	uint64_t word;           /* owner, daemon; all; atomic, futex; ring word */
+	uint32_t owner;          /* all; all; atomic; owner bits of who has the role, 0 = nobody */
+	uint32_t attention;      /* the other side and the daemon, by adding; owner; atomic: moves when
+	                          * somebody is about to sleep on the word, and when the owner has to
+	                          * look at everything */
+	struct shmd_death death; /* of owners that did not close it */
+	uint8_t reserved[24];
+};
+
+/* One ring. */
+struct shmd_ring {
+	struct shmd_ring_line tail;
+	struct shmd_ring_line head;
+};
+
+/* What a stream or a pipe has at SHMD_KIND_OFFSET. A stream uses the first ring. The data
+ * of each ring, length bytes, follow one another from data_offset_bytes on, page-aligned. */
+struct shmd_ring_lines {
+	struct shmd_ring rings[2];
+};
+
+/* The header of a record, in the data of a ring, its contents behind it. One 8-byte store. */
+struct shmd_record {
+	uint32_t length; /* producer; consumer; plain, committed by the tail; bytes of the contents */
+	uint32_t type;   /* producer; consumer; likewise; SHMD_RECORD_ */
 };
 
 /* One seat's diagnostics; nothing is decided by them. */
@@ -686,5 +789,13 @@ SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, idle) == 0xc0, "idle has its o
 SHMD_ABI_ASSERT(sizeof(struct shmd_queue_desc) == 32, "two slots to a line");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_desc, side) == 0x14, "side");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_desc, ticket) == 0x18, "ticket");
+
+SHMD_ABI_ASSERT(sizeof(struct shmd_ring_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
+SHMD_ABI_ASSERT(sizeof(struct shmd_ring_line) == 64, "each side has its own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_ring_line, owner) == 0x08, "owner");
+SHMD_ABI_ASSERT(offsetof(struct shmd_ring_line, attention) == 0x0c, "attention");
+SHMD_ABI_ASSERT(offsetof(struct shmd_ring_line, death) == 0x10, "death");
+SHMD_ABI_ASSERT(offsetof(struct shmd_ring, head) == 0x40, "head");
+SHMD_ABI_ASSERT(sizeof(struct shmd_record) == 8, "one store");
 
 #endif /* SHMD_ABI_H */

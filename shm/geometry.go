@@ -15,7 +15,7 @@ type Geometry struct {
 	Kind      Kind
 	Code      ctypes.Code // 0 but for a value or array
 	Shape     []uint64    // dimensions of an array, row-major; else nil
-	Length    uint64      // elements; 1 for a value, Maximum, a queue's messages, a barrier's parties; else 0
+	Length    uint64      // elements; 1 for a value, Maximum, a queue's messages, a barrier's parties, Capacity; else 0
 	ItemSize  uint32      // bytes of an element
 	Flags     Flags
 	SeatsMax  uint32
@@ -28,9 +28,12 @@ type Geometry struct {
 
 	// A queue's; Length is how many messages it holds.
 	SlotSize      uint32 // bytes
-	MessageMax    uint32 // bytes, 1 to MessageLimit; beyond SlotSize in a side segment
+	MessageMax    uint32 // bytes, 1 to MessageLimit; beyond SlotSize in a side segment. Of a stream or pipe too.
 	DeliveriesMax uint32 // deliveries after which a message is dead, 0 = unlimited
 	LeaseNs       uint64 // ns after which a leased message comes back, 0 = never
+
+	// Of a stream or pipe.
+	Capacity uint64 // bytes of each ring, a power of two
 
 	SegmentSize uint64 // bytes, whole pages
 	DataOffset  uint64 // bytes
@@ -229,6 +232,10 @@ func (g *Geometry) Complete() (Geometry, error) {
 		return NewBarrierGeometry(g.Length, g.SeatsMax)
 	case KindRWLock:
 		return NewRWLockGeometry(g.SeatsMax)
+	case KindStream:
+		return NewStreamGeometry(g.Capacity, g.MessageMax, g.SeatsMax)
+	case KindPipe:
+		return NewPipeGeometry(g.Capacity, g.MessageMax, g.Flags, g.SeatsMax)
 	}
 	return NewGeometry(g.Kind, g.Code, g.Shape, g.Flags, g.SeatsMax)
 }

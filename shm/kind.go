@@ -20,11 +20,15 @@ const (
 	KindBarrier   Kind = 8
 	// KindRWLock lets many readers in, or one writer.
 	KindRWLock Kind = 9
+	// KindStream goes one way, from one producer to one consumer; KindPipe both ways,
+	// between two ends.
+	KindStream Kind = 10
+	KindPipe   Kind = 11
 )
 
 var kindNames = map[Kind]string{KindValue: "value", KindArray: "array", KindMutex: "mutex",
 	KindSemaphore: "semaphore", KindQueue: "queue", KindEvent: "event", KindCondition: "condition",
-	KindBarrier: "barrier", KindRWLock: "rwlock"}
+	KindBarrier: "barrier", KindRWLock: "rwlock", KindStream: "stream", KindPipe: "pipe"}
 
 // String is the kind's name on the wire, or "" for none.
 func (k Kind) String() string { return kindNames[k] }
@@ -46,8 +50,8 @@ func (k Kind) HasData() bool { return k == KindValue || k == KindArray }
 type Flags uint32
 
 // The flags. Recursive, UnlockAny and Strict belong to a mutex or an own lock,
-// Undo to a semaphore, Raw to a queue, AutoReset to an event. A condition always
-// has LockForeign.
+// Undo to a semaphore, Raw to a queue, AutoReset to an event, Bytes to a pipe. A
+// condition always has LockForeign.
 const (
 	FlagRecursive   Flags = 0x1
 	FlagUnlockAny   Flags = 0x2
@@ -57,6 +61,7 @@ const (
 	FlagUndo        Flags = 0x20
 	FlagRaw         Flags = 0x40
 	FlagAutoReset   Flags = 0x80
+	FlagBytes       Flags = 0x100
 
 	flagsOfLock = FlagRecursive | FlagUnlockAny | FlagStrict | FlagLockNone | FlagLockForeign
 )
@@ -72,7 +77,9 @@ func (k Kind) allowed() Flags {
 		return FlagAutoReset
 	case KindCondition:
 		return FlagLockForeign
-	case KindBarrier, KindRWLock:
+	case KindPipe:
+		return FlagBytes
+	case KindBarrier, KindRWLock, KindStream:
 		return 0
 	}
 	return flagsOfLock
@@ -88,7 +95,8 @@ func (s Flags) String() string {
 		f    Flags
 		name string
 	}{{FlagRecursive, "recursive"}, {FlagUnlockAny, "unlock_any"}, {FlagStrict, "strict"},
-		{FlagUndo, "undo"}, {FlagRaw, "raw"}, {FlagAutoReset, "auto_reset"}} {
+		{FlagUndo, "undo"}, {FlagRaw, "raw"}, {FlagAutoReset, "auto_reset"},
+		{FlagBytes, "bytes"}} {
 		if s.Has(n.f) {
 			names = append(names, n.name)
 		}

@@ -96,8 +96,11 @@ func (s *Segment) writeHeader(epoch uint32) {
 	h.Length, h.Kind, h.Code, h.ItemSizeBytes = g.Length, uint32(g.Kind), uint32(g.Code), g.ItemSize
 	h.Rank, h.Flags, h.SeatsMax, h.LockID = uint32(len(g.Shape)), uint32(g.Flags), g.SeatsMax, g.LockID
 	copy(h.Shape[:], g.Shape)
-	if g.Kind == KindQueue {
+	switch g.Kind {
+	case KindQueue:
 		h.Shape[0], h.Shape[1], h.Shape[2] = uint64(g.MessageMax), uint64(g.DeliveriesMax), g.LeaseNs
+	case KindStream, KindPipe:
+		h.Shape[0], h.Shape[1] = uint64(g.MessageMax), g.rings()
 	}
 	h.CreatedRealtimeNs, h.SeatsOffsetBytes = g.CreatedNs, g.SeatsOffset
 	switch g.Kind {
@@ -174,7 +177,7 @@ func (s *Segment) seatCell(seat uint16) *SeatCell {
 }
 
 // kindLines is the part of page 0 that a kind has of its own, which fills it.
-func kindLines[T SemaphoreLines | EventLines | ConditionLines | BarrierLines | RWLockLines](s *Segment) *T {
+func kindLines[T SemaphoreLines | EventLines | ConditionLines | BarrierLines | RWLockLines | RingLines](s *Segment) *T {
 	return (*T)(unsafe.Pointer(&s.mem[kindOffset]))
 }
 

@@ -44,15 +44,19 @@ const (
 	// NotRecoverable: a strict lock was unlocked after its owner's death
 	// without being marked consistent.
 	NotRecoverable Code = 8
-	// Ended: the queue was shut down: it takes no more messages, or has none left.
+	// Ended: the queue was shut down: it takes no more messages, or has none left. Or
+	// the other side of a stream or pipe closed it.
 	Ended Code = 9
 	// Broken: the barrier is broken, by a timeout, an abort or a failed action,
 	// until it is reset.
 	Broken Code = 10
-	// PeerDied: a party of the barrier died; it is broken until it is reset.
+	// PeerDied: a party of the barrier died; it is broken until it is reset. Or the
+	// other side of a stream or pipe died.
 	PeerDied Code = 11
 	// OutcomeUnknown: the operation may have taken effect or not.
 	OutcomeUnknown Code = 12
+	// Taken: another client has the role.
+	Taken Code = 13
 )
 
 // Failures.
@@ -146,10 +150,11 @@ var table = []info{
 	{Removed, "REMOVED", "object was destroyed", nil},
 	{Lost, "LOST", "daemon is gone", nil},
 	{NotRecoverable, "NOT_RECOVERABLE", "state was never marked consistent after an owner died", nil},
-	{Ended, "ENDED", "queue was shut down", []error{io.EOF}},
+	{Ended, "ENDED", "ended or shut down", []error{io.EOF}},
 	{Broken, "BROKEN", "barrier is broken", nil},
 	{PeerDied, "PEER_DIED", "another party died", nil},
 	{OutcomeUnknown, "OUTCOME_UNKNOWN", "outcome is unknown", nil},
+	{Taken, "TAKEN", "role is taken by another client", nil},
 	{Invalid, "INVALID", "invalid argument", []error{fs.ErrInvalid}},
 	{BadName, "BAD_NAME", "malformed object name", []error{fs.ErrInvalid}},
 	{BadType, "BAD_TYPE", "wrong type", nil},

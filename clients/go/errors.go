@@ -18,6 +18,7 @@ const (
 	ErrBroken         = status.Broken
 	ErrPeerDied       = status.PeerDied
 	ErrOutcomeUnknown = status.OutcomeUnknown
+	ErrTaken          = status.Taken
 	ErrInvalid        = status.Invalid
 	ErrBadName        = status.BadName
 	ErrBadType        = status.BadType

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -181,12 +180,8 @@ func readLines(lines *bufio.Scanner, read chan<- line, stop <-chan struct{}) {
 			return
 		}
 	}
-	switch err := lines.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		send(line{err: status.New(status.TooLarge, "put",
-			"line %d of stdin has more than %d bytes", number+1, lineMax)})
-	case err != nil:
-		send(line{err: status.Wrap(status.System, "put", err, "read stdin behind line %d", number)})
+	if err := endOfLines("put", lines, number); err != nil {
+		send(line{err: err})
 	}
 }
 

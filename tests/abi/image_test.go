@@ -293,6 +293,10 @@ func flatten(prefix string, v reflect.Value) (all []string) {
 				}
 			}
 			all = append(all, fmt.Sprintf("%s %d", name, wrong))
+		case f.Kind() == reflect.Array && f.Type().Elem().Kind() == reflect.Struct:
+			for j := range f.Len() {
+				all = append(all, flatten(fmt.Sprintf("%s.%d.", name, j), f.Index(j))...)
+			}
 		case f.Kind() == reflect.Array:
 			for j := range f.Len() {
 				all = append(all, fmt.Sprintf("%s.%d %d", name, j, f.Index(j).Uint()))

@@ -72,6 +72,10 @@ var goStructs = []struct {
 	{"shmd_reader_cell", shm.ReaderCell{}},
 	{"shmd_queue_lines", shm.QueueLines{}},
 	{"shmd_queue_desc", shm.QueueDesc{}},
+	{"shmd_ring_line", shm.RingLine{}},
+	{"shmd_ring", shm.Ring{}},
+	{"shmd_ring_lines", shm.RingLines{}},
+	{"shmd_record", shm.Record{}},
 	{"shmd_page", shm.Page{}},
 }
 
@@ -169,6 +173,8 @@ func wordsOfGo(t *testing.T) []word {
 			"preparing", "RWLOCK_PREPARING", "wanted", "RWLOCK_WANTED",
 			"generation", "RWLOCK_GENERATION_MASK", "seat", "RWLOCK_SEAT_MASK")},
 		{"reader", mask("removed", "READER_REMOVED", "want", "READER_WANT_MASK", "active", "READER_ACTIVE_MASK")},
+		{"ring", mask("position", "RING_POSITION_MASK", "ended", "RING_ENDED", "died", "RING_DIED",
+			"closed", "RING_CLOSED")},
 		{"eventcount", mask("count", "EVENTCOUNT_STEP", "waiters", "EVENTCOUNT_WAITERS")},
 	}
 }

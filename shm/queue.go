@@ -94,7 +94,7 @@ func (w *queueWait) enter(ctx context.Context, p *Parker) error {
 	}
 	stolen, err := q.latch.TryLatch(a.Latcher)
 	if err != nil {
-		if stolen, err = q.latch.enter(ctx, p, a, w.clock(ctx), w.timeout == 0); err != nil {
+		if stolen, err = q.latch.enterSlowly(ctx, p, a, w.clock(ctx), w.timeout == 0); err != nil {
 			return w.passOn(err)
 		}
 	}

@@ -67,6 +67,9 @@ func (l *Latch) free(old uint32) bool {
 // TryLatch takes the latch for the owner word me if that needs no waiting, else
 // it returns status.WouldBlock. stolen = rebuild the derived state first.
 func (l *Latch) TryLatch(me uint32) (stolen bool, err error) {
+	if cas32(l.word, 0, me) { // without a look, which would fetch its line once more
+		return false, nil
+	}
 	for range recoverTries { // others can set the waiters bit only, so the second try is the last
 		old := atomic.LoadUint32(l.word)
 		if !l.free(old) {
@@ -89,6 +92,11 @@ func (l *Latch) Latch(ctx context.Context, p *Parker, me uint32, deadline int64)
 	if err == nil || SeatOf(me) == SeatDaemon {
 		return stolen, err
 	}
+	return l.await(ctx, p, me, deadline)
+}
+
+// await is Latch of a client that has tried in vain.
+func (l *Latch) await(ctx context.Context, p *Parker, me uint32, deadline int64) (stolen bool, err error) {
 	l.spin.whileHeld(l.word, latchPausesMin, latchPausesMax)
 	c := contender{seg: l.seg, word: l.word, self: me, deadline: deadline}
 	for {

@@ -21,12 +21,18 @@ var latchPatience = 5 * time.Second
 // after latchPatience: status.Busy, which says nothing about the object. With try
 // it gives up after a moment.
 func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, try bool) (stolen bool, err error) {
-	if !a.daemon() {
-		return l.Latch(ctx, p, a.Latcher, deadline)
-	}
 	stolen, err = l.TryLatch(a.Latcher)
 	if err == nil {
 		return stolen, nil
+	}
+	return l.enterSlowly(ctx, p, a, deadline, try)
+}
+
+// enterSlowly is enter of who has tried in vain.
+func (l *Latch) enterSlowly(ctx context.Context, p *Parker, a Actor, deadline int64,
+	try bool) (stolen bool, err error) {
+	if !a.daemon() {
+		return l.await(ctx, p, a.Latcher, deadline)
 	}
 	l.spin.whileHeld(l.word, latchPausesMin, latchPausesMax)
 	patience := monotonicNs() + int64(latchPatience)

@@ -252,10 +252,9 @@ func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64)
 // = nothing has changed, and Unlock decides.
 func (l *Lock) ReleaseFree(o Owner) bool {
 	line := l.line
-	if atomic.LoadUint64(&line.Token) != o.Token || !line.once() {
+	if !line.once() || !line.give(o.Token) { // as in Unlock
 		return false
 	}
-	put64(&line.Token, 0) // as in Unlock
 	if cas32(&line.Word, o.Word, 0) {
 		return true
 	}
@@ -277,19 +276,25 @@ func (l *Lock) Unlock(o Owner) error {
 		}
 		return status.NotOwner
 	}
-	if d := atomic.LoadUint32(&line.Depth); d > 0 {
+	if d := atomic.LoadUint32(&line.Depth); d > 0 && !o.Shared { // who is shared never locks again
 		put32(&line.Depth, d-1)
 		return nil
 	}
 	if atomic.LoadUint32(&line.WriteDepth) != 0 && l.bracketed {
 		return status.Invalid
 	}
-	put64(&line.Token, 0) // before the release, so that a stale token never matches
+	if !line.give(o.Token) { // before the release, so that a stale token never matches
+		return status.NotOwner
+	}
 	if old == o.Word && cas32(&line.Word, old, 0) {
 		return nil // what release does if there are no waiters and no notice
 	}
 	return l.release(old)
 }
+
+// give clears the token of whoever releases. Of several who do so at once, through a
+// handle that they share, one does: the others may find the next owner's token here.
+func (l *LockLine) give(token uint64) bool { return cas64(&l.Token, token, 0) }
 
 // release lets go of the word that was found as old.
 func (l *Lock) release(old uint32) error {

@@ -25,10 +25,12 @@ func (l *Lock) Suspend(o Owner) (depth uint32, err error) {
 	if l.bracketed && atomic.LoadUint32(&line.WriteDepth) != 0 {
 		return 0, status.Invalid
 	}
+	if !line.give(o.Token) { // as in Unlock
+		return 0, status.NotOwner
+	}
 	if depth = atomic.LoadUint32(&line.Depth); depth != 0 {
 		put32(&line.Depth, 0)
 	}
-	put64(&line.Token, 0) // as in Unlock
 	return depth, l.release(old)
 }
 

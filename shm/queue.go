@@ -95,6 +95,26 @@ func (w *queueWait) clock(ctx context.Context) int64 {
 	return w.deadline
 }
 
+// idleLooks bounds the looks at a queue that somebody is at.
+const idleLooks = 32
+
+// Empty is a look without the latch, for who tries again and again, and so keeps the
+// latch, and its line, from nobody: true = there is no message, a take would block, and
+// nobody is at the queue who is about to change that. The count comes first: whoever was
+// about to change it still has the latch afterwards, or is done, and it was true. Who has
+// no reason to think that the queue is empty takes at once: a look fetches the line once
+// more.
+func (q *Queue) Empty() bool {
+	for range idleLooks {
+		n := load32(&q.lines.ReadyCount)
+		if load32(q.latch.word) == 0 {
+			return n == 0 && load32(&q.lines.Closed) == 0 && q.seg.State() == StateLive && !q.seg.readOnly
+		}
+		pause(1)
+	}
+	return false
+}
+
 // enter takes the latch and sees to what a dead holder left. After an error the
 // latch is free and no duty is left.
 func (w *queueWait) enter(ctx context.Context, p *Parker) error {
@@ -104,7 +124,7 @@ func (w *queueWait) enter(ctx context.Context, p *Parker) error {
 	}
 	stolen, err := q.latch.TryLatch(a.Latcher)
 	if err != nil {
-		if stolen, err = q.latch.enter(ctx, p, a, w.clock(ctx), w.timeout == 0); err != nil {
+		if stolen, err = q.latch.enterSlowly(ctx, p, a, w.clock(ctx), w.timeout == 0); err != nil {
 			return w.passOn(err)
 		}
 	}

@@ -112,6 +112,15 @@ func (q *Queue) topFree() (slot uint32, ok bool, err error) {
 	return slot, true, nil
 }
 
+// enlist writes an entry of a list only if that changes it: what is there already need
+// not go from one processor to another, and a few slots that go round and round leave
+// most entries as they are.
+func enlist(entry *uint32, slot uint32) {
+	if load32(entry) != slot {
+		put32(entry, slot)
+	}
+}
+
 func (q *Queue) popFree() { put32(&q.lines.FreeCount, load32(&q.lines.FreeCount)-1) }
 
 // roomFree reports whether a slot may be pushed on the free stack.
@@ -121,7 +130,7 @@ func (q *Queue) roomFree() bool { return load32(&q.lines.FreeCount) < q.size }
 func (q *Queue) pushFree(slot uint32) {
 	n := load32(&q.lines.FreeCount)
 	if n < q.size {
-		put32(&q.free[n], slot)
+		enlist(&q.free[n], slot)
 		put32(&q.lines.FreeCount, n+1)
 	}
 }
@@ -170,7 +179,7 @@ func (q *Queue) roomReady() bool {
 func (q *Queue) pushReady(slot uint32) {
 	n, head := load32(&q.lines.ReadyCount), load32(&q.lines.ReadyHead)
 	if n < q.size && head < q.size {
-		put32(&q.ready[q.wrap(head+n)], slot)
+		enlist(&q.ready[q.wrap(head+n)], slot)
 		put32(&q.lines.ReadyCount, n+1)
 	}
 }

@@ -342,3 +342,38 @@ func TestQueueShutdown(t *testing.T) {
 		t.Errorf("took %q, %q", x, y)
 	}
 }
+
+// A look without the latch says that a queue is empty only if a take would block.
+func TestQueueEmpty(t *testing.T) {
+	q := newQueue(t, 4, 16, 0)
+	want := func(what string, is bool) {
+		t.Helper()
+		if got := q.Empty(); got != is {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	want("a new queue", true)
+	put(t, q, 1, "a")
+	want("with a message", false)
+	if _, err := q.Take(background, nil, actor(1), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	want("taken", true)
+	if _, err := q.latch.TryLatch(client(2)); err != nil {
+		t.Fatal(err)
+	}
+	want("somebody is at it", false)
+	if err := q.latch.Unlatch(client(2)); err != nil {
+		t.Fatal(err)
+	}
+	q.seg.readOnly = true
+	want("a take is refused", false)
+	q.seg.readOnly = false
+	if err := q.Shutdown(background, nil, actor(1), 0); err != nil {
+		t.Fatal(err)
+	}
+	want("shut down", false)
+	store32(&q.lines.Closed, 0)
+	q.seg.Remove()
+	want("removed", false)
+}

@@ -172,7 +172,12 @@ func (l *RWLock) WriteUnlock(o *RWOwner) error {
 		}
 		return status.NotOwner
 	}
-	put64(&l.lines.Token, 0) // before the release, so that a stale token never matches
+	// Before the release, so that a stale token never matches. Of several who unlock at
+	// once, through a handle that they share, one does: the others may find the next
+	// writer's here.
+	if !cas64(&l.lines.Token, o.token, 0) {
+		return status.NotOwner
+	}
 	w, err := l.change(o, func(w uint32) uint32 { return w & (rwlockInconsistent | rwlockWanted) })
 	if err == nil {
 		l.wakeAll(w)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -31,7 +32,12 @@ func (q *Queue) Lease(ctx context.Context) (*Lease, error) {
 }
 
 // TryLease is Lease that does not wait: ErrWouldBlock.
-func (q *Queue) TryLease() (*Lease, error) { return q.leaseNow("lease from", q.queue.Lease) }
+func (q *Queue) TryLease() (*Lease, error) {
+	if q.usable() == nil && q.queue.Empty() {
+		return nil, wrap("lease from", q.info.Name, status.WouldBlock)
+	}
+	return q.leaseNow("lease from", q.queue.Lease)
+}
 
 // TakeDead leases the oldest dead letter: ErrWouldBlock if there is none.
 func (q *Queue) TakeDead() (*Lease, error) {

@@ -2,11 +2,9 @@ package shmd
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/shmd/shmd/ctypes"
 	"github.com/shmd/shmd/shm"
@@ -245,56 +243,6 @@ func (o *object) usable() error {
 		return status.Closed
 	}
 	return nil
-}
-
-// tryThenWait runs an operation at once if it needs no waiting, and else lets it
-// wait until ctx ends or the handle is closed. act is called with timeout 0 first.
-func (o *object) tryThenWait(ctx context.Context, act func(ctx context.Context, timeout time.Duration) error) error {
-	if err := o.usable(); err != nil {
-		return err
-	}
-	err := act(ctx, 0)
-	if !errors.Is(err, status.WouldBlock) {
-		return err
-	}
-	return o.slowly(ctx, func(ctx context.Context) error { return act(ctx, -1) })
-}
-
-// slowly runs a wait, which Close ends too.
-func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	end, err := o.beginWait(cancel)
-	if err != nil {
-		return err
-	}
-	defer end()
-	err = wait(ctx)
-	if err != nil && o.closed.Load() {
-		return status.Closed
-	}
-	return err
-}
-
-// beginWait makes Close call cancel, and wait for end. ErrClosed = it was closed.
-func (o *object) beginWait(cancel context.CancelFunc) (end func(), err error) {
-	return o.beginWaitIn(o.ctx, cancel)
-}
-
-// beginWaitIn is beginWait for a part of the object, whose context ends with the
-// object's, or before.
-func (o *object) beginWaitIn(ctx context.Context, cancel context.CancelFunc) (end func(), err error) {
-	o.waitsMu.Lock()
-	defer o.waitsMu.Unlock()
-	if o.closed.Load() {
-		return nil, status.Closed
-	}
-	o.waits.Add(1)
-	stop := context.AfterFunc(ctx, cancel)
-	return func() {
-		stop()
-		o.waits.Done()
-	}, nil
 }
 
 // actor is this client, as a semaphore or a queue knows it.

@@ -22,7 +22,8 @@ import (
 type Queue struct {
 	*object
 	queue *shm.Queue
-	raw   bool // immutable
+	raw   bool  // immutable
+	empty error // immutable; what who tries to take in a loop is told each time
 }
 
 // QueueOptions are a queue's creation options.
@@ -96,7 +97,8 @@ func (c *Client) openQueue(ctx context.Context, op, name, method string, params 
 		return nil, err
 	}
 	queue := o.segment.Queue().WithSides(&sides{client: c, handle: o.info.Handle})
-	return &Queue{o, queue, o.segment.Geometry().Flags.Has(shm.FlagRaw)}, nil
+	return &Queue{object: o, queue: queue, raw: o.segment.Geometry().Flags.Has(shm.FlagRaw),
+		empty: wrap("take from", o.info.Name, status.WouldBlock)}, nil
 }
 
 // Put appends a message, waiting until ctx ends while the queue is full. Errors:
@@ -165,6 +167,9 @@ func (q *Queue) Take(ctx context.Context) (message []byte, err error) {
 // TryTake is Take that does not wait: ErrWouldBlock if the queue is empty.
 func (q *Queue) TryTake() (message []byte, err error) {
 	if err = q.usable(); err == nil {
+		if q.queue.Empty() {
+			return nil, q.empty
+		}
 		message, err = q.queue.Take(context.Background(), parker, q.actor(), nil, 0)
 	}
 	return message, wrap("take from", q.info.Name, err)

@@ -90,25 +90,17 @@ func (d *direction) wait(ctx context.Context, long bool, act func(ctx context.Co
 // waitSlow waits for the turn, if it is not the call's already, and then runs act.
 func (d *direction) waitSlow(ctx context.Context, mine bool,
 	act func(ctx context.Context, timeout time.Duration) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	end, err := d.object.beginWaitIn(d.ctx, cancel)
-	if err == nil {
-		defer end()
+	err := d.object.slowlyIn(d.ctx, ctx, func(ctx context.Context) error {
 		if !mine {
-			err = d.turn.take(ctx)
-			mine = err == nil
+			if err := d.turn.take(ctx); err != nil {
+				return err
+			}
+			mine = true
 		}
-	}
+		return act(ctx, -1)
+	})
 	if mine {
-		defer d.turn.give()
-	}
-	if err != nil {
-		return err
-	}
-	err = act(ctx, -1)
-	if err != nil && d.object.closed.Load() {
-		return status.Closed
+		d.turn.give()
 	}
 	return err
 }

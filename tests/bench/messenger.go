@@ -11,7 +11,7 @@ import (
 	shmd "github.com/shmd/shmd/clients/go"
 )
 
-// messenger is the twin of c/messenger.c as far as put and take: one end of two
+// messenger is the twin of c/messenger.c, without leases and lines: one end of two
 // queues, on one processor.
 func messenger(args []string) error { return asTwin(args, "SOCKET OUT IN", sendWhenTold) }
 
@@ -34,6 +34,10 @@ func sendWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
 			return between(func() error { return putAll(ctx, out, n) })
 		case "take":
 			return between(func() error { return takeAll(ctx, in, n) })
+		case "ping":
+			return between(func() error { return ping(out, in, n) })
+		case "pong":
+			return between(func() error { return pong(out, in, n) })
 		}
 		return "", errors.New("no such command")
 	})
@@ -75,4 +79,46 @@ func takeAll(ctx context.Context, q *shmd.Queue, count int) error {
 		}
 	}
 	return nil
+}
+
+// ping puts a message and takes the answer, n times, without sleeping.
+func ping(out, in *shmd.Queue, count int) error {
+	message := make([]byte, messageBytes)
+	for i := range count {
+		binary.LittleEndian.PutUint64(message, uint64(i))
+		if err := out.TryPut(message); err != nil {
+			return err
+		}
+		answer, err := tryTake(in)
+		if err != nil {
+			return err
+		}
+		if len(answer) != messageBytes || binary.LittleEndian.Uint64(answer) != uint64(i) {
+			return fmt.Errorf("not answer %d: %x", i, answer)
+		}
+	}
+	return nil
+}
+
+// pong answers each message with itself.
+func pong(out, in *shmd.Queue, count int) error {
+	for range count {
+		message, err := tryTake(in)
+		if err != nil {
+			return err
+		}
+		if err := out.TryPut(message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tryTake(q *shmd.Queue) ([]byte, error) {
+	for {
+		message, err := q.TryTake()
+		if !errors.Is(err, shmd.ErrWouldBlock) {
+			return message, err
+		}
+	}
 }

@@ -155,17 +155,24 @@ func (r *route) distance(b *bench) error {
 // queueRoundTrips compares a message there and one back with the least that two
 // processors can do: a cache line there and back. Neither side ever sleeps.
 func queueRoundTrips(ctx context.Context, b *bench) error {
-	return withRoute(ctx, startC, func(r *route) error {
-		turns := b.scaled(trips)
-		p, err := interleave(b.rounds(),
-			func() (float64, error) { return r.took("ping-line", "pong-line", turns) },
-			func() (float64, error) { return r.took("ping", "pong", turns) })
-		if err != nil {
-			return err
-		}
-		w := compared("C: put, and take the answer", "ns", p, tripGoal)
-		w.Note = "64 bytes through two queues, trying in a loop, against one word there and back"
-		b.report.add(w)
-		return nil
+	return withRoute(ctx, startC, func(inC *route) error {
+		return withRoute(ctx, startSelf, func(inGo *route) error {
+			for _, each := range []struct {
+				language string
+				r        *route
+			}{{"C", inC}, {"Go", inGo}} {
+				turns := b.scaled(trips)
+				p, err := interleave(b.rounds(),
+					func() (float64, error) { return inC.took("ping-line", "pong-line", turns) },
+					func() (float64, error) { return each.r.took("ping", "pong", turns) })
+				if err != nil {
+					return err
+				}
+				w := compared(each.language+": put, and take the answer", "ns", p, tripGoal)
+				w.Note = "64 bytes through two queues, trying in a loop, against one word there and back"
+				b.report.add(w)
+			}
+			return nil
+		})
 	})
 }

@@ -84,38 +84,19 @@ func TestRingHostileHead(t *testing.T) {
 	}
 }
 
-// Records for ever, and none of them a message: a try ends, and so does a wait that is
-// cancelled or has a deadline.
-func TestRingEndlessRecords(t *testing.T) {
-	s := newStream(t)
-	r := s.consumer(t, 2)
-	for at := range uint64(RingCapacityMin / 8) {
-		*s.ring.record(at * 8) = makeRecord(recordEnd, 1)
-	}
-	stop, ended := make(chan bool), make(chan bool)
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				store64(&s.ring.tail.Word, uint64(makeRingWord(ringWord(load64(&s.ring.head.Word)).position()+800)))
-			}
-		}
-	}()
-	p := NewParker(ParkerOptions{})
-	for range 100 {
-		r.ended = true
-		if _, err := r.Recv(background, p, nil, 0); err == nil {
-			t.Fatal("a message came of nothing")
-		}
-		if _, err := r.Recv(background, p, nil, 1000); err == nil {
-			t.Fatal("a message came of nothing")
+// A piece of another message than the one that came before it.
+func TestPipeHostilePieces(t *testing.T) {
+	for name, record := range map[string]uint64{"not what is left": makeRecord(recordRest, 9999),
+		"nothing": makeRecord(recordRest, 0), "longer than a message": makeRecord(recordFirst, 1<<20+1)} {
+		p := newPipe(t, 1<<20)
+		a, b := p.end(t, 1, 0), p.end(t, 2, 1)
+		a.W.send(t, string(make([]byte, 3000)))
+		*a.W.ring.record(RingCapacityMin / recordPieces) = record
+		b.R.refuses(t, status.Corrupt)
+		if t.Failed() {
+			t.Error(name)
 		}
 	}
-	close(stop)
-	<-ended
 }
 
 // Anything in the words and records: every call comes back, with a message, an error or

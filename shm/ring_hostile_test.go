@@ -17,8 +17,9 @@ func TestRingHostileWords(t *testing.T) {
 		recv     status.Code
 	}{
 		{"the tail is behind the head", func(s *Stream) { s.ring.tail.Word = at(8) }, status.OK, status.Corrupt},
-		{"the tail is too far", func(s *Stream) { s.ring.tail.Word = at(32 + RingCapacityMin) }, status.OK, status.Corrupt},
-		{"the tail is no multiple of 8", func(s *Stream) { s.ring.tail.Word = at(31) }, status.OK, status.Corrupt},
+		{"the tail is too far", func(s *Stream) { s.ring.tail.Word = at(32 + RingCapacityMin) },
+			status.OK, status.Corrupt},
+		{"an odd tail", func(s *Stream) { s.ring.tail.Word = at(31) }, status.OK, status.Corrupt},
 		{"the head is before the tail", func(s *Stream) { s.ring.head.Word = at(1 << 40) }, status.OK, status.OK},
 		{"an owner of nowhere", func(s *Stream) {
 			s.ring.tail.Owner, s.ring.head.Owner = ^uint32(0), 77
@@ -37,7 +38,8 @@ func TestRingHostileWords(t *testing.T) {
 		{"a pad that leads behind the tail", func(s *Stream) { *s.ring.record(24) = makeRecord(recordPad, 0) },
 			status.OK, status.Corrupt},
 		{"a piece", func(s *Stream) { *s.ring.record(24) = makeRecord(recordFirst, 9) }, status.OK, status.Corrupt},
-		{"an end of nobody", func(s *Stream) { *s.ring.record(24) = makeRecord(recordEnd, 0) }, status.OK, status.Ended},
+		{"an end of nobody", func(s *Stream) { *s.ring.record(24) = makeRecord(recordEnd, 0) },
+			status.OK, status.Ended},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStream(t)

@@ -199,7 +199,8 @@ func streamCases() []ringCase {
 		{"claim after an end", true, inOrder(sendsAs(live, "a"), closeProducer(live)), claims(true),
 			[]string{"a", saidClosed}, 2, 2, false},
 		{"send", true, sendsAs(victim, "a"), sendsAs(victim, "b"), []string{"a", "b"}, 1, 2, false},
-		{"send and wake", true, inOrder(sendsAs(victim, "a"), announced), sendsAs(victim, "b"), []string{"a", "b"}, 1, 2, false},
+		{"send and wake", true, inOrder(sendsAs(victim, "a"), announced), sendsAs(victim, "b"),
+			[]string{"a", "b"}, 1, 2, false},
 		{"send after an end", true, inOrder(sendsAs(live, "a"), closeProducer(live)), sendsAs(victim, "b"),
 			[]string{"a", saidClosed, "b"}, 2, 3, false},
 		{"send after an end that was told", true,
@@ -243,7 +244,8 @@ func pipeCases() []ringCase {
 	return []ringCase{
 		{"claim an end", true, peer, claims(true), nil, 0, 0, false},
 		{"send", true, inOrder(peer, sendsAs(victim, "a")), sendsAs(victim, "b"), []string{"a", "b"}, 1, 2, false},
-		{"send in pieces", true, inOrder(peer, sendsAs(victim, "a")), sendsAs(victim, long), []string{"a", long}, 1, 2, false},
+		{"send in pieces", true, inOrder(peer, sendsAs(victim, "a")), sendsAs(victim, long),
+			[]string{"a", long}, 1, 2, false},
 		{"give up in pieces, and send", true, inOrder(peer, sendsAs(victim, "a")), func(s *Segment) {
 			w := producerOf(s, victim)
 			givesUp(w.Send(background, NewParker(ParkerOptions{}), make([]byte, 8000), 1))
@@ -264,11 +266,14 @@ func TestPipePrefixReplay(t *testing.T) {
 	replayRings(t, func() *Segment { return newPipe(t, 1<<20).rings[0].seg }, pipeCases(), checkPipe)
 }
 
-func replayRings(t *testing.T, make func() *Segment, cases []ringCase, check func(*ringCase, *Segment, *Segment) error) {
+// ringCheck looks at a segment that was recovered, and at its image before that.
+type ringCheck func(c *ringCase, image, recovered *Segment) error
+
+func replayRings(t *testing.T, fresh func() *Segment, cases []ringCase, check ringCheck) {
 	images := 0
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("%s/%v", c.name, c.produces), func(t *testing.T) {
-			start := make()
+			start := fresh()
 			if c.prepare != nil {
 				c.prepare(start)
 			}
@@ -287,7 +292,7 @@ func replayRings(t *testing.T, make func() *Segment, cases []ringCase, check fun
 
 // replayRing recovers the image once in full, and once more after each prefix of
 // recovery's stores.
-func replayRing(c *ringCase, image *Segment, check func(*ringCase, *Segment, *Segment) error) (images int, err error) {
+func replayRing(c *ringCase, image *Segment, check ringCheck) (images int, err error) {
 	v := deathOf(victim, live, 3)
 	full := clone(image)
 	log := recordStores(full, func() { full.Recover(v) })

@@ -166,6 +166,24 @@ func TestPipeEndDies(t *testing.T) {
 	}
 }
 
+// One client may have both ends.
+func TestPipeBothEndsDie(t *testing.T) {
+	p := newPipe(t, 1<<20)
+	p.end(t, 1, AnyEnd).W.send(t, "to myself")
+	again := p.end(t, 1, 0)
+	other := p.end(t, 1, AnyEnd)
+	if again.Index != 0 || other.Index != 1 {
+		t.Fatalf("ends %d and %d", again.Index, other.Index)
+	}
+	other.R.recv(t, "to myself")
+	p.rings[0].seg.dies(t, 1, true)
+	for end := range 2 {
+		if st := p.Status(end); !st.Died || st.Producer != 0 || st.Consumer != 0 {
+			t.Errorf("%+v", st)
+		}
+	}
+}
+
 // Half closed when it died: each mark stays what it is.
 func TestPipeDiesClosing(t *testing.T) {
 	p := newPipe(t, 1<<20)

@@ -230,6 +230,11 @@ func TestStreamRoles(t *testing.T) {
 			t.Errorf("seat %d: %v", seat, err)
 		}
 	}
+	s.ring.seg.readOnly = true
+	if _, err := s.ClaimConsumer(actor(1)); err != status.Permission {
+		t.Errorf("claim of a read-only mapping: %v", err)
+	}
+	s.ring.seg.readOnly = false
 	if !s.ring.seg.Remove() {
 		t.Error("not removed")
 	}

@@ -2,7 +2,6 @@ package shm
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -137,13 +136,3 @@ func endedBy(ctx context.Context, deadlineNs int64) error {
 
 // futexWord32 is the low half of a 64-bit word, where its futex lies.
 func futexWord32(p *uint64) *uint32 { return (*uint32)(unsafe.Pointer(p)) }
-
-// spinBatch is about 25 ns of polling one word without a pause instruction.
-func spinBatch(p *uint32, while uint32) bool {
-	for range 64 {
-		if atomic.LoadUint32(p) != while {
-			return true
-		}
-	}
-	return false
-}

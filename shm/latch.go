@@ -31,6 +31,13 @@ type Latch struct {
 	spin spinner
 }
 
+// Pauses between two looks at a latch that is held: with many, the two who come in turn
+// find that the other did several things meanwhile, at the price of one.
+const (
+	latchPausesMin = 16
+	latchPausesMax = 64
+)
+
 // Latch returns a view of the latch at word, which lies in the segment.
 func (s *Segment) Latch(word *uint32) *Latch { return &Latch{seg: s, word: word} }
 
@@ -82,7 +89,7 @@ func (l *Latch) Latch(ctx context.Context, p *Parker, me uint32, deadline int64)
 	if err == nil || SeatOf(me) == SeatDaemon {
 		return stolen, err
 	}
-	l.spin.whileHeld(l.word)
+	l.spin.whileHeld(l.word, latchPausesMin, latchPausesMax)
 	c := contender{seg: l.seg, word: l.word, self: me, deadline: deadline}
 	for {
 		old := atomic.LoadUint32(l.word)

@@ -28,7 +28,7 @@ func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, t
 	if err == nil {
 		return stolen, nil
 	}
-	l.spin.whileHeld(l.word)
+	l.spin.whileHeld(l.word, latchPausesMin, latchPausesMax)
 	patience := monotonicNs() + int64(latchPatience)
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, latchPollMax) {
 		stolen, err = l.TryLatch(a.Latcher)

@@ -26,6 +26,9 @@ type Lock struct {
 	spin      spinner
 }
 
+// lockPausesMax bounds the pauses between two looks at a lock that is held.
+const lockPausesMax = 32
+
 // Lock returns a view of the segment's lock. Goroutines of one process should
 // share one view, for its gate's sake; several are correct too.
 func (s *Segment) Lock() *Lock {
@@ -223,7 +226,7 @@ func endOf(ctx context.Context) error {
 
 func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64) (*Notice, error) {
 	c := contender{seg: l.seg, word: &l.line.Word, self: o.Word, deadline: deadline}
-	l.spin.whileHeld(c.word)
+	l.spin.whileHeld(c.word, 1, lockPausesMax)
 	for {
 		old := atomic.LoadUint32(&l.line.Word)
 		if isFree(old) {

@@ -19,6 +19,7 @@ var children = map[string]func(args []string) error{
 	"locker":    locker,
 	"acquirer":  acquirer,
 	"messenger": messenger,
+	"partner":   partner,
 	"syncer":    syncer,
 	"sleepers":  sleepers,
 }

@@ -30,29 +30,8 @@ func locks(ctx context.Context, b *bench) error {
 
 func compareLocks(b *bench, l *twins) error {
 	turns := b.scaled(lockTurns)
-	var pthread, inC, inGo []float64
-	for round := range b.rounds() + 1 {
-		p, err := l.inC.number("pthread %d", turns)
-		if err != nil {
-			return err
-		}
-		c, err := l.inC.number("ours %d", turns)
-		if err != nil {
-			return err
-		}
-		g, err := l.inGo.number("ours %d", turns)
-		if err != nil {
-			return err
-		}
-		if round > 0 { // the first one warms up
-			pthread, inC, inGo = append(pthread, p), append(inC, c), append(inGo, g)
-		}
-	}
-	c := compared("C: lock+unlock", "ns", &pairs{pthread, inC}, 1.0)
-	c.Note = "against a robust process-shared pthread mutex"
-	b.report.add(c)
-	g := compared("Go: lock+unlock", "ns", &pairs{inC, inGo}, 1.5)
-	g.Note = "against the same in C"
-	b.report.add(g)
-	return nil
+	return b.trio("lock+unlock", 1.0, "against a robust process-shared pthread mutex",
+		func() (float64, error) { return l.inC.number("pthread %d", turns) },
+		func() (float64, error) { return l.inC.number("ours %d", turns) },
+		func() (float64, error) { return l.inGo.number("ours %d", turns) })
 }

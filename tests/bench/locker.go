@@ -40,9 +40,7 @@ func turns(command string, n int, run func(n int) error) (string, error) {
 	case "tid":
 		return strconv.Itoa(unix.Gettid()), nil
 	case "ours":
-		begin := time.Now()
-		err := run(n)
-		return fmt.Sprintf("%.3f", float64(time.Since(begin).Nanoseconds())/float64(n)), err
+		return timed(n, run)
 	case "count":
 		unix.Getppid()
 		err := run(n)
@@ -50,6 +48,13 @@ func turns(command string, n int, run func(n int) error) (string, error) {
 		return "done", err
 	}
 	return "", errors.New("no such command")
+}
+
+// timed answers the nanoseconds of one of n turns.
+func timed(n int, run func(n int) error) (string, error) {
+	begin := time.Now()
+	err := run(n)
+	return fmt.Sprintf("%.3f", float64(time.Since(begin).Nanoseconds())/float64(n)), err
 }
 
 func lockAndUnlock(ctx context.Context, m *shmd.Mutex, turns int) error {

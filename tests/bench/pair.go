@@ -17,14 +17,18 @@ const (
 	fightTurns   = 1_000_000
 )
 
-// duo is the two processes of c/pair_linux.c.
-type duo struct {
-	one, other *child
-	objects    []io.Closer
+// duo is two processes that work with each other.
+type duo struct{ one, other *child }
+
+// duos are the two of c/pair_linux.c, and their twins in Go, with the same objects: one
+// duo at a time.
+type duos struct {
+	inC, inGo duo
+	objects   []io.Closer
 }
 
-func startDuo(ctx context.Context, s *service) (_ *duo, err error) {
-	d := new(duo)
+func startDuos(ctx context.Context, s *service) (_ *duos, err error) {
+	d := new(duos)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.stop())
@@ -46,20 +50,27 @@ func startDuo(ctx context.Context, s *service) (_ *duo, err error) {
 	if err := os.WriteFile(page, make([]byte, os.Getpagesize()), 0o600); err != nil {
 		return d, err
 	}
-	for i, c := range []**child{&d.one, &d.other} {
-		if *c, err = startC(ctx, "pair_linux", s.socket, page, strconv.Itoa(1-i)); err != nil {
+	for i, first := range []string{"1", "0"} {
+		c, err := startC(ctx, "pair_linux", s.socket, page, first)
+		if err != nil {
 			return d, err
 		}
-		if err := (*c).expect("ready"); err != nil {
+		*[]**child{&d.inC.one, &d.inC.other}[i] = c
+		g, err := startSelf(ctx, "partner", s.socket, first)
+		if err != nil {
+			return d, err
+		}
+		*[]**child{&d.inGo.one, &d.inGo.other}[i] = g
+		if err := errors.Join(c.expect("ready"), g.expect("ready")); err != nil {
 			return d, err
 		}
 	}
 	return d, nil
 }
 
-func (d *duo) stop() error {
+func (d *duos) stop() error {
 	var errs []error
-	for _, c := range []*child{d.one, d.other} {
+	for _, c := range []*child{d.inC.one, d.inC.other, d.inGo.one, d.inGo.other} {
 		if c != nil {
 			errs = append(errs, c.stop())
 		}
@@ -87,10 +98,11 @@ func (d *duo) turns(command string, n int) (float64, error) {
 }
 
 // handOffs compares round trips between two processes with what they cannot be
-// faster than, and the throughput of a lock for which two fight with pthread's.
+// faster than, and the throughput of a lock for which two fight with pthread's; and
+// Go's with C's.
 func handOffs(ctx context.Context, b *bench) error {
 	return withService(ctx, func(s *service) error {
-		d, err := startDuo(ctx, s)
+		d, err := startDuos(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -98,15 +110,8 @@ func handOffs(ctx context.Context, b *bench) error {
 	})
 }
 
-func compareHandOffs(b *bench, d *duo) error {
-	for _, each := range []struct {
-		name        string
-		one, other  int // processors
-		rival, ours string
-		turns       int
-		limit       float64
-		note        string
-	}{
+func compareHandOffs(b *bench, d *duos) error {
+	for _, each := range []handOff{
 		{"round trip, on one processor", 0, 0, "futex", "event", handOffTurns, 1.15,
 			"two events against bare futexes: nobody can spin usefully"},
 		{"round trip, on two processors", 0, 1, "word", "event", spinTurns, 2,
@@ -114,19 +119,30 @@ func compareHandOffs(b *bench, d *duo) error {
 		{"two fight for a lock", 0, 1, "pthread", "mutex", fightTurns, 1.0,
 			"against a robust pthread mutex; time for one turn of both"},
 	} {
-		if err := d.pin(each.one, each.other); err != nil {
+		if err := each.compare(b, d); err != nil {
 			return err
 		}
-		n := b.scaled(each.turns)
-		p, err := interleave(b.rounds(),
-			func() (float64, error) { return d.turns(each.rival, n) },
-			func() (float64, error) { return d.turns(each.ours, n) })
-		if err != nil {
-			return err
-		}
-		w := compared("C: "+each.name, "ns", p, each.limit)
-		w.Note = each.note
-		b.report.add(w)
 	}
-	return d.pin(-1, -1)
+	return nil
+}
+
+// handOff is what two do with each other, on these processors.
+type handOff struct {
+	name        string
+	one, other  int
+	rival, ours string
+	turns       int
+	limit       float64
+	note        string
+}
+
+func (h *handOff) compare(b *bench, d *duos) error {
+	if err := errors.Join(d.inC.pin(h.one, h.other), d.inGo.pin(h.one, h.other)); err != nil {
+		return err
+	}
+	n := b.scaled(h.turns)
+	return b.trio(h.name, h.limit, h.note,
+		func() (float64, error) { return d.inC.turns(h.rival, n) },
+		func() (float64, error) { return d.inC.turns(h.ours, n) },
+		func() (float64, error) { return d.inGo.turns(h.ours, n) })
 }

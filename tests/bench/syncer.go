@@ -56,31 +56,10 @@ func synchronisers(ctx context.Context, b *bench) error {
 
 func compareSynced(b *bench, t *twins, o synced) error {
 	turns := b.scaled(lockTurns)
-	var rival, inC, inGo []float64
-	for round := range b.rounds() + 1 {
-		r, err := t.inC.number("rival %d", turns)
-		if err != nil {
-			return err
-		}
-		c, err := t.inC.number("ours %d", turns)
-		if err != nil {
-			return err
-		}
-		g, err := t.inGo.number("ours %d", turns)
-		if err != nil {
-			return err
-		}
-		if round > 0 { // the first one warms up
-			rival, inC, inGo = append(rival, r), append(inC, c), append(inGo, g)
-		}
-	}
-	w := compared("C: "+o.turn, "ns", &pairs{rival, inC}, 1.0)
-	w.Note = "against " + o.rival
-	b.report.add(w)
-	w = compared("Go: "+o.turn, "ns", &pairs{inC, inGo}, 1.5)
-	w.Note = "against the same in C"
-	b.report.add(w)
-	return nil
+	return b.trio(o.turn, 1.0, "against "+o.rival,
+		func() (float64, error) { return t.inC.number("rival %d", turns) },
+		func() (float64, error) { return t.inC.number("ours %d", turns) },
+		func() (float64, error) { return t.inGo.number("ours %d", turns) })
 }
 
 // syncer is the twin of c/syncer.c. Its commands are those, without the rival, and

@@ -27,7 +27,7 @@ import (
 const (
 	// The largest exact search stores 16 million states, in 1.7 GB.
 	memoryLimitMiB = 3000
-	runTimeout     = 10 * time.Minute
+	runTimeout     = time.Hour
 
 	// The deepest search is far below. Too small is an error, not a miss.
 	depthMax = 100_000

@@ -134,6 +134,7 @@ func (r *RingReader) next(ctx context.Context, p *Parker, timeout time.Duration)
 				return nil, 0, err
 			}
 		}
+		wait.spun = wait.spun && r.left == 0 // in the middle of a message its sender is at it
 		if err := r.more(ctx, p, &wait); err != nil {
 			return nil, 0, err
 		}

@@ -81,22 +81,22 @@ func (r *RingReader) recv(t testing.TB, messages ...string) {
 	}
 }
 
-func (r *RingReader) refuses(t testing.TB, want status.Code) error {
+func (r *RingReader) refuses(t testing.TB, want status.Code) (said string) {
 	t.Helper()
 	m, err := r.Recv(background, nil, []byte("kept"), 0)
 	if status.Of(err) != want || string(m) != "kept" {
 		t.Fatalf("received %.20q, %v; want %v", m, err, want)
 	}
-	return err
+	return err.Error()
 }
 
-func (w *RingWriter) refuses(t testing.TB, want status.Code) error {
+func (w *RingWriter) refuses(t testing.TB, want status.Code) (said string) {
 	t.Helper()
 	err := w.Send(background, nil, []byte("refused"), 0)
 	if status.Of(err) != want {
 		t.Fatalf("sent: %v; want %v", err, want)
 	}
-	return err
+	return err.Error()
 }
 
 func TestRingGeometry(t *testing.T) {
@@ -201,7 +201,8 @@ func TestRingGoesRound(t *testing.T) {
 
 func TestStreamRoles(t *testing.T) {
 	s := newStream(t)
-	w, r := s.producer(t, 1), s.consumer(t, 2)
+	w := s.producer(t, 1)
+	s.consumer(t, 2)
 	if _, err := s.ClaimProducer(actor(3)); err != status.Taken {
 		t.Errorf("a second producer: %v", err)
 	}
@@ -211,7 +212,7 @@ func TestStreamRoles(t *testing.T) {
 	w.send(t, "before")
 	w = s.producer(t, 1) // again
 	w.send(t, "after")
-	r = s.consumer(t, 2)
+	r := s.consumer(t, 2)
 	r.recv(t, "before", "after")
 	if st := s.Status(); st.Producer != actor(1).Seat || st.Consumer != actor(2).Seat || st.Used != 0 || st.Closed {
 		t.Errorf("%+v", st)
@@ -229,6 +230,11 @@ func TestStreamRoles(t *testing.T) {
 			t.Errorf("seat %d: %v", seat, err)
 		}
 	}
+	s.ring.seg.readOnly = true
+	if _, err := s.ClaimConsumer(actor(1)); err != status.Permission {
+		t.Errorf("claim of a read-only mapping: %v", err)
+	}
+	s.ring.seg.readOnly = false
 	if !s.ring.seg.Remove() {
 		t.Error("not removed")
 	}
@@ -521,9 +527,9 @@ func TestPipeLimit(t *testing.T) {
 	a.W.send(t, whole)
 	b.R.Limit = 2999
 	for range 2 {
-		if err := b.R.refuses(t, status.TooLarge); !strings.Contains(err.Error(), "3000") ||
-			!strings.Contains(err.Error(), "2999") {
-			t.Errorf("%v", err)
+		if said := b.R.refuses(t, status.TooLarge); !strings.Contains(said, "3000") ||
+			!strings.Contains(said, "2999") {
+			t.Error(said)
 		}
 	}
 	b.R.Limit = 3000

@@ -148,6 +148,7 @@ func (w *RingWriter) sendPieces(ctx context.Context, p *Parker, msg []byte, time
 			}
 		}
 		if !w.fits(w.seen, end) {
+			wait.spun = false // the receiver is at it
 			if err := w.await(ctx, p, end, wait); err != nil {
 				return err
 			}

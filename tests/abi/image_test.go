@@ -167,6 +167,18 @@ var scenes = []scene{
 	{"rwlock-inconsistent", shm.KindRWLock, 0, nil, 0, steps(writeLock(3), die(3)), readers},
 	{"rwlock-inconsistent-written", shm.KindRWLock, 0, nil, 0, steps(writeLock(3), die(3), writeLock(5)), readers},
 	{"rwlock-removed", shm.KindRWLock, 0, nil, 0, steps(readLock(1), destroy), readers},
+	{"stream-fresh", shm.KindStream, 0, nil, 0, steps(), stream},
+	{"stream-written", shm.KindStream, 0, nil, 0, steps(produce(1, "a", "", "message")), stream},
+	{"stream-read", shm.KindStream, 0, nil, 0, steps(produce(1, "a"), consume(2)), stream},
+	{"stream-told", shm.KindStream, 0, nil, 0, steps(produce(1, "a"), retire(1), consume(2)), stream},
+	{"stream-died", shm.KindStream, 0, nil, 0, steps(produce(1, "a"), consume(2), die(1), die(2)), stream},
+	{"stream-succeeded", shm.KindStream, 0, nil, 0, steps(produce(1, "a"), die(1), produce(3, "b")), stream},
+	{"stream-removed", shm.KindStream, 0, nil, 0, steps(produce(1, "a"), destroy), stream},
+	{"pipe-fresh", shm.KindPipe, 0, nil, 0, steps(), pipe},
+	{"pipe-in-use", shm.KindPipe, 0, nil, 0, pipeInUse, pipe},
+	{"pipe-died", shm.KindPipe, 0, nil, 0, steps(pipeInUse, die(2)), pipe},
+	{"pipe-bytes", shm.KindPipe, 0, nil, shm.FlagBytes, pipeBytes, pipe},
+	{"pipe-removed", shm.KindPipe, 0, nil, 0, steps(pipeInUse, destroy), pipe},
 }
 
 // permits is the geometry of a semaphore of 3 permits, at most 5.
@@ -328,6 +340,8 @@ func saidByGo(t *testing.T, s *shm.Segment) []string {
 		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfBarrier(t, s)...)
 	case shm.KindRWLock:
 		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfRWLock(t, s)...)
+	case shm.KindStream, shm.KindPipe:
+		all = append(flatten("header.", reflect.ValueOf(page.Header)), saidOfRings(t, s)...)
 	default:
 		all = append(flatten("", reflect.ValueOf(page)), saidOfLock(s, page)...)
 	}

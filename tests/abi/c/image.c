@@ -22,6 +22,7 @@ static union {
 			struct shmd_condition_lines condition;
 			struct shmd_barrier_lines barrier;
 			struct shmd_rwlock_lines rwlock;
+			struct shmd_ring_lines ring;
 		};
 	} of;
 } image;
@@ -314,6 +315,51 @@ static void print_rwlock(void)
 	print("removed_cells", removed);
 }
 
+static void print_ring_line(unsigned int ring, const char *side, const struct shmd_ring_line *line)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} fields[] = {
+		{"word", line->word},
+		{"owner", line->owner},
+		{"attention", line->attention},
+		{"death.count", line->death.count},
+		{"death.owner", line->death.owner},
+		{"death.pid", line->death.pid},
+		{"death.uid", line->death.uid},
+		{"death.realtime_ns", line->death.realtime_ns},
+	};
+	char name[64];
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		(void)snprintf(name, sizeof name, "ring.rings.%u.%s.%s", ring, side, fields[i].name);
+		print(name, fields[i].value);
+	}
+	(void)snprintf(name, sizeof name, "ring.rings.%u.%s.reserved", ring, side);
+	print_reserved(name, line->reserved, sizeof line->reserved);
+}
+
+static void print_rings(void)
+{
+	const struct shmd_ring *rings = image.of.ring.rings;
+	for (unsigned int i = 0; i < 2; i++) {
+		print_ring_line(i, "tail", &rings[i].tail);
+		print_ring_line(i, "head", &rings[i].head);
+	}
+	unsigned int count = (unsigned int)image.of.header.shape[1];
+	for (unsigned int i = 0; i < count && i < 2; i++) {
+		uint64_t tail = rings[i].tail.word, head = rings[i].head.word;
+		printf("ring.%u.used %" PRIu64 "\n", i,
+		       (tail >> SHMD_RING_POSITION_SHIFT) - (head >> SHMD_RING_POSITION_SHIFT));
+		printf("ring.%u.producer %" PRIu32 "\n", i, rings[i].tail.owner & SHMD_OWNER_MASK);
+		printf("ring.%u.consumer %" PRIu32 "\n", i,
+		       (count == 2 ? rings[1 - i].tail.owner : rings[i].head.owner) & SHMD_OWNER_MASK);
+		printf("ring.%u.closed %d\n", i, (tail & SHMD_RING_CLOSED) != 0);
+		printf("ring.%u.died %d\n", i, (tail & SHMD_RING_DIED) != 0);
+	}
+	print("removed", image.of.header.state == SHMD_STATE_REMOVED);
+}
+
 int main(void)
 {
 	if (fread(image.bytes, 1, sizeof image.bytes, stdin) != sizeof image.bytes) {
@@ -343,6 +389,10 @@ int main(void)
 		break;
 	case SHMD_KIND_RWLOCK:
 		print_rwlock();
+		break;
+	case SHMD_KIND_STREAM:
+	case SHMD_KIND_PIPE:
+		print_rings();
 		break;
 	default:
 		print_fields();

@@ -85,6 +85,7 @@ func (s *Segment) Queue() *Queue {
 	q := &Queue{
 		seg: s, lines: lines, latch: s.Latch(&lines.Latch), size: uint32(g.Length),
 		notEmpty: eventcount{&lines.NotEmpty}, notFull: eventcount{&lines.NotFull}, idle: eventcount{&lines.Idle},
+		takers: make(gate, queueGate), putters: make(gate, queueGate),
 		ready: indices(g.ReadyOffset), free: indices(g.FreeOffset),
 		descs: unsafe.Slice((*QueueDesc)(unsafe.Pointer(&s.mem[g.DescOffset])), g.Length),
 	}

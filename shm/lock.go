@@ -21,8 +21,8 @@ type Lock struct {
 	recursive bool // a value's or array's own lock always is
 	unlockAny bool
 	strict    bool
-	bracketed bool          // the line counts write brackets
-	gate      chan struct{} // holds a token while somebody is in the slow path
+	bracketed bool // the line counts write brackets
+	gate      gate // holds a token while somebody is in the slow path
 	spin      spinner
 }
 
@@ -34,7 +34,7 @@ const lockPausesMax = 32
 func (s *Segment) Lock() *Lock {
 	flags := s.geometry.Flags
 	return &Lock{
-		seg: s, line: &s.page.Lock, gate: make(chan struct{}, 1),
+		seg: s, line: &s.page.Lock, gate: make(gate, 1),
 		recursive: s.geometry.Kind != KindMutex || flags.Has(FlagRecursive),
 		unlockAny: flags.Has(FlagUnlockAny), strict: flags.Has(FlagStrict),
 		bracketed: !flags.Has(FlagLockForeign),
@@ -190,30 +190,11 @@ func (l *Lock) LockWait(ctx context.Context, p *Parker, o Owner, timeout time.Du
 		return n, err
 	}
 	deadline := deadlineWithin(ctx, timeout)
-	if err := l.enter(ctx, deadline); err != nil {
+	if err := l.gate.enter(ctx, deadline); err != nil {
 		return nil, err
 	}
-	defer func() { <-l.gate }()
+	defer l.gate.leave()
 	return l.lockSlow(ctx, p, o, deadline)
-}
-
-// enter passes the gate.
-func (l *Lock) enter(ctx context.Context, deadline int64) error {
-	select {
-	case l.gate <- struct{}{}:
-		return nil
-	default:
-	}
-	timer, stop := timerAt(deadline)
-	defer stop()
-	select {
-	case l.gate <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return endOf(ctx)
-	case <-timer:
-		return status.TimedOut
-	}
 }
 
 // endOf says how ctx ended.

@@ -53,7 +53,14 @@ type Queue struct {
 	size     uint32     // immutable; slots
 	sides    Sides      // immutable once used; nil = none
 	spin     spinner
+	takers   gate // those of this view who sleep for a message
+	putters  gate // ... for a slot
 }
+
+// queueGate is how many goroutines of one view sleep in the kernel for the same. More
+// wait for one of these to be done: what comes may be for any of them, and the parker
+// stirs all who share a thread.
+const queueGate = 8
 
 // errCorrupt means that derived or authoritative words cannot be right.
 var errCorrupt error = status.Corrupt
@@ -67,24 +74,25 @@ type queueWait struct {
 	q        *Queue
 	actor    Actor
 	ec       eventcount
+	gate     gate    // nil = none
 	level    *uint32 // the derived count that is 0 while there is nothing
 	timeout  time.Duration
 	deadline int64 // absolute CLOCK_MONOTONIC in ns, 0 = none
 	timed    bool  // deadline is set
 	spun     bool
-	duty     bool // a wake may have been consumed
-
-	until   int64 // a lease may be over then, look again; as deadline
-	revived int   // messages that came back in this latch section: whom to wake after it
-	idled   bool  // it found the queue idle: wake those who wait for that after it
+	duty     bool   // a wake may have been consumed
+	inside   bool   // of the gate
+	idled    bool   // this latch section found the queue idle: wake those who wait for that
+	revived  uint32 // messages that came back in it: wake as many
+	until    int64  // a lease may be over then, look again; as deadline
 }
 
 func (q *Queue) waitForMessage(a Actor, timeout time.Duration) queueWait {
-	return queueWait{q: q, actor: a, ec: q.notEmpty, level: &q.lines.ReadyCount, timeout: timeout}
+	return queueWait{q: q, actor: a, ec: q.notEmpty, gate: q.takers, level: &q.lines.ReadyCount, timeout: timeout}
 }
 
 func (q *Queue) waitForSlot(a Actor, timeout time.Duration) queueWait {
-	return queueWait{q: q, actor: a, ec: q.notFull, level: &q.lines.FreeCount, timeout: timeout}
+	return queueWait{q: q, actor: a, ec: q.notFull, gate: q.putters, level: &q.lines.FreeCount, timeout: timeout}
 }
 
 // clock starts the timeout, late: most calls never look at a clock.
@@ -141,8 +149,9 @@ func (w *queueWait) enter(ctx context.Context, p *Parker) error {
 	return nil
 }
 
-// passOn wakes another if this call may have eaten its wake.
+// passOn ends the wait; it wakes another if this call may have eaten its wake.
 func (w *queueWait) passOn(reason error) error {
+	w.exit()
 	if w.duty {
 		w.duty = false
 		w.ec.wake(1)
@@ -158,20 +167,46 @@ func (w *queueWait) leave(reason error) error {
 // unlatch ends a latch section, and does what it owes to others.
 func (w *queueWait) unlatch() error {
 	err := w.q.unlatch(w.actor)
-	if w.revived != 0 || w.idled {
-		w.wakeOthers()
-	}
+	w.wakeOthers()
 	return err
 }
 
 func (w *queueWait) wakeOthers() {
+	if w.revived != 0 || w.idled {
+		w.wakeTheseOthers()
+	}
+}
+
+func (w *queueWait) wakeTheseOthers() {
 	if w.revived != 0 {
-		w.q.notEmpty.wake(w.revived)
+		w.q.notEmpty.wake(int(w.revived))
 	}
 	if w.idled {
 		w.q.idle.wake(futexAll)
 	}
 	w.revived, w.idled = 0, false
+}
+
+// exit lets another goroutine wait in our place.
+func (w *queueWait) exit() {
+	if w.inside {
+		w.inside = false
+		w.gate.leave()
+	}
+}
+
+// waitOutside ends a latch section that found nothing, of one for whom the gate has no
+// room: it has not slept yet, so it owes nobody a wake.
+func (w *queueWait) waitOutside(ctx context.Context) error {
+	if err := w.unlatch(); err != nil {
+		return err
+	}
+	seg, seat := w.q.seg, w.actor.Seat
+	seg.announce(seat, 1)
+	err := w.gate.enter(ctx, w.clock(ctx))
+	seg.announce(seat, ^uint32(0))
+	w.inside = err == nil
+	return err
 }
 
 // unlatch gives the latch back; a latch that is not ours any more was scribbled on.
@@ -191,15 +226,20 @@ func (w *queueWait) sleep(ctx context.Context, p *Parker) error {
 	if !w.spun && !w.duty {
 		w.spun = true
 		if err := w.unlatch(); err != nil {
-			return err
+			return w.passOn(err)
 		}
 		q.spin.until(w.level, func(level uint32) bool { return level != 0 })
 		return nil
 	}
+	if w.gate != nil && !w.inside {
+		if w.inside = w.gate.tryEnter(); !w.inside {
+			return w.waitOutside(ctx)
+		}
+	}
 	announced := w.ec.announce() // does what a duty owes: others sleep on a set bit again
 	w.duty = false
 	if err := w.unlatch(); err != nil {
-		return err
+		return w.passOn(err)
 	}
 	if q.seg.State() != StateLive { // after the announcement; pairs with remove and recover
 		return nil // enter says why
@@ -216,6 +256,9 @@ func (w *queueWait) sleep(ctx context.Context, p *Parker) error {
 	if early && err == status.TimedOut {
 		return nil // not the call's: a lease may be over
 	}
+	if err != nil {
+		w.exit()
+	}
 	return err
 }
 
@@ -228,8 +271,12 @@ func (w *queueWait) finish(signalled eventcount, due bool) error {
 // finishMany is finish after `many` at once, each of which is enough for one waiter.
 func (w *queueWait) finishMany(signalled eventcount, due bool, many int) error {
 	own := w.duty && w.ec.settle(load32(w.level) != 0)
-	w.idled = w.q.endsJoins() || w.idled
-	err := w.unlatch()
+	if w.q.endsJoins() {
+		w.idled = true
+	}
+	err := w.q.unlatch(w.actor)
+	w.exit()
+	w.wakeOthers()
 	if due {
 		signalled.wake(many)
 	}
@@ -348,7 +395,7 @@ func (q *Queue) Take(ctx context.Context, p *Parker, a Actor, dst []byte, timeou
 		if !q.roomFree() {
 			return dst, w.leave(errCorrupt)
 		}
-		dst = q.takeShort(m, dst)
+		dst = q.takeShort(&m, dst)
 		return dst, w.finish(q.notFull, q.notFull.signal())
 	}
 }
@@ -358,7 +405,7 @@ func (m *readyMessage) short() bool { return m.side == 0 && m.length <= copyMax 
 
 // takeShort appends a short message that firstReady found, and frees its slot, with the
 // latch held. roomFree comes before it, notFull.signal after it.
-func (q *Queue) takeShort(m readyMessage, dst []byte) []byte {
+func (q *Queue) takeShort(m *readyMessage, dst []byte) []byte {
 	dst = append(dst, q.slotData(m.slot)[:m.length]...)
 	q.popReady()
 	q.set(m.slot, makeSlot(slotFree, 0, 0)) // the commit

@@ -105,7 +105,7 @@ func (q *Queue) TakeMany(ctx context.Context, p *Parker, a Actor, dst [][]byte, 
 				break
 			}
 			from := len(buf)
-			buf = q.takeShort(m, buf)
+			buf = q.takeShort(&m, buf)
 			dst = append(dst, buf[from:len(buf):len(buf)])
 			done++
 			m, ok, err = q.firstReady()
@@ -165,7 +165,7 @@ func (q *Queue) LeaseManyWithin(ctx context.Context, p *Parker, a Actor, dst []L
 			if size -= int(m.length); size < 0 && done > 0 {
 				break
 			}
-			dst = append(dst, q.lease(a, m))
+			dst = append(dst, q.leaseOf(&m, q.hand(a, &m)))
 			m, ok, err = q.firstReady()
 		}
 		return dst, w.finish(q.notFull, false)

@@ -28,9 +28,11 @@ type leaseTimes struct {
 // begin gives a slot that is about to be leased its deadline, with the latch held.
 func (t *leaseTimes) begin(q *Queue, slot uint32) {
 	if t.deadlines != nil {
-		t.set(q.lines, slot, uint64(t.clock())+t.ns)
+		t.beginTimed(q.lines, slot)
 	}
 }
+
+func (t *leaseTimes) beginTimed(l *QueueLines, slot uint32) { t.set(l, slot, uint64(t.clock())+t.ns) }
 
 // set keeps expiry_ns at or before every deadline, after each of its stores.
 func (t *leaseTimes) set(l *QueueLines, slot uint32, deadline uint64) {
@@ -44,9 +46,11 @@ func (t *leaseTimes) set(l *QueueLines, slot uint32, deadline uint64) {
 // nobody needs to look again.
 func (w *queueWait) endLeases() {
 	if w.q.leases.deadlines != nil {
-		w.endLeasesAt(uint64(w.q.leases.clock()))
+		w.endLeasesNow()
 	}
 }
+
+func (w *queueWait) endLeasesNow() { w.endLeasesAt(uint64(w.q.leases.clock())) }
 
 func (w *queueWait) endLeasesAt(now uint64) {
 	q, l := w.q, w.q.lines
@@ -64,7 +68,7 @@ func (w *queueWait) endLeasesAt(now uint64) {
 // endAllBefore looks at the deadlines of all slots, of which `left` are leased, and
 // returns the earliest that is left.
 func (w *queueWait) endAllBefore(now uint64, left uint32) (earliest uint64) {
-	q, came, ended := w.q, 0, false
+	q, came, ended := w.q, uint32(0), false
 	earliest = now + LeaseNsMax
 	for slot := uint32(0); slot < q.size && left > 0; slot++ {
 		word := q.word(slot)
@@ -104,7 +108,7 @@ func (q *Queue) Extend(ctx context.Context, p *Parker, a Actor, l Lease, leaseNs
 	if err := w.enter(ctx, p); err != nil {
 		return err
 	}
-	if _, ok := q.leased(a, &l); !ok {
+	if !l.isIn(q.leasedWord(&l), a.Seat) {
 		return w.noLease(l, status.NotOwner)
 	}
 	q.leases.set(q.lines, l.Slot, uint64(q.leases.clock())+leaseNs)

@@ -42,20 +42,25 @@ func (q *Queue) Lease(ctx context.Context, p *Parker, a Actor, timeout time.Dura
 
 // deliver leases the message that w found, and ends its latch section.
 func (q *Queue) deliver(w *queueWait, m readyMessage) (Lease, error) {
-	l := q.lease(w.actor, m)
+	l := q.leaseOf(&m, q.hand(w.actor, &m))
 	return l, w.finish(q.notFull, false)
 }
 
-// lease leases the message that firstReady found, with the latch held.
-func (q *Queue) lease(a Actor, m readyMessage) Lease {
+// hand leases the message that firstReady found, with the latch held, and returns the
+// word of its slot.
+func (q *Queue) hand(a Actor, m *readyMessage) slotWord {
 	word := m.word.delivered(a.Seat)
-	l := Lease{Slot: m.slot, Seq: load64(&q.descs[m.slot].Seq), Deliveries: word.deliveries(), Length: m.length,
-		number: m.side}
 	q.popReady()
 	q.leases.begin(q, m.slot)
 	q.set(m.slot, word) // the commit
 	count(&q.lines.LeasedCount, 1)
-	return l
+	return word
+}
+
+// leaseOf names the lease that hand gave, with the latch held.
+func (q *Queue) leaseOf(m *readyMessage, word slotWord) Lease {
+	return Lease{Slot: m.slot, Seq: load64(&q.descs[m.slot].Seq), Deliveries: word.deliveries(), Length: m.length,
+		number: m.side}
 }
 
 // Ack ends a lease: the message is done. It may be repeated until the slot is used
@@ -75,11 +80,12 @@ func (q *Queue) Ack(ctx context.Context, p *Parker, a Actor, l Lease, timeout ti
 // ack is Ack with the latch held; freed = notFull.signal comes after it. Errors:
 // status.NotOwner, Corrupt.
 func (q *Queue) ack(a Actor, l *Lease) (freed bool, err error) {
-	word, ok := q.leased(a, l)
+	word := q.leasedWord(l)
 	switch {
-	case ok && !q.roomFree():
-		return false, errCorrupt
-	case ok:
+	case l.isIn(word, a.Seat):
+		if !q.roomFree() {
+			return false, errCorrupt
+		}
 		q.set(l.Slot, makeSlot(slotFree, a.Seat, 0)) // the commit; the seat, so that it may be repeated
 		count(&q.lines.LeasedCount, ^uint32(0))
 		q.pushFree(l.Slot)
@@ -108,9 +114,9 @@ func (q *Queue) Nack(ctx context.Context, p *Parker, a Actor, l Lease, timeout t
 // nack is Nack with the latch held; ready = notEmpty.signal comes after it. Errors as
 // of ack.
 func (q *Queue) nack(a Actor, l *Lease) (ready bool, err error) {
-	word, ok := q.leased(a, l)
+	word := q.leasedWord(l)
 	switch {
-	case !ok:
+	case !l.isIn(word, a.Seat):
 		return false, status.NotOwner
 	case !q.roomReady():
 		return false, errCorrupt
@@ -133,15 +139,19 @@ func (q *Queue) comeBack(slot uint32, word slotWord) (ready bool) {
 	return true
 }
 
-// leased reads the word of the slot of a lease, with the latch held; 0 if it holds
-// another message. ok = the client has the lease: this one, and no later one of the
-// same message.
-func (q *Queue) leased(a Actor, l *Lease) (word slotWord, ok bool) {
-	if l.Slot >= q.size || load64(&q.descs[l.Slot].Seq) != l.Seq {
-		return 0, false
+// leasedWord reads the word of the slot of a lease, with the latch held; 0 if it holds
+// another message.
+func (q *Queue) leasedWord(l *Lease) (word slotWord) {
+	if l.Slot < q.size && load64(&q.descs[l.Slot].Seq) == l.Seq {
+		word = q.word(l.Slot)
 	}
-	word = q.word(l.Slot)
-	return word, word.is(slotLeased, a.Seat) && (l.Deliveries == 0 || l.Deliveries == word.deliveries())
+	return word
+}
+
+// isIn reports whether the word of its slot says that the client has the lease: this
+// one, and no later one of the same message.
+func (l *Lease) isIn(word slotWord, seat uint32) bool {
+	return word.is(slotLeased, seat) && (l.Deliveries == 0 || l.Deliveries == word.deliveries())
 }
 
 // noLease ends a latch section that did not find the lease, or found what cannot be.

@@ -191,3 +191,78 @@ func TestQueueDestroyedBeforeSleep(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who waits for one message and goes is woken once for it: so many sleep, and when some
+// have gone as many come. Whoever was woken in vain would be counted.
+func TestQueueWakesOncePerMessage(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		sleepers uint32
+		shared   bool // one process, whose goroutines the gate keeps; else one each
+		most     int  // wake-ups of a message, through the gate included
+	}{{"processes", 12, false, 2}, {"goroutines", 300, true, 4}} {
+		t.Run(c.name, func(t *testing.T) {
+			q := newQueue(t, 8, 16, 0)
+			p := NewParker(ParkerOptions{})
+			wakes := make(chan int)
+			come := func(n uint32) {
+				for range n {
+					view := q
+					if !c.shared {
+						view = q.seg.Queue()
+					}
+					go func() {
+						n, err := wakesOfATake(view, p, actor(2))
+						if err != nil {
+							t.Error(err)
+						}
+						wakes <- n
+					}()
+				}
+			}
+			come(c.sleepers)
+			total, messages := 0, 0
+			for round := range 200 {
+				await(func() bool { return q.seg.Waiting(2) == c.sleepers })
+				k := 1 + round%3
+				if n := putMany(t, q, 1, []string{"a", "b", "c"}[:k]...); n != k {
+					t.Fatalf("put %d of %d", n, k)
+				}
+				for range k {
+					total += <-wakes
+				}
+				messages += k
+				come(uint32(k))
+			}
+			t.Logf("%d wake-ups for %d messages", total, messages)
+			if total < messages || total > c.most*messages {
+				t.Errorf("%d wake-ups for %d messages", total, messages)
+			}
+			if err := q.Shutdown(background, nil, actor(1), 0); err != nil {
+				t.Fatal(err)
+			}
+			for range c.sleepers {
+				<-wakes
+			}
+		})
+	}
+}
+
+// wakesOfATake takes a message as Take does, without spinning, and counts the sleeps.
+func wakesOfATake(q *Queue, p *Parker, a Actor) (n int, err error) {
+	w := q.waitForMessage(a, -1)
+	w.spun = true
+	for ; ; n++ {
+		m, ok, err := w.message(background, p)
+		if err != nil {
+			if err == status.Ended {
+				err = nil
+			}
+			return n, err
+		}
+		if ok {
+			q.takeShort(&m, nil)
+			return n, w.finish(q.notFull, q.notFull.signal())
+		}
+	}
+}

@@ -82,12 +82,17 @@ func (s *Segment) Queue() *Queue {
 	indices := func(offset uint64) []uint32 {
 		return unsafe.Slice((*uint32)(unsafe.Pointer(&s.mem[offset])), g.Length)
 	}
-	return &Queue{
+	q := &Queue{
 		seg: s, lines: lines, latch: s.Latch(&lines.Latch), size: uint32(g.Length),
-		notEmpty: eventcount{&lines.NotEmpty}, notFull: eventcount{&lines.NotFull},
+		notEmpty: eventcount{&lines.NotEmpty}, notFull: eventcount{&lines.NotFull}, idle: eventcount{&lines.Idle},
 		ready: indices(g.ReadyOffset), free: indices(g.FreeOffset),
 		descs: unsafe.Slice((*QueueDesc)(unsafe.Pointer(&s.mem[g.DescOffset])), g.Length),
 	}
+	if g.LeaseNs != 0 {
+		first := (*uint64)(unsafe.Pointer(&s.mem[g.DeadlineOffset]))
+		q.leases = leaseTimes{deadlines: unsafe.Slice(first, g.Length), ns: g.LeaseNs, clock: quickNs}
+	}
+	return q
 }
 
 // slotData are the bytes of a slot that a message may use. Preconditions: slot is

@@ -15,7 +15,8 @@ import (
 //
 //	put      FREE -> READY, or reserve FREE -> WRITING and commit WRITING -> READY
 //	take     READY -> FREE, or lease READY -> LEASED and ack LEASED -> FREE
-//	nack, death of the lessee    LEASED -> READY, or DEAD after enough deliveries
+//	nack, death of the lessee, end of the lease time
+//	                             LEASED -> READY, or DEAD after enough deliveries
 //
 // Every message has a number, in the order of the commits, which it keeps when it
 // comes back; the ready ring is in the order of the numbers. So the messages of
@@ -33,7 +34,10 @@ import (
 // TimedOut, Cancelled, and WouldBlock if timeout is 0. After an error nothing has
 // changed. timeout: negative = for ever, 0 = not at all.
 //
-// The waiting is tests/models/eventcount.pml, the whole queue.pml. Safe for
+// Several messages may be put, taken, leased or given back at once (queue_batch.go).
+//
+// The waiting is tests/models/eventcount.pml, the whole queue.pml and
+// queue_batch.pml. Safe for
 // concurrent use.
 type Queue struct {
 	seg      *Segment
@@ -41,11 +45,13 @@ type Queue struct {
 	latch    *Latch
 	notEmpty eventcount // those who want a message
 	notFull  eventcount // those who want a slot
+	idle     eventcount // those who want no message to be ready or leased
 	ready    []uint32
 	free     []uint32
 	descs    []QueueDesc
-	size     uint32 // immutable; slots
-	sides    Sides  // immutable once used; nil = none
+	leases   leaseTimes // none if its deadlines are nil
+	size     uint32     // immutable; slots
+	sides    Sides      // immutable once used; nil = none
 	spin     spinner
 }
 
@@ -67,6 +73,10 @@ type queueWait struct {
 	timed    bool  // deadline is set
 	spun     bool
 	duty     bool // a wake may have been consumed
+
+	until   int64 // a lease may be over then, look again; as deadline
+	revived int   // messages that came back in this latch section: whom to wake after it
+	idled   bool  // it found the queue idle: wake those who wait for that after it
 }
 
 func (q *Queue) waitForMessage(a Actor, timeout time.Duration) queueWait {
@@ -122,7 +132,26 @@ func (w *queueWait) passOn(reason error) error {
 
 // leave ends a latch section without having taken what w waits for.
 func (w *queueWait) leave(reason error) error {
-	return w.passOn(orElse(w.q.unlatch(w.actor), reason))
+	return w.passOn(orElse(w.unlatch(), reason))
+}
+
+// unlatch ends a latch section, and does what it owes to others.
+func (w *queueWait) unlatch() error {
+	err := w.q.unlatch(w.actor)
+	if w.revived != 0 || w.idled {
+		w.wakeOthers()
+	}
+	return err
+}
+
+func (w *queueWait) wakeOthers() {
+	if w.revived != 0 {
+		w.q.notEmpty.wake(w.revived)
+	}
+	if w.idled {
+		w.q.idle.wake(futexAll)
+	}
+	w.revived, w.idled = 0, false
 }
 
 // unlatch gives the latch back; a latch that is not ours any more was scribbled on.
@@ -141,7 +170,7 @@ func (w *queueWait) sleep(ctx context.Context, p *Parker) error {
 	}
 	if !w.spun && !w.duty {
 		w.spun = true
-		if err := q.unlatch(w.actor); err != nil {
+		if err := w.unlatch(); err != nil {
 			return err
 		}
 		q.spin.until(w.level, func(level uint32) bool { return level != 0 })
@@ -149,26 +178,40 @@ func (w *queueWait) sleep(ctx context.Context, p *Parker) error {
 	}
 	announced := w.ec.announce() // does what a duty owes: others sleep on a set bit again
 	w.duty = false
-	if err := q.unlatch(w.actor); err != nil {
+	if err := w.unlatch(); err != nil {
 		return err
 	}
 	if q.seg.State() != StateLive { // after the announcement; pairs with remove and recover
 		return nil // enter says why
 	}
 	q.seg.announce(w.actor.Seat, 1)
-	duty, err := w.ec.sleep(ctx, p, announced, w.clock(ctx))
+	deadline := w.clock(ctx)
+	early := w.until != 0 && (deadline == 0 || w.until < deadline)
+	if early {
+		deadline = w.until
+	}
+	duty, err := w.ec.sleep(ctx, p, announced, deadline)
 	q.seg.announce(w.actor.Seat, ^uint32(0))
 	w.duty = duty
+	if early && err == status.TimedOut {
+		return nil // not the call's: a lease may be over
+	}
 	return err
 }
 
 // finish ends a latch section that took what w waits for and signalled `signalled`
 // (its due wake). The due of w itself: more for others = pass the wake on.
 func (w *queueWait) finish(signalled eventcount, due bool) error {
+	return w.finishMany(signalled, due, 1)
+}
+
+// finishMany is finish after `many` at once, each of which is enough for one waiter.
+func (w *queueWait) finishMany(signalled eventcount, due bool, many int) error {
 	own := w.duty && w.ec.settle(load32(w.level) != 0)
-	err := w.q.unlatch(w.actor)
+	w.idled = w.q.endsJoins() || w.idled
+	err := w.unlatch()
 	if due {
-		signalled.wake(1)
+		signalled.wake(many)
 	}
 	if own {
 		w.ec.wake(1)
@@ -201,14 +244,24 @@ func (q *Queue) Put(ctx context.Context, p *Parker, a Actor, msg []byte, timeout
 		if !ok {
 			continue
 		}
-		number, err := q.nextNumber()
-		if err != nil || !q.roomReady() {
-			return w.leave(errCorrupt)
+		if err := q.fill(slot, msg); err != nil {
+			return w.leave(err)
 		}
-		q.popFree()
-		storeBytes(q.slotData(slot), msg)
-		return w.finish(q.notEmpty, q.publish(slot, number, place{length: uint32(len(msg))}))
+		return w.finish(q.notEmpty, q.notEmpty.signal())
 	}
+}
+
+// fill makes the slot that topFree found a message that fits it, with the latch held.
+// notEmpty.signal comes after it.
+func (q *Queue) fill(slot uint32, msg []byte) error {
+	number, err := q.nextNumber()
+	if err != nil || !q.roomReady() {
+		return errCorrupt
+	}
+	q.popFree()
+	storeBytes(q.slotData(slot), msg)
+	q.publish(slot, number, place{length: uint32(len(msg))})
+	return nil
 }
 
 // fits refuses a message that is too long.
@@ -240,9 +293,9 @@ func (w *queueWait) slot(ctx context.Context, p *Parker) (slot uint32, ok bool, 
 	return slot, true, nil
 }
 
-// publish makes a filled slot a message; nextNumber and roomReady come before it.
-// True = notEmpty.wake(1) is due once the latch is free.
-func (q *Queue) publish(slot uint32, number uint64, at place) (due bool) {
+// publish makes a filled slot a message; nextNumber and roomReady come before it, and
+// notEmpty.signal after it.
+func (q *Queue) publish(slot uint32, number uint64, at place) {
 	d := &q.descs[slot]
 	put64(&q.lines.NextSeq, number+1)
 	put64(&d.Seq, number)
@@ -250,7 +303,6 @@ func (q *Queue) publish(slot uint32, number uint64, at place) (due bool) {
 	put32(&d.Side, at.side)
 	q.set(slot, makeSlot(slotReady, 0, 0)) // the commit
 	q.pushReady(slot)
-	return q.notEmpty.signal()
 }
 
 // Take removes the first message and returns dst with it appended: a lease and its
@@ -270,29 +322,44 @@ func (q *Queue) Take(ctx context.Context, p *Parker, a Actor, dst []byte, timeou
 		if !ok {
 			continue
 		}
-		if m.side == 0 && m.length <= copyMax {
-			if !q.roomFree() {
-				return dst, w.leave(errCorrupt)
-			}
-			dst = append(dst, q.slotData(m.slot)[:m.length]...)
-			q.popReady()
-			q.set(m.slot, makeSlot(slotFree, 0, 0)) // the commit
-			q.pushFree(m.slot)
-			return dst, w.finish(q.notFull, q.notFull.signal())
+		if !m.short() {
+			return q.takeLong(ctx, p, &w, m, dst)
 		}
-		l, err := q.deliver(&w, m)
-		if err == nil {
-			l, err = q.findSide(ctx, p, a, l)
+		if !q.roomFree() {
+			return dst, w.leave(errCorrupt)
 		}
-		if err != nil {
-			return dst, err
-		}
-		whole := q.AppendMessage(dst, l)
-		if err := q.Ack(context.WithoutCancel(ctx), p, a, l, -1); err != nil {
-			return dst, err
-		}
-		return whole, nil
+		dst = q.takeShort(m, dst)
+		return dst, w.finish(q.notFull, q.notFull.signal())
 	}
+}
+
+// short reports whether the message is worth no second latch section.
+func (m *readyMessage) short() bool { return m.side == 0 && m.length <= copyMax }
+
+// takeShort appends a short message that firstReady found, and frees its slot, with the
+// latch held. roomFree comes before it, notFull.signal after it.
+func (q *Queue) takeShort(m readyMessage, dst []byte) []byte {
+	dst = append(dst, q.slotData(m.slot)[:m.length]...)
+	q.popReady()
+	q.set(m.slot, makeSlot(slotFree, 0, 0)) // the commit
+	q.pushFree(m.slot)
+	return dst
+}
+
+// takeLong takes the message that w found by a lease, and ends its latch section.
+func (q *Queue) takeLong(ctx context.Context, p *Parker, w *queueWait, m readyMessage, dst []byte) ([]byte, error) {
+	l, err := q.deliver(w, m)
+	if err == nil {
+		l, err = q.findSide(ctx, p, w.actor, l)
+	}
+	if err != nil {
+		return dst, err
+	}
+	whole := q.AppendMessage(dst, l)
+	if err := q.Ack(context.WithoutCancel(ctx), p, w.actor, l, -1); err != nil {
+		return dst, err
+	}
+	return whole, nil
 }
 
 // message enters and finds the message that is next; then the latch is held.
@@ -302,6 +369,7 @@ func (w *queueWait) message(ctx context.Context, p *Parker) (m readyMessage, ok 
 		return m, false, err
 	}
 	q := w.q
+	w.endLeases()
 	m, ok, err = q.firstReady()
 	switch {
 	case err != nil:
@@ -347,6 +415,7 @@ func (q *Queue) Counts(ctx context.Context, p *Parker, a Actor, timeout time.Dur
 	if err := w.enter(ctx, p); err != nil {
 		return QueueCounts{}, err
 	}
+	w.endLeases()
 	l := q.lines
 	c := QueueCounts{Ready: load32(&l.ReadyCount), Leased: load32(&l.LeasedCount), Writing: load32(&l.WritingCount),
 		Free: load32(&l.FreeCount), Dead: load32(&l.DeadCount), Closed: load32(&l.Closed) != 0}

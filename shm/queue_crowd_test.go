@@ -100,8 +100,12 @@ func produce(q *Queue, p *Parker, a Actor, rng *rand.Rand, who, round int) error
 	m := make([]byte, 3+rng.IntN(590))
 	m[0] = byte(who)
 	binary.LittleEndian.PutUint16(m[1:], uint16(round))
-	if rng.IntN(2) == 0 {
+	switch rng.IntN(3) {
+	case 0:
 		return q.Put(ctx, p, a, m, timeout)
+	case 1:
+		_, err := q.PutMany(ctx, p, a, [][]byte{m}, timeout)
+		return err
 	}
 	r, err := q.Reserve(ctx, p, a, timeout)
 	if err != nil {
@@ -122,9 +126,13 @@ func produce(q *Queue, p *Parker, a Actor, rng *rand.Rand, who, round int) error
 func consume(q *Queue, p *Parker, a Actor, rng *rand.Rand) (m []byte, first bool, err error) {
 	ctx, cancel, timeout := patience(rng.IntN(4))
 	defer cancel()
-	if rng.IntN(2) == 0 {
+	switch rng.IntN(4) {
+	case 0:
 		m, err = q.Take(ctx, p, a, nil, timeout)
 		return m, false, err
+	case 1:
+		all, err := q.TakeMany(ctx, p, a, nil, 1, timeout)
+		return slices.Concat(all...), false, err
 	}
 	l, err := q.Lease(ctx, p, a, timeout)
 	if err != nil {

@@ -33,7 +33,8 @@ func (q *Queue) TakeDead(ctx context.Context, p *Parker, a Actor, timeout time.D
 		return Lease{}, w.leave(errCorrupt)
 	}
 	word = makeSlot(slotLeased, a.Seat, word.deliveries()) // looking at it is no delivery
-	q.set(oldest, word)                                    // the commit
+	q.leases.begin(q, oldest)
+	q.set(oldest, word) // the commit
 	count(&q.lines.DeadCount, ^uint32(0))
 	count(&q.lines.LeasedCount, 1)
 	l := Lease{Slot: oldest, Seq: seq, Deliveries: word.deliveries(), Length: at.length, number: at.side}

@@ -278,7 +278,7 @@ func tryOne(q *Queue) error {
 func TestQueueScribbler(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	g, err := NewQueueGeometry(7, 32, 6000, 2, FlagRaw, SeatsDefault)
+	g, err := NewTimedQueueGeometry(LeaseNsMin, 7, 32, 6000, 2, FlagRaw, SeatsDefault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,13 +342,30 @@ func scribble(s *Segment, rng *rand.Rand) {
 func worry(t *testing.T, q *Queue, p *Parker, a Actor, rng *rand.Rand) {
 	var l Lease
 	var r Reservation
+	var many []Lease
 	allowed := []status.Code{status.WouldBlock, status.TimedOut, status.Ended, status.NotOwner, status.Corrupt,
 		status.Removed}
 	for range 3000 {
 		var err error
 		timeout := time.Duration(rng.IntN(2)) * 20 * time.Microsecond
 		moment := 100 * time.Microsecond
-		switch rng.IntN(11) {
+		switch rng.IntN(17) {
+		case 11:
+			_, err = q.PutMany(background, p, a, make([][]byte, 1+rng.IntN(7)), timeout+1)
+		case 12:
+			_, err = q.TakeMany(background, p, a, nil, 9, timeout+1)
+		case 13:
+			many, err = q.LeaseMany(background, p, a, nil, 9, timeout+1)
+		case 14:
+			if len(many) > 0 && rng.IntN(2) == 0 {
+				_, err = q.AckMany(background, p, a, many, moment)
+			} else if len(many) > 0 {
+				_, err = q.NackMany(background, p, a, many, moment)
+			}
+		case 15:
+			err = q.Extend(background, p, a, l, LeaseNsMin, moment)
+		case 16:
+			err = q.Join(background, p, a, timeout+1)
 		case 0, 1:
 			err = q.Put(background, p, a, make([]byte, rng.IntN(60*(1+99*rng.IntN(2)))), timeout+1)
 		case 2, 3:

@@ -8,11 +8,12 @@ import (
 )
 
 // Lease is one delivery of one message. Slot and Seq name it: no other message
-// ever has the number. It ends with Ack, Nack, or the death of its client.
+// ever has the number. It ends with Ack, Nack, the death of its client, or the lease
+// time of the queue (queue_deadline.go).
 type Lease struct {
 	Slot       uint32
 	Seq        uint64
-	Deliveries uint32 // this one counted; stays at 255
+	Deliveries uint32 // this one counted; stays at 255; 0 = not known
 	Length     uint32 // bytes
 
 	number uint32 // of the side segment that holds the message, 0 = the slot does
@@ -41,36 +42,52 @@ func (q *Queue) Lease(ctx context.Context, p *Parker, a Actor, timeout time.Dura
 
 // deliver leases the message that w found, and ends its latch section.
 func (q *Queue) deliver(w *queueWait, m readyMessage) (Lease, error) {
-	word := m.word.delivered(w.actor.Seat)
+	l := q.lease(w.actor, m)
+	return l, w.finish(q.notFull, false)
+}
+
+// lease leases the message that firstReady found, with the latch held.
+func (q *Queue) lease(a Actor, m readyMessage) Lease {
+	word := m.word.delivered(a.Seat)
 	l := Lease{Slot: m.slot, Seq: load64(&q.descs[m.slot].Seq), Deliveries: word.deliveries(), Length: m.length,
 		number: m.side}
 	q.popReady()
+	q.leases.begin(q, m.slot)
 	q.set(m.slot, word) // the commit
 	count(&q.lines.LeasedCount, 1)
-	return l, w.finish(q.notFull, false)
+	return l
 }
 
 // Ack ends a lease: the message is done. It may be repeated until the slot is used
 // again. Other errors: status.NotOwner if the client has no such lease.
 func (q *Queue) Ack(ctx context.Context, p *Parker, a Actor, l Lease, timeout time.Duration) error {
 	w := q.waitForMessage(a, timeout)
-	word, err := q.enterLease(ctx, p, &w, l)
-	if err != nil {
+	if err := w.enter(ctx, p); err != nil {
 		return err
 	}
-	if word.is(slotFree, a.Seat) {
-		return w.leave(nil) // done already
+	freed, err := q.ack(a, &l)
+	if err != nil {
+		return w.noLease(l, err)
 	}
-	if !word.is(slotLeased, a.Seat) {
-		return w.noLease(l)
+	return w.finish(q.notFull, freed && q.notFull.signal())
+}
+
+// ack is Ack with the latch held; freed = notFull.signal comes after it. Errors:
+// status.NotOwner, Corrupt.
+func (q *Queue) ack(a Actor, l *Lease) (freed bool, err error) {
+	word, ok := q.leased(a, l)
+	switch {
+	case ok && !q.roomFree():
+		return false, errCorrupt
+	case ok:
+		q.set(l.Slot, makeSlot(slotFree, a.Seat, 0)) // the commit; the seat, so that it may be repeated
+		count(&q.lines.LeasedCount, ^uint32(0))
+		q.pushFree(l.Slot)
+		return true, nil
+	case word.is(slotFree, a.Seat):
+		return false, nil // done already
 	}
-	if !q.roomFree() {
-		return w.leave(errCorrupt)
-	}
-	q.set(l.Slot, makeSlot(slotFree, a.Seat, 0)) // the commit; the seat, so that it may be repeated
-	count(&q.lines.LeasedCount, ^uint32(0))
-	q.pushFree(l.Slot)
-	return w.finish(q.notFull, q.notFull.signal())
+	return false, status.NotOwner
 }
 
 // Nack ends a lease: the message goes back to the front, in its old order, or
@@ -78,51 +95,68 @@ func (q *Queue) Ack(ctx context.Context, p *Parker, a Actor, l Lease, timeout ti
 // status.NotOwner if the client has no such lease.
 func (q *Queue) Nack(ctx context.Context, p *Parker, a Actor, l Lease, timeout time.Duration) error {
 	w := q.waitForMessage(a, timeout)
-	word, err := q.enterLease(ctx, p, &w, l)
-	if err != nil {
+	if err := w.enter(ctx, p); err != nil {
 		return err
 	}
-	if !word.is(slotLeased, a.Seat) {
-		return w.noLease(l)
+	ready, err := q.nack(a, &l)
+	if err != nil {
+		return w.noLease(l, err)
 	}
-	if !q.roomReady() {
-		return w.leave(errCorrupt)
+	return w.finish(q.notEmpty, ready && q.notEmpty.signal())
+}
+
+// nack is Nack with the latch held; ready = notEmpty.signal comes after it. Errors as
+// of ack.
+func (q *Queue) nack(a Actor, l *Lease) (ready bool, err error) {
+	word, ok := q.leased(a, l)
+	switch {
+	case !ok:
+		return false, status.NotOwner
+	case !q.roomReady():
+		return false, errCorrupt
 	}
+	return q.comeBack(l.Slot, word), nil
+}
+
+// comeBack ends the lease of a slot whose word it is, for its message to be delivered
+// again, with the latch held. ready = notEmpty.signal comes after it, else it is a dead
+// letter. roomReady comes before it.
+func (q *Queue) comeBack(slot uint32, word slotWord) (ready bool) {
 	word = word.returned(q.seg.geometry.DeliveriesMax)
-	q.set(l.Slot, word) // the commit
+	q.set(slot, word) // the commit
 	count(&q.lines.LeasedCount, ^uint32(0))
 	if word.state() == slotDead {
 		count(&q.lines.DeadCount, 1)
-		return w.leave(nil)
+		return false
 	}
-	q.insertReady(l.Slot)
-	return w.finish(q.notEmpty, q.notEmpty.signal())
+	q.insertReady(slot)
+	return true
 }
 
-// enterLease enters and reads the word of the slot that holds the leased message.
-func (q *Queue) enterLease(ctx context.Context, p *Parker, w *queueWait, l Lease) (slotWord, error) {
-	if l.Slot >= q.size {
-		return 0, notLeased(l)
+// leased reads the word of the slot of a lease, with the latch held; 0 if it holds
+// another message. ok = the client has the lease: this one, and no later one of the
+// same message.
+func (q *Queue) leased(a Actor, l *Lease) (word slotWord, ok bool) {
+	if l.Slot >= q.size || load64(&q.descs[l.Slot].Seq) != l.Seq {
+		return 0, false
 	}
-	if err := w.enter(ctx, p); err != nil {
-		return 0, err
-	}
-	if load64(&q.descs[l.Slot].Seq) != l.Seq {
-		return 0, w.noLease(l)
-	}
-	return q.word(l.Slot), nil
+	word = q.word(l.Slot)
+	return word, word.is(slotLeased, a.Seat) && (l.Deliveries == 0 || l.Deliveries == word.deliveries())
 }
 
-// noLease ends a latch section that did not find the lease. The text is made
-// after it: no allocation under the latch.
-func (w *queueWait) noLease(l Lease) error {
+// noLease ends a latch section that did not find the lease, or found what cannot be.
+// The text is made after it: no allocation under the latch.
+func (w *queueWait) noLease(l Lease, reason error) error {
 	if err := w.leave(nil); err != nil {
 		return err
 	}
-	return notLeased(l)
+	return whyNot(l, reason)
 }
 
-func notLeased(l Lease) error {
+func whyNot(l Lease, reason error) error {
+	if reason != status.NotOwner {
+		return reason
+	}
 	return status.New(status.NotOwner, "", "message %d in slot %d is not leased by this client (any more)",
 		l.Seq, l.Slot)
 }

@@ -33,6 +33,9 @@ func (q *Queue) rebuild() bool {
 	put32(&l.LeasedCount, counts[slotLeased])
 	put32(&l.WritingCount, counts[slotWriting])
 	put32(&l.DeadCount, counts[slotDead])
+	if q.leases.deadlines != nil {
+		put64(&l.ExpiryNs, 0)
+	}
 	return whole
 }
 
@@ -125,7 +128,7 @@ func (q *Queue) recover(v Victim) (held, done bool) {
 	if !q.rebuild() {
 		cas32(&q.seg.page.Header.State, uint32(StateLive), uint32(StateCorrupt))
 	}
-	return held, q.latch.finish(v, held, q.notEmpty, q.notFull)
+	return held, q.latch.finish(v, held, q.notEmpty, q.notFull, q.idle)
 }
 
 // remove moves every word that somebody sleeps on; the state is stored already.
@@ -133,5 +136,6 @@ func (q *Queue) recover(v Victim) (held, done bool) {
 func (q *Queue) remove() bool {
 	q.notEmpty.alarm()
 	q.notFull.alarm()
+	q.idle.alarm()
 	return q.latch.abandon()
 }

@@ -97,7 +97,8 @@ func (q *Queue) Commit(ctx context.Context, p *Parker, a Actor, r Reservation, l
 		runtime.KeepAlive(r.side)
 	}
 	count(&q.lines.WritingCount, ^uint32(0))
-	return w.finish(q.notEmpty, q.publish(r.Slot, number, at))
+	q.publish(r.Slot, number, at)
+	return w.finish(q.notEmpty, q.notEmpty.signal())
 }
 
 // Abort frees the slot of a reservation. Other errors: status.NotOwner if the

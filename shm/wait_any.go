@@ -27,6 +27,7 @@ type Waitable interface {
 type sleep struct {
 	word     *uint32
 	expected uint32
+	until    int64 // look again then, though nobody wakes; absolute CLOCK_MONOTONIC in ns, 0 = never
 }
 
 // WaitAny waits until a try on one of the items may succeed, and returns its index,
@@ -62,7 +63,8 @@ func WaitAny(ctx context.Context, p *Parker, items []Waitable, timeout time.Dura
 		for _, item := range items {
 			item.count(1)
 		}
-		w := p.waitAny(ctx, sleeps, deadline)
+		until := earliestOf(sleeps, deadline)
+		w := p.waitAny(ctx, sleeps, until)
 		for _, item := range items {
 			item.count(^uint32(0))
 		}
@@ -70,7 +72,7 @@ func WaitAny(ctx context.Context, p *Parker, items []Waitable, timeout time.Dura
 		case w == cancelled:
 			passAll(items)
 			return 0, endOf(ctx)
-		case w == expired || deadline != 0 && monotonicNs() >= deadline:
+		case w == expired && until == deadline || deadline != 0 && monotonicNs() >= deadline:
 			// A last look: what has come in time is not missed.
 			for i, item := range items {
 				_, ready, err := item.arm(ctx, p, deadline, false)
@@ -83,6 +85,16 @@ func WaitAny(ctx context.Context, p *Parker, items []Waitable, timeout time.Dura
 			return 0, status.TimedOut
 		}
 	}
+}
+
+// earliestOf is the deadline, or when one of the items must be looked at before it.
+func earliestOf(sleeps []sleep, deadline int64) int64 {
+	for _, s := range sleeps {
+		if s.until != 0 && (deadline == 0 || s.until < deadline) {
+			deadline = s.until
+		}
+	}
+	return deadline
 }
 
 // WaitAnyMax bounds the items of one WaitAny.
@@ -122,7 +134,7 @@ func (w ofLock) arm(_ context.Context, _ *Parker, _ int64, announce bool) (sleep
 		case isFree(old), isRemoved(old):
 			return sleep{}, true, nil
 		case !announce || hasWaiters(old) || cas32(word, old, old|ownerWaiters):
-			return sleep{word, old | ownerWaiters}, false, nil
+			return sleep{word: word, expected: old | ownerWaiters}, false, nil
 		}
 	}
 }
@@ -158,7 +170,7 @@ func (w *permitWord) arm(announce bool) (s sleep, ready bool) {
 			return sleep{}, true
 		}
 		if !announce || x == semaphoreWaiters || cas32(w.word, x, semaphoreWaiters) {
-			return sleep{w.word, semaphoreWaiters}, false
+			return sleep{word: w.word, expected: semaphoreWaiters}, false
 		}
 	}
 }
@@ -192,7 +204,9 @@ func (u *permitPool) arm(ctx context.Context, p *Parker, a Actor, deadline int64
 }
 
 // sleeper announces and returns what to sleep on, as announce does.
-func (e eventcount) sleeper() sleep { return sleep{futexWord32(e.word), uint32(e.announce())} }
+func (e eventcount) sleeper() sleep {
+	return sleep{word: futexWord32(e.word), expected: uint32(e.announce())}
+}
 
 // ofEvent waits until an event is set, or with manual reset was pulsed.
 type ofEvent struct {
@@ -221,7 +235,7 @@ func (w ofEvent) arm(_ context.Context, _ *Parker, _ int64, announce bool) (slee
 			return sleep{}, true, nil
 		}
 		if !announce || x&eventWaiters != 0 || cas32(word, x, x|eventWaiters) {
-			return sleep{word, x | eventWaiters}, false, nil
+			return sleep{word: word, expected: x | eventWaiters}, false, nil
 		}
 	}
 }
@@ -256,7 +270,7 @@ func (w ofReading) arm(_ context.Context, _ *Parker, _ int64, announce bool) (sl
 			return sleep{}, true, nil
 		}
 		if !announce || x&rwlockWaiters != 0 || cas32(word, x, x|rwlockWaiters) {
-			return sleep{word, x | rwlockWaiters}, false, nil
+			return sleep{word: word, expected: x | rwlockWaiters}, false, nil
 		}
 	}
 }
@@ -293,12 +307,16 @@ func (w ofQueue) arm(ctx context.Context, p *Parker, deadline int64, announce bo
 	case err != nil:
 		return sleep{}, false, err
 	}
+	if wait.ec == q.notEmpty {
+		wait.endLeases()
+	}
 	ready := load32(wait.level) != 0 || load32(&q.lines.Closed) != 0
 	var s sleep
 	if !ready && announce {
 		s = wait.ec.sleeper()
+		s.until = wait.until
 	}
-	if err := q.unlatch(wait.actor); err != nil {
+	if err := wait.unlatch(); err != nil {
 		return s, false, err
 	}
 	return s, ready || q.seg.State() != StateLive, nil // after the announcement; pairs with remove
@@ -331,7 +349,7 @@ func (w ofChange) arm(_ context.Context, _ *Parker, _ int64, announce bool) (sle
 			return sleep{}, false, nil
 		}
 		if announced, ok := changes.announceAt(c); ok {
-			return sleep{futexWord32(changes.word), uint32(announced)}, false, nil
+			return sleep{word: futexWord32(changes.word), expected: uint32(announced)}, false, nil
 		}
 	}
 }

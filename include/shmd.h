@@ -428,8 +428,9 @@ SHMD_API bool shmd_semaphore_created(const struct shmd_semaphore *semaphore);
  * again, that delivery counts like any, and ack, nack and extend of the old lease
  * answer NOT_OWNER. Who had it may still be reading it while another works on it, or
  * after its slot was used again: only what ack answers says that the work counts.
- * A lease that is over ends when somebody asks for a message and finds none that is
- * ready, so at the latest lease_ns after its end, if anybody waits for one.
+ * A lease that is over ends when somebody asks for a message, counts or joins; until
+ * then it can be acknowledged. Who waits looks in time, except that a lease which
+ * extend has shortened may end late, by lease_ns at most.
  *
  * A long message, of more than slot_size bytes, travels in memory beside the queue
  * that belongs to its slot and is charged to the owner of the queue. The daemon is
@@ -527,8 +528,7 @@ SHMD_API int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t
  * aligned to 8 bytes from its beginning, and ret_messages, which has room for count, says
  * where. One that does not fit any more stays the first, as does one of more than 512
  * bytes, which is taken alone.
- * Errors: those of take, for the first message; INVALID also if count is 0 or more than
- * maxsize. */
+ * Errors: those of take, for the first message; INVALID also if count is 0. */
 SHMD_API int shmd_queue_take_many(struct shmd_queue *queue, void *buffer, size_t buffer_bytes,
                                   struct iovec *ret_messages, uint32_t count, int64_t timeout_ns, uint32_t *ret_count);
 
@@ -538,7 +538,7 @@ SHMD_API int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, stru
 
 /* Takes leases on up to count messages, waiting up to timeout_ns while there is none;
  * *ret_count is how many, 0 with an error. A message that is longer than a slot is leased
- * alone. Errors: those of lease; INVALID also if count is 0 or more than maxsize. */
+ * alone. Errors: those of lease; INVALID also if count is 0. */
 SHMD_API int shmd_queue_lease_many(struct shmd_queue *queue, struct shmd_lease *ret_leases, uint32_t count,
                                    int64_t timeout_ns, uint32_t *ret_count);
 
@@ -552,7 +552,7 @@ SHMD_API int shmd_queue_nack(struct shmd_queue *queue, const struct shmd_lease *
 
 /* End leases in their order, up to the first that this process has not; *ret_count is
  * how many were ended, fewer than count with an error.
- * Errors: those of ack and nack; INVALID also if count is 0 or more than maxsize. */
+ * Errors: those of ack and nack; INVALID also if count is 0. */
 SHMD_API int shmd_queue_ack_many(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count,
                                  uint32_t *ret_count);
 SHMD_API int shmd_queue_nack_many(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count,

@@ -12,15 +12,6 @@
 #define MESSAGE_ALIGN 8u /* of what take_many packs */
 #define AHEAD 8u         /* messages whose lines are asked for in advance */
 
-int shmdi_queue_batch_refused(const struct shmd_queue *queue, const void *items, uint32_t count)
-{
-	if (items == NULL || count == 0)
-		return SHMD_E_INVALID;
-	if (count > queue->size)
-		return shmdi_fail(SHMD_E_INVALID, "a batch of %u messages; this queue holds %u (maxsize)", count, queue->size);
-	return 0;
-}
-
 /* Asks for the lines of the slot that comes later in a list; the other side had
  * them last. */
 SHMDI_INLINE void fetch_ahead(const struct shmd_queue *queue, const uint32_t *entry, bool to_write)
@@ -99,9 +90,11 @@ int shmd_queue_put_many(struct shmd_queue *queue, const struct iovec *messages, 
 	*ret_count = 0;
 	if (!shmdi_queue_usable(queue, timeout_ns))
 		return shmdi_queue_refuse(queue, timeout_ns);
-	int result = shmdi_queue_batch_refused(queue, messages, count);
-	if (result < 0)
-		return result;
+	if (messages == NULL)
+		return SHMD_E_INVALID;
+	int result = 0;
+	if (count == 0 || count > queue->size)
+		return shmdi_fail(SHMD_E_INVALID, "%u messages at once; this queue takes 1 to %u (maxsize)", count, queue->size);
 	uint32_t fit = batch_of(queue, messages, count, &result);
 	if (fit == 0) {
 		if (result == 0)
@@ -206,11 +199,9 @@ int shmd_queue_take_many(struct shmd_queue *queue, void *buffer, size_t buffer_b
 	*ret_count = 0;
 	if (!shmdi_queue_usable(queue, timeout_ns))
 		return shmdi_queue_refuse(queue, timeout_ns);
-	int result = shmdi_queue_batch_refused(queue, ret_messages, count);
-	if (result < 0)
-		return result;
-	if (buffer == NULL && buffer_bytes > 0)
+	if (ret_messages == NULL || count == 0 || (buffer == NULL && buffer_bytes > 0))
 		return SHMD_E_INVALID;
+	int result;
 	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
 	wait.many = true;
 	uint32_t slot = 0;
@@ -263,9 +254,9 @@ int shmd_queue_lease_many(struct shmd_queue *queue, struct shmd_lease *ret_lease
 	*ret_count = 0;
 	if (!shmdi_queue_usable(queue, timeout_ns))
 		return shmdi_queue_refuse(queue, timeout_ns);
-	int result = shmdi_queue_batch_refused(queue, ret_leases, count);
-	if (result < 0)
-		return result;
+	if (ret_leases == NULL || count == 0)
+		return SHMD_E_INVALID;
+	int result;
 	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
 	wait.many = true;
 	uint32_t slot = 0;

@@ -125,6 +125,19 @@ static void insert(struct shmd_queue *queue, uint32_t slot)
 	shmdi_store32(&queue->lines->ready_count, count + 1, SHMDI_RELAXED);
 }
 
+bool shmdi_queue_come_back(struct shmd_queue *queue, uint32_t slot, uint64_t word)
+{
+	word = shmdi_slot_returned(queue, word);
+	shmdi_slot_set(queue, slot, word); /* the commit */
+	shmdi_queue_count(&queue->lines->leased_count, UINT32_MAX);
+	bool ready = shmdi_slot_state(word) == SHMD_SLOT_READY;
+	if (ready)
+		insert(queue, slot);
+	else
+		shmdi_queue_count(&queue->lines->dead_count, 1);
+	return ready;
+}
+
 static int nack_one(struct shmd_queue *queue, const struct shmd_lease *lease)
 {
 	uint64_t word = 0;
@@ -132,15 +145,7 @@ static int nack_one(struct shmd_queue *queue, const struct shmd_lease *lease)
 		return SHMD_E_NOT_OWNER;
 	if (!shmdi_ready_room(queue))
 		return SHMD_E_CORRUPT;
-	word = shmdi_slot_returned(queue, word);
-	shmdi_slot_set(queue, lease->slot, word); /* the commit */
-	shmdi_queue_count(&queue->lines->leased_count, UINT32_MAX);
-	if (shmdi_slot_state(word) == SHMD_SLOT_DEAD) {
-		shmdi_queue_count(&queue->lines->dead_count, 1);
-		return KILLED;
-	}
-	insert(queue, lease->slot);
-	return READIED;
+	return shmdi_queue_come_back(queue, lease->slot, word) ? READIED : KILLED;
 }
 
 /* Ends leases, as many as one latch hold may; how many are done, and an error if those
@@ -188,7 +193,7 @@ SHMDI_INLINE int end_all(struct shmd_queue *queue, const struct shmd_lease *leas
 	*ret_count = 0;
 	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
 		return shmdi_queue_refuse(queue, SHMD_FOREVER);
-	int result = shmdi_queue_batch_refused(queue, leases, count);
+	int result = leases == NULL || count == 0 ? SHMD_E_INVALID : 0;
 	while (result == 0 && *ret_count < count) {
 		uint32_t left = count - *ret_count;
 		uint32_t done = 0;

@@ -40,6 +40,10 @@ void shmdi_queue_tell_others(struct shmdi_queue_wait *wait);
 int shmdi_queue_deliver(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint64_t lease_ns,
                         struct shmd_lease *ret_lease);
 
+/* queue_lease.c, latched: ends the lease of a slot whose word it is. true = its message
+ * is ready again, else it is a dead letter. */
+bool shmdi_queue_come_back(struct shmd_queue *queue, uint32_t slot, uint64_t word);
+
 /* queue_expiry.c: lease times; the queue has one. */
 
 /* Latched: gives back what is leased for too long. 0, or CORRUPT. */
@@ -54,8 +58,6 @@ void shmdi_queue_set_deadline(struct shmd_queue *queue, uint32_t slot, uint64_t 
 /* queue.c: takes the message that was found, and ends the latch section. */
 int shmdi_queue_take_found(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
                            size_t buffer_bytes, size_t *ret_size_bytes);
-/* queue_batch.c: 0, or why no batch of the queue is so many of these. */
-int shmdi_queue_batch_refused(const struct shmd_queue *queue, const void *items, uint32_t count);
 /* queue_reserve.c: a commit of what is a message for the queue. */
 int shmdi_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *reservation, size_t size_bytes);
 
@@ -205,19 +207,12 @@ SHMDI_INLINE int shmdi_queue_find_message(struct shmdi_queue_wait *wait, uint32_
 {
 	if (wait->timeout_ns == 0 && shmdi_queue_is_idle(wait))
 		return SHMD_E_WOULD_BLOCK;
-	int result = shmdi_queue_enter(wait);
+	int result = shmdi_queue_enter_expired(wait);
 	if (!SHMDI_LIKELY(result == 0))
 		return result;
 	result = shmdi_ready_first(wait->queue, ret_slot, ret_word);
 	if (SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
-	if (!SHMDI_LIKELY(wait->queue->lease_ns == 0) && result == 0) {
-		result = shmdi_queue_expire(wait);
-		if (result == 0)
-			result = shmdi_ready_first(wait->queue, ret_slot, ret_word);
-		if (result == SHMDI_FOUND)
-			return result;
-	}
 	if (result == 0 && shmdi_load32(&wait->queue->lines->closed, SHMDI_RELAXED) != 0)
 		result = SHMD_E_ENDED;
 	return result < 0 ? shmdi_queue_leave(wait, result) : shmdi_queue_sleep(wait);

@@ -85,6 +85,7 @@ var optionKinds = []struct {
 	{"slot_size", func(o *wire.CreateOptions) bool { return o.SlotSize != nil }, kinds(shm.KindQueue)},
 	{"message_max", func(o *wire.CreateOptions) bool { return o.MessageMax != nil }, kinds(shm.KindQueue)},
 	{"deliveries_max", func(o *wire.CreateOptions) bool { return o.DeliveriesMax != nil }, kinds(shm.KindQueue)},
+	{"lease_ns", func(o *wire.CreateOptions) bool { return o.LeaseNS != nil }, kinds(shm.KindQueue)},
 	{"auto_reset", func(o *wire.CreateOptions) bool { return o.AutoReset != nil }, kinds(shm.KindEvent)},
 	{"set", func(o *wire.CreateOptions) bool { return o.Set != nil }, kinds(shm.KindEvent)},
 	{"parties", func(o *wire.CreateOptions) bool { return o.Parties != nil }, kinds(shm.KindBarrier)},
@@ -173,6 +174,7 @@ func readQueue(g *shm.Geometry, o *wire.CreateOptions) error {
 	g.Length = uint64(orDefault(o.MaxSize, maxsizeDefault))
 	g.SlotSize = orDefault(o.SlotSize, slotSizeDefault)
 	g.MessageMax, g.DeliveriesMax = orDefault(o.MessageMax, g.SlotSize), orDefault(o.DeliveriesMax, 0)
+	g.LeaseNs = orDefault(o.LeaseNS, 0)
 	return nil
 }
 
@@ -299,7 +301,8 @@ func (b *blueprint) agrees(o *object) error {
 	case want.Maximum != have.Maximum:
 		return status.New(status.OptionMismatch, "", "its maximum is %d, you ask for %d", have.Maximum, want.Maximum)
 	case want.Kind == shm.KindQueue && (want.Length != have.Length || want.SlotSize != have.SlotSize ||
-		want.MessageMax != have.MessageMax || want.DeliveriesMax != have.DeliveriesMax):
+		want.MessageMax != have.MessageMax || want.DeliveriesMax != have.DeliveriesMax ||
+		want.LeaseNs != have.LeaseNs):
 		return status.New(status.OptionMismatch, "", "it is %s; you ask for %s", o.describe(), describeQueue(want))
 	case want.Kind == shm.KindBarrier && want.Length != have.Length:
 		return status.New(status.OptionMismatch, "", "it is %s, you ask for %d", o.describe(), want.Length)

@@ -53,6 +53,9 @@ func init() { // not in the declaration: methods.go would refer to itself
 		wire.MethodAck: (*call).ack, wire.MethodNack: (*call).nack, wire.MethodTakeDead: (*call).takeDead,
 		wire.MethodRedeliver: (*call).redeliver, wire.MethodShutdown: (*call).shutdown,
 		wire.MethodSide: (*call).side, wire.MethodMapSide: (*call).mapSide,
+		wire.MethodPutMany: (*call).putMany, wire.MethodTakeMany: (*call).takeMany,
+		wire.MethodLeaseMany: (*call).leaseMany, wire.MethodAckMany: (*call).ackMany,
+		wire.MethodNackMany: (*call).nackMany, wire.MethodExtend: (*call).extend, wire.MethodJoin: (*call).join,
 		wire.MethodCounts: (*call).counts, wire.MethodHoldings: (*call).holdings,
 
 		wire.MethodSignal: (*call).signal, wire.MethodReset: (*call).reset, wire.MethodPulse: (*call).pulse,

@@ -57,7 +57,7 @@ func (s *seat) holdings(most int) []wire.Holding {
 			if slot.Writing {
 				one.Holds = wire.HoldsSlot
 			}
-			one.Lease = &wire.LeaseID{Slot: slot.Slot, Seq: slot.Seq}
+			one.Lease = &wire.LeaseID{Slot: slot.Slot, Seq: slot.Seq, Delivery: slot.Deliveries}
 			all = append(all, one)
 		}
 		return all

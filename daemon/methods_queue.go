@@ -29,8 +29,10 @@ func queueOf(c *call) (*handle, *shm.Queue, error) {
 func (o *object) raw() bool { return o.geometry.Flags.Has(shm.FlagRaw) }
 
 // message reads one for the queue: part of the request.
-func (c *call) message(o *object) ([]byte, error) {
-	raw, err := c.params.Value("message")
+func (c *call) message(o *object) ([]byte, error) { return messageFrom(&c.params, o) }
+
+func messageFrom(params *wire.Params, o *object) ([]byte, error) {
+	raw, err := params.Value("message")
 	if err != nil {
 		return nil, err
 	}
@@ -180,13 +182,22 @@ func (c *call) leased(h *handle, timeout time.Duration,
 				}
 				return nil, on(o, err)
 			}
-			result := wire.Lease{Lease: wire.LeaseID{Slot: lease.Slot, Seq: lease.Seq}, Message: message,
-				Deliveries: lease.Deliveries}
+			result := wireLease(lease, message)
 			return func(b []byte) ([]byte, error) { return wire.AppendEncoded(b, &result) }, nil
 		}, func() {
 			// The client is gone and never knew; else the sweep of its seat does it.
 			_ = q.Nack(context.Background(), parker, actor, lease, -1)
 		})
+}
+
+// wireLease is what an answer says of a lease; message is a value.
+func wireLease(l shm.Lease, message []byte) wire.Lease {
+	return wire.Lease{Lease: wire.LeaseID{Slot: l.Slot, Seq: l.Seq, Delivery: l.Deliveries}, Message: message,
+		Deliveries: l.Deliveries}
+}
+
+func leaseOf(id wire.LeaseID) shm.Lease {
+	return shm.Lease{Slot: id.Slot, Seq: id.Seq, Deliveries: id.Delivery}
 }
 
 func (c *call) ack() error  { return c.endLease((*shm.Queue).Ack) }
@@ -202,7 +213,7 @@ func (c *call) endLease(
 	if err != nil {
 		return err
 	}
-	lease := shm.Lease{Slot: id.Slot, Seq: id.Seq}
+	lease := leaseOf(id)
 	return c.atQueue(h, func(ctx context.Context, p *shm.Parker, a shm.Actor, timeout time.Duration) (appender, error) {
 		return appendNil, end(q, ctx, p, a, lease, timeout)
 	})

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
@@ -146,6 +147,7 @@ func (o *object) info() wire.Info {
 	case shm.KindQueue:
 		info.MaxSize, info.SlotSize, info.MessageMax, info.DeliveriesMax = uint32(g.Length), g.SlotSize, g.MessageMax,
 			g.DeliveriesMax
+		info.LeaseNS = g.LeaseNs
 		info.Content = wire.ContentMsgpack
 		if g.Flags.Has(shm.FlagRaw) {
 			info.Content = wire.ContentRaw
@@ -198,7 +200,11 @@ func withArticle(kind string) string {
 }
 
 func describeQueue(g *shm.Geometry) string {
-	return fmt.Sprintf(
+	text := fmt.Sprintf(
 		"a queue of %d messages of at most %d bytes in slots of %d, dead after %d deliveries (0 = never)",
 		g.Length, g.MessageMax, g.SlotSize, g.DeliveriesMax)
+	if g.LeaseNs != 0 {
+		text += fmt.Sprintf(", leased for %v", time.Duration(g.LeaseNs))
+	}
+	return text
 }

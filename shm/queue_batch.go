@@ -2,6 +2,7 @@ package shm
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -125,9 +126,16 @@ func batchOf(most int) (int, error) {
 }
 
 // LeaseMany takes leases on at most `most` messages, at least one, and returns dst with
-// them appended. A message of a side segment is not short. Errors as Lease for the
-// first one, and status.Invalid for most < 1.
+// them appended. A message of a side segment is not short, every other one is. Errors as
+// Lease for the first one, and status.Invalid for most < 1.
 func (q *Queue) LeaseMany(ctx context.Context, p *Parker, a Actor, dst []Lease, most int,
+	timeout time.Duration) ([]Lease, error) {
+	return q.LeaseManyWithin(ctx, p, a, dst, most, math.MaxInt, timeout)
+}
+
+// LeaseManyWithin is LeaseMany of messages that have at most size bytes together, or of
+// the first one.
+func (q *Queue) LeaseManyWithin(ctx context.Context, p *Parker, a Actor, dst []Lease, most, size int,
 	timeout time.Duration) ([]Lease, error) {
 	most, err := batchOf(most)
 	if err != nil {
@@ -154,6 +162,9 @@ func (q *Queue) LeaseMany(ctx context.Context, p *Parker, a Actor, dst []Lease, 
 			return dst, err
 		}
 		for done := 0; ok && err == nil && done < most && m.side == 0; done++ {
+			if size -= int(m.length); size < 0 && done > 0 {
+				break
+			}
 			dst = append(dst, q.lease(a, m))
 			m, ok, err = q.firstReady()
 		}

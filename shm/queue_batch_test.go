@@ -173,7 +173,8 @@ func TestQueueBatchMisuse(t *testing.T) {
 	if n := putMany(t, q, 1, "a", tooLong); n != 1 {
 		t.Errorf("put %d before one that is too long", n)
 	}
-	if n, err := q.PutMany(background, nil, actor(1), messages(tooLong, "b"), 0); n != 0 || !errors.Is(err, status.TooLarge) {
+	if n, err := q.PutMany(background, nil, actor(1), messages(tooLong, "b"), 0); n != 0 || !errors.Is(err,
+		status.TooLarge) {
 		t.Errorf("one that is too long first: %d, %v", n, err)
 	}
 	if n, err := q.PutMany(background, nil, actor(0), messages("b"), 0); n != 0 || !errors.Is(err, status.Invalid) {

@@ -179,7 +179,8 @@ func TestQueueSleepersFindTheEnd(t *testing.T) {
 		},
 		"wait-any": func(q *Queue, p *Parker) error {
 			other := newQueue(t, 1, 16, 0)
-			_, err := WaitAny(background, p, []Waitable{other.WaitableTake(actor(2)), q.WaitableTake(actor(2))}, time.Hour)
+			_, err := WaitAny(background, p, []Waitable{other.WaitableTake(actor(2)), q.WaitableTake(actor(2))},
+				time.Hour)
 			return err
 		},
 	}

@@ -33,7 +33,8 @@ func TestQueueDeath(t *testing.T) {
 	if err := q.Ack(background, nil, actor(1), acked, 0); err != nil {
 		t.Fatal(err)
 	}
-	want := []HeldSlot{{mine[0].Slot, mine[0].Seq, false}, {mine[1].Slot, mine[1].Seq, false}, {r.Slot, r.Ticket, true}}
+	want := []HeldSlot{{mine[0].Slot, mine[0].Seq, 1, false}, {mine[1].Slot, mine[1].Seq, 2, false},
+		{r.Slot, r.Ticket, 0, true}}
 	if got := q.Held(client(1), 9); !reflect.DeepEqual(got, want) || len(q.Held(client(1), 2)) != 2 {
 		t.Errorf("held: %v, want %v", got, want)
 	}

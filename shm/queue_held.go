@@ -2,9 +2,10 @@ package shm
 
 // HeldSlot is a slot that a client holds: a lease, or a reservation.
 type HeldSlot struct {
-	Slot    uint32
-	Seq     uint64 // of the message, or the reservation's ticket
-	Writing bool   // it is a reservation
+	Slot       uint32
+	Seq        uint64 // of the message, or the reservation's ticket
+	Deliveries uint32 // of the message
+	Writing    bool   // it is a reservation
 }
 
 // Held looks for the slots that the client of an owner word holds, at most `most`
@@ -19,7 +20,7 @@ func (q *Queue) Held(owner uint32, most int) []HeldSlot {
 		switch w := q.word(slot); {
 		case SeatOf(owner) == 0:
 		case w.is(slotLeased, owner):
-			held = append(held, HeldSlot{Slot: slot, Seq: load64(&q.descs[slot].Seq)})
+			held = append(held, HeldSlot{Slot: slot, Seq: load64(&q.descs[slot].Seq), Deliveries: w.deliveries()})
 		case w.is(slotWriting, owner):
 			held = append(held, HeldSlot{Slot: slot, Seq: load64(&q.descs[slot].Ticket), Writing: true})
 		}

@@ -101,10 +101,11 @@ func queueCases() []queueCase {
 			_, err := q.LeaseMany(background, nil, me, nil, n, 0)
 			must(err)
 		}},
-		{name: "ack many", prepare: func(q *Queue) { threeMine(q); armed(q); q.idle.announce() }, batch: func(q *Queue, n int) {
-			_, err := q.AckMany(background, nil, me, mine(q)[:n], 0)
-			must(err)
-		}},
+		{name: "ack many", prepare: func(q *Queue) { threeMine(q); armed(q); q.idle.announce() },
+			batch: func(q *Queue, n int) {
+				_, err := q.AckMany(background, nil, me, mine(q)[:n], 0)
+				must(err)
+			}},
 		{name: "nack many", prepare: threeMine, batch: func(q *Queue, n int) {
 			_, err := q.NackMany(background, nil, me, mine(q)[:n], 0)
 			must(err)
@@ -129,7 +130,8 @@ func queueCases() []queueCase {
 			q.idle.announce()
 		}, op: takeIt},
 		{"put", nil, func(q *Queue) { must(q.Put(background, nil, me, []byte("new"), 0)) }, false, nil, false},
-		{"put with a waiter", armed, func(q *Queue) { must(q.Put(background, nil, me, []byte("new"), 0)) }, false, nil, false},
+		{"put with a waiter", armed, func(q *Queue) { must(q.Put(background, nil, me, []byte("new"), 0)) }, false,
+			nil, false},
 		{"put a long one", nil, func(q *Queue) { must(q.Put(background, nil, me, long, 0)) }, false, nil, false},
 		{"put with a duty", nil, func(q *Queue) {
 			w := q.waitForSlot(me, 0)
@@ -152,7 +154,8 @@ func queueCases() []queueCase {
 			must(q.Put(background, nil, actor(liveSeat), long, 0))
 		}, takeIt, true, nil, false},
 		{"put into a side", nil, func(q *Queue) { must(q.Put(background, nil, me, side, 0)) }, false, nil, false},
-		{"commit a side", reserveSide, func(q *Queue) { must(q.Commit(background, nil, me, r, 5000, 0)) }, false, nil, false},
+		{"commit a side", reserveSide, func(q *Queue) { must(q.Commit(background, nil, me, r, 5000, 0)) }, false, nil,
+			false},
 		{"commit little of a side", reserveSide, func(q *Queue) {
 			must(q.Commit(background, nil, me, r, 600, 0))
 		}, false, nil, false},
@@ -175,7 +178,8 @@ func queueCases() []queueCase {
 		{"nack", nil, nack, false, nil, false},
 		{"nack with a waiter", armed, nack, false, nil, false},
 		{"nack the last time", func(q *Queue) { nack(q); leaseIt(q) }, nack, false, nil, false},
-		{"take dead", dead, func(q *Queue) { _, err := q.TakeDead(background, nil, me, 0); must(err) }, false, nil, false},
+		{"take dead", dead, func(q *Queue) { _, err := q.TakeDead(background, nil, me, 0); must(err) }, false, nil,
+			false},
 		{"redeliver", func(q *Queue) {
 			for range 2 { // "c" dies too
 				leaseIt(q)

@@ -54,6 +54,13 @@ const (
 	MethodLease           = "lease"
 	MethodAck             = "ack"
 	MethodNack            = "nack"
+	MethodPutMany         = "put_many"
+	MethodTakeMany        = "take_many"
+	MethodLeaseMany       = "lease_many"
+	MethodAckMany         = "ack_many"
+	MethodNackMany        = "nack_many"
+	MethodExtend          = "extend"
+	MethodJoin            = "join"
 	MethodTakeDead        = "take_dead"
 	MethodRedeliver       = "redeliver"
 	MethodShutdown        = "shutdown"
@@ -87,6 +94,7 @@ var methods = []string{
 	MethodLock, MethodUnlock, MethodMarkConsistent,
 	MethodAcquire, MethodRelease, MethodPost, MethodPermits,
 	MethodPut, MethodTake, MethodLease, MethodAck, MethodNack, MethodTakeDead, MethodRedeliver, MethodShutdown,
+	MethodPutMany, MethodTakeMany, MethodLeaseMany, MethodAckMany, MethodNackMany, MethodExtend, MethodJoin,
 	MethodSide, MethodMapSide, MethodCounts, MethodHoldings,
 	MethodSignal, MethodReset, MethodPulse, MethodIsSet, MethodWait,
 	MethodWaitCondition, MethodNotify,

@@ -152,12 +152,13 @@ type Info struct {
 	Initial uint32 `msgpack:"initial,omitempty"`
 	Maximum uint32 `msgpack:"maximum,omitempty"`
 
-	// Of a queue; only DeliveriesMax may be 0 there.
+	// Of a queue; only DeliveriesMax and LeaseNS may be 0 there.
 	Content       string `msgpack:"content,omitempty"`
 	MaxSize       uint32 `msgpack:"maxsize,omitempty"`
 	SlotSize      uint32 `msgpack:"slot_size,omitempty"`
 	MessageMax    uint32 `msgpack:"message_max,omitempty"`
 	DeliveriesMax uint32 `msgpack:"deliveries_max,omitempty"`
+	LeaseNS       uint64 `msgpack:"lease_ns,omitempty"`
 
 	// Of a barrier, where it is never 0.
 	Parties uint32 `msgpack:"parties,omitempty"`
@@ -346,23 +347,29 @@ type Permits struct {
 	Maximum   uint32 `msgpack:"maximum"`
 }
 
-// LeaseID names a lease: the slot of its message, and the message's number. On
-// the wire it is an array of the two.
+// LeaseID names a lease: the slot of its message, the message's number, and which
+// delivery of it this is; 0 = whichever this client has. On the wire it is an array of
+// the three, or of the first two.
 type LeaseID struct {
-	Slot uint32
-	Seq  uint64
+	Slot     uint32
+	Seq      uint64
+	Delivery uint32
 }
 
 // EncodeMsgpack implements msgpack.CustomEncoder.
 func (l LeaseID) EncodeMsgpack(e *msgpack.Encoder) error {
-	return errors.Join(e.EncodeArrayLen(2), e.EncodeUint(uint64(l.Slot)), e.EncodeUint(l.Seq))
+	if l.Delivery == 0 {
+		return errors.Join(e.EncodeArrayLen(2), e.EncodeUint(uint64(l.Slot)), e.EncodeUint(l.Seq))
+	}
+	return errors.Join(e.EncodeArrayLen(3), e.EncodeUint(uint64(l.Slot)), e.EncodeUint(l.Seq),
+		e.EncodeUint(uint64(l.Delivery)))
 }
 
 // DecodeMsgpack implements msgpack.CustomDecoder.
 func (l *LeaseID) DecodeMsgpack(d *msgpack.Decoder) error {
 	n, err := d.DecodeArrayLen()
-	if err == nil && n != 2 {
-		err = status.New(status.BadFrame, "", "the name of a lease has %d elements, want 2", n)
+	if err == nil && n != 2 && n != 3 {
+		err = status.New(status.BadFrame, "", "the name of a lease has %d elements, want 2 or 3", n)
 	}
 	if err == nil {
 		l.Slot, err = d.DecodeUint32()
@@ -370,10 +377,14 @@ func (l *LeaseID) DecodeMsgpack(d *msgpack.Decoder) error {
 	if err == nil {
 		l.Seq, err = d.DecodeUint64()
 	}
+	if l.Delivery = 0; err == nil && n == 3 {
+		l.Delivery, err = d.DecodeUint32()
+	}
 	return err
 }
 
-// Lease is the result of lease. Message is one msgpack value, or in a raw queue a
+// Lease is the result of lease, and lease_many returns a List of them. Message is one msgpack value, or in a
+// raw queue a
 // bin.
 type Lease struct {
 	Lease      LeaseID            `msgpack:"lease"`

@@ -31,6 +31,7 @@ type CreateOptions struct {
 	SlotSize      *uint32 `msgpack:"slot_size,omitempty"`
 	MessageMax    *uint32 `msgpack:"message_max,omitempty"`
 	DeliveriesMax *uint32 `msgpack:"deliveries_max,omitempty"`
+	LeaseNS       *uint64 `msgpack:"lease_ns,omitempty"`
 
 	AutoReset *bool   `msgpack:"auto_reset,omitempty"`
 	Set       *bool   `msgpack:"set,omitempty"`
@@ -100,6 +101,8 @@ func DecodeCreateOptions(raw []byte) (CreateOptions, error) {
 			o.MessageMax, err = option(v.Uint32(key))
 		case "deliveries_max":
 			o.DeliveriesMax, err = option(v.Uint32(key))
+		case "lease_ns":
+			o.LeaseNS, err = option(v.Uint64(key))
 		case "auto_reset":
 			o.AutoReset, err = option(v.Bool(key))
 		case "set":

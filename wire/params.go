@@ -320,18 +320,21 @@ func ReleaseDecoder(d *msgpack.Decoder) {
 	}
 }
 
-// Lease reads the name of a lease, an array of slot and number.
+// Lease reads the name of a lease, an array of slot, number and, optional, delivery.
 func (p *Params) Lease(what string) (id LeaseID, err error) {
 	list, err := p.List(what)
 	if err != nil {
 		return id, err
 	}
-	if err := list.Arity(2, 2); err != nil {
-		return id, badParams("%s: want an array of slot and number, got %d elements", what, list.Len())
+	if err := list.Arity(2, 3); err != nil {
+		return id, badParams("%s: want an array of slot, number and delivery, got %d elements", what, list.Len())
 	}
 	if id.Slot, err = list.Uint32(what + "'s slot"); err != nil {
 		return id, err
 	}
-	id.Seq, err = list.Uint64(what + "'s number")
+	if id.Seq, err = list.Uint64(what + "'s number"); err != nil {
+		return id, err
+	}
+	id.Delivery, err = list.Uint32Or(what+"'s delivery", 0)
 	return id, err
 }

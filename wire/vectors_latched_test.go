@@ -107,7 +107,7 @@ func nested(depth int) any {
 
 // leased is a lease on the only message.
 func leased(seq uint64, deliveries uint32) Lease {
-	return Lease{Lease: LeaseID{Slot: 2, Seq: seq}, Message: []byte{0xc0}, Deliveries: deliveries}
+	return Lease{Lease: LeaseID{2, seq, deliveries}, Message: []byte{0xc0}, Deliveries: deliveries}
 }
 
 // notLeased is the error of ack and nack of what is not, or no more, leased.
@@ -122,7 +122,8 @@ func (r *recorder) letters() {
 	r.call("counts", MethodCounts, "", Counts{Leased: 1, Free: 2, MaxSize: 3}, todo)
 	r.call("counts of a semaphore", MethodCounts, "",
 		fails(status.KindMismatch, "it is a semaphore, no queue").On("jobs/slots"), slots)
-	r.call("nack", MethodNack, "back to the front", nil, todo, LeaseID{Slot: 2, Seq: 3})
+	r.call("nack of another delivery", MethodNack, "", notLeased(3), todo, LeaseID{2, 3, 2})
+	r.call("nack", MethodNack, "back to the front", nil, todo, LeaseID{2, 3, 1})
 	r.call("nack again", MethodNack, "", notLeased(3), todo, LeaseID{Slot: 2, Seq: 3})
 	r.call("take_dead of nothing", MethodTakeDead, "", fails(status.WouldBlock, "").On("jobs/todo"), todo)
 	r.call("lease again", MethodLease, "the second delivery, which is the last", leased(3, 2), todo)
@@ -143,6 +144,60 @@ func (r *recorder) letters() {
 	r.call("put of true", MethodPut, "for who comes next", nil, todo, true)
 }
 
+// vectorBatch is what batches() creates.
+var vectorBatch = Info{ID: 13, Name: "jobs/batch", Kind: KindQueue, Length: 4, ItemSize: 16, SeatsMax: 64,
+	Mode: 0o600, UID: 1000, GID: 1000, Lifetime: LifetimePersistent, CreatedNS: 1700000000000000012,
+	SegmentSize: 8192, Content: ContentMsgpack, MaxSize: 4, SlotSize: 16, MessageMax: 16, LeaseNS: 30000000000}
+
+// batches has a queue whose leases last 30 s.
+func (r *recorder) batches() {
+	failure := func(code status.Code, detail string) *status.Error { return fails(code, detail).On("jobs/batch") }
+	attached := made(vectorBatch, batch)
+	attached.DataOffset, attached.DataSize = 4096, 64
+	r.call("create of a queue with lease times", MethodCreate, "30 s", attached, "jobs/batch", KindQueue,
+		CreateOptions{MaxSize: new(uint32(4)), SlotSize: new(uint32(16)), LeaseNS: new(uint64(30000000000))})
+	r.call("create with short lease times", MethodCreate, "", fails(status.Invalid,
+		"lease_ns is 999999; it must be 1000000 (1 ms) to 4611686018427387904").On("jobs/short"), "jobs/short",
+		KindQueue,
+		CreateOptions{LeaseNS: new(uint64(999999))})
+	r.call("join of nothing", MethodJoin, "", nil, batch)
+	r.call("put_many", MethodPutMany, "there is room for three", 3, batch, []any{1, "two", nil})
+	r.call("put_many that does not fit", MethodPutMany, "there is room for one", 1, batch, []any{4, 5}, 0)
+	r.call("put_many that is full", MethodPutMany, "", failure(status.WouldBlock, ""), batch, []any{5}, 0)
+	r.call("put_many of too many", MethodPutMany, "both numbers are named", failure(status.Invalid,
+		"5 messages at once; this queue takes 1 to 4 (maxsize)"), batch, []any{1, 2, 3, 4, 5})
+	r.call("put_many of no array", MethodPutMany, "", fails(status.BadParams, "messages: want array, got integer"),
+		batch, 7)
+	r.call("take_many", MethodTakeMany, "up to two", []any{1, "two"}, batch, 2)
+	r.call("take_many of none", MethodTakeMany, "", failure(status.Invalid,
+		"at most 0 messages; it must be at least 1"),
+		batch, 0)
+	r.call("lease_many", MethodLeaseMany, "what is there", List[Lease]{
+		{Lease: LeaseID{2, 3, 1}, Message: []byte{0xc0}, Deliveries: 1},
+		{Lease: LeaseID{3, 4, 1}, Message: []byte{4}, Deliveries: 1}}, batch, 9, 0)
+	r.call("lease_many of nothing", MethodLeaseMany, "", failure(status.WouldBlock, ""), batch, 9, 0)
+	r.call("take_many of nothing", MethodTakeMany, "", failure(status.TimedOut, ""), batch, 9, 1000000)
+	r.call("join that ends", MethodJoin, "messages are leased", failure(status.TimedOut, ""), batch, 1000000)
+	r.call("extend", MethodExtend, "a minute from now", nil, batch, LeaseID{2, 3, 1}, 60000000000)
+	r.call("extend of no lease", MethodExtend, "", failure(status.NotOwner,
+		"message 2 in slot 2 is not leased by this client (any more)"), batch, LeaseID{2, 2, 1}, 60000000000)
+	r.call("extend where leases do not end", MethodExtend, "", fails(status.Unsupported,
+		"the queue has no lease time (lease_ns): its leases do not end").On("jobs/todo"), todo, LeaseID{2, 2, 1},
+		60000000000)
+	r.call("nack_many", MethodNackMany, "the second is no lease: one is done", 1, batch,
+		[]any{LeaseID{3, 4, 1}, LeaseID{0, 1, 1}})
+	r.call("nack_many of nothing", MethodNackMany, "", failure(status.Invalid,
+		"no leases to end; it must be at least 1"),
+		batch, []any{})
+	r.call("ack_many", MethodAckMany, "both names are possible; the second is no lease any more", 1, batch,
+		[]any{LeaseID{Slot: 2, Seq: 3}, LeaseID{Slot: 3, Seq: 4}})
+	r.call("take_many of the rest", MethodTakeMany, "", []any{4}, batch, 9)
+	r.call("join", MethodJoin, "for at most a second", nil, batch, 1000000000)
+	r.call("join of a mutex", MethodJoin, "", isNo("a mutex", "queue").On("jobs/lock"), 4)
+	r.call("ack_many of a mutex", MethodAckMany, "", isNo("a mutex", "queue").On("jobs/lock"), 4, []any{LeaseID{2, 3,
+		1}})
+}
+
 // holder is client 2 with the permits and the message; latchedDeath is its death.
 func (r *recorder) holder() {
 	open := Attachment{Info: vectorSlots, Handle: 2, Access: AccessReadWrite, Seat: 2, Owner: 4098, SeatsOffset: 512}
@@ -151,19 +206,20 @@ func (r *recorder) holder() {
 	open = Attachment{Info: vectorTodo, Handle: 3, Access: AccessReadWrite, Seat: 2, Owner: 4098, DataOffset: 4096,
 		DataSize: 192, SeatsOffset: 512}
 	r.call("open of the queue by the second client", MethodOpen, "", open, "jobs/todo")
-	r.call("lease by the second client", MethodLease, "", Lease{Lease: LeaseID{Slot: 2, Seq: 4}, Message: []byte{0xc3},
+	r.call("lease by the second client", MethodLease, "", Lease{Lease: LeaseID{2, 4, 1}, Message: []byte{0xc3},
 		Deliveries: 1}, 3)
 	r.call("holdings of the second client", MethodHoldings, "the lock, permits, and a lease", List[Holding]{
 		{ID: 2, Name: "jobs/lock", Kind: KindMutex, Holds: HoldsLock, Count: 1},
 		{ID: 4, Name: "jobs/slots", Kind: KindSemaphore, Holds: HoldsPermits, Count: 3},
-		{ID: 5, Name: "jobs/todo", Kind: KindQueue, Holds: HoldsLease, Count: 1, Lease: &LeaseID{Slot: 2, Seq: 4}}})
+		{ID: 5, Name: "jobs/todo", Kind: KindQueue, Holds: HoldsLease, Count: 1, Lease: &LeaseID{2, 4, 1}}})
 }
 
 func (r *recorder) latchedDeath() {
 	r.call("acquire after a death", MethodAcquire, "waits for it; what the dead client held came back", nil, slots, 3)
-	r.call("lease after a death", MethodLease, "waits for it; the message is delivered again", Lease{
-		Lease: LeaseID{Slot: 2, Seq: 4}, Message: []byte{0xc3}, Deliveries: 2}, todo)
-	r.call("ack after a death", MethodAck, "", nil, todo, LeaseID{Slot: 2, Seq: 4})
+	r.call("lease after a death", MethodLease, "waits for it; the message is delivered again", Lease{Lease: LeaseID{2,
+		4, 2},
+		Message: []byte{0xc3}, Deliveries: 2}, todo)
+	r.call("ack after a death", MethodAck, "", nil, todo, LeaseID{2, 4, 2})
 	r.call("shutdown", MethodShutdown, "no more puts", nil, todo)
 	r.call("shutdown of a mutex", MethodShutdown, "",
 		fails(status.KindMismatch, "it is a mutex, no queue").On("jobs/lock"), 4)

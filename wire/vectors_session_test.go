@@ -76,6 +76,7 @@ func session(t *testing.T) []exchange {
 	r.latched()
 	r.death()
 	r.synchronisers()
+	r.batches()
 	r.farewell()
 	return r.list
 }

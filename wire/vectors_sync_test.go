@@ -27,6 +27,7 @@ const (
 	meet
 	meetParty
 	table
+	batch
 )
 
 // made is what create answers client 1.

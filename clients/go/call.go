@@ -12,6 +12,7 @@ import (
 var waiting = map[string]bool{
 	wire.MethodLock: true, wire.MethodRead: true, wire.MethodWrite: true, wire.MethodWaitChange: true,
 	wire.MethodAcquire: true, wire.MethodPut: true, wire.MethodTake: true, wire.MethodLease: true,
+	wire.MethodPutMany: true, wire.MethodTakeMany: true, wire.MethodLeaseMany: true, wire.MethodJoin: true,
 	wire.MethodWait: true, wire.MethodWaitCondition: true, wire.MethodArrive: true, wire.MethodReadLock: true,
 }
 

@@ -9,7 +9,8 @@ import (
 )
 
 // Lease is one delivery of one message. It ends with Ack or Nack; when its client
-// dies, the message is delivered again. To be used from one goroutine at a time.
+// dies, the message is delivered again, and so after the queue's LeaseTime. To be used
+// from one goroutine at a time.
 type Lease struct {
 	queue *Queue
 	lease shm.Lease
@@ -50,7 +51,8 @@ func (q *Queue) leaseNow(op string,
 }
 
 // Message is the message, in shared memory: valid until the lease ends. Do not
-// write to it.
+// write to it. In a queue with a LeaseTime that may be at any time: what was made of the
+// message counts if Ack says so.
 func (l *Lease) Message() []byte { return l.queue.queue.Message(l.lease) }
 
 // Decode decodes the message of a msgpack queue into the pointer v.
@@ -75,6 +77,17 @@ func (l *Lease) Ack() error { return l.end("acknowledge in", l.queue.queue.Ack) 
 // Nack ends the lease: the message goes back to the front. ErrNotOwner if it is
 // not leased by this client.
 func (l *Lease) Nack() error { return l.end("give back to", l.queue.queue.Nack) }
+
+// Extend makes the lease end after d from now instead, whether that is sooner or later:
+// at least 1 ms. ErrNotOwner if it is over, ErrUnsupported if the queue has no LeaseTime.
+// Nobody is woken for an end that has come nearer: it may take a LeaseTime longer to be
+// noticed.
+func (l *Lease) Extend(d time.Duration) error {
+	q := l.queue
+	return q.now("extend a lease of", func(ctx context.Context) error {
+		return q.queue.Extend(ctx, parker, q.actor(), l.lease, uint64(max(d, 0)), -1)
+	})
+}
 
 func (l *Lease) end(op string,
 	end func(context.Context, *shm.Parker, shm.Actor, shm.Lease, time.Duration) error) error {

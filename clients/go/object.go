@@ -180,7 +180,7 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 	}
 	parameters := shm.Geometry{Kind: kind, Code: code, Shape: i.Shape, Length: i.Length, Flags: flags,
 		SeatsMax: i.SeatsMax, Initial: i.Initial, Maximum: i.Maximum, SlotSize: i.SlotSize,
-		MessageMax: i.MessageMax, DeliveriesMax: i.DeliveriesMax}
+		MessageMax: i.MessageMax, DeliveriesMax: i.DeliveriesMax, LeaseNs: i.LeaseNS}
 	g, err := parameters.Complete()
 	g.ID, g.LockID, g.CreatedNs = i.ID, i.LockID, uint64(i.CreatedNS)
 	if err == nil && g.SegmentSize != i.SegmentSize {

@@ -40,6 +40,9 @@ type QueueOptions struct {
 	// DeliveriesMax makes a message that was delivered so often, and never
 	// acknowledged, a dead letter; 0 = never, at most 254.
 	DeliveriesMax uint32
+	// LeaseTime makes a message that is leased for longer be delivered again; 0 = only
+	// when its client dies or gives it back, else at least 1 ms. See Lease.Extend.
+	LeaseTime time.Duration
 	// Raw messages are any bytes.
 	Raw bool
 }
@@ -79,6 +82,9 @@ func (o *QueueOptions) wire() wire.CreateOptions {
 		if *option.value != 0 {
 			*option.target = option.value
 		}
+	}
+	if o.LeaseTime != 0 {
+		w.LeaseNS = new(uint64(max(o.LeaseTime, 1))) // what is too short the daemon refuses
 	}
 	o.fill(&w)
 	return w

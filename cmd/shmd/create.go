@@ -41,7 +41,7 @@ A queue holds up to --maxsize messages (1024), each in a slot of --slot-size byt
 with a suffix such as 64K), and none longer than --message-max. Its content is msgpack,
 where each message is one value, which the tools write as JSON, or raw, just bytes. A
 message that was delivered --deliveries-max times and never acknowledged becomes a dead
-letter.
+letter. One that is leased for longer than --lease-time is delivered again.
 
 An event is waited for until it is set, and stays set until it is reset; with --set it
 is so at first. With --auto-reset one wait ends for each signal, which resets it.
@@ -66,6 +66,7 @@ type createFlags struct {
 	content                string
 	maxsize, deliveriesMax uint32
 	slotSize, messageMax   sizeFlag
+	leaseTime              durationFlag
 
 	autoReset, set bool
 	parties        uint32
@@ -139,6 +140,9 @@ shmd create x value --code i --exist-ok`,
 	flags.Uint32Var(&f.deliveriesMax, "deliveries-max", 0,
 		"queue: `NUMBER` of deliveries after which a message that was\n"+
 			"never acknowledged is a dead letter (default no limit)")
+	flags.Var(&f.leaseTime, "lease-time",
+		"queue: after which a leased message is delivered again:\n500ms, 5s, 2m, or seconds (default never)")
+	flags.Lookup("lease-time").DefValue = ""
 	flags.BoolVar(&f.set, "set", false, "event: it is set at first")
 	flags.BoolVar(&f.autoReset, "auto-reset", false, "event: one wait ends for each signal, and resets it")
 	flags.Uint32Var(&f.parties, "parties", 0, "barrier: `NUMBER` of those who must arrive")
@@ -231,6 +235,9 @@ func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOpt
 			return o, usage("--%s is %d: want less than 4G", name, option.from)
 		}
 		*option.to = new(uint32(option.from))
+	}
+	if given("lease-time") {
+		o.LeaseNS = new(uint64(f.leaseTime))
 	}
 	if given("content") {
 		o.Content = &f.content

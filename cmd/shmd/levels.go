@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/wire"
@@ -83,6 +84,9 @@ func (l levels) show(line func(key, format string, args ...any), s *wire.Stat) {
 		var words []string
 		if s.DeliveriesMax > 0 {
 			words = append(words, "a message is delivered at most "+plural(uint64(s.DeliveriesMax), "time"))
+		}
+		if s.LeaseNS > 0 {
+			words = append(words, fmt.Sprintf("a lease ends after %v", time.Duration(s.LeaseNS)))
 		}
 		if n.Shutdown {
 			words = append(words, "shut down: no more messages go in")

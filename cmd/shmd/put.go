@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
@@ -31,7 +32,8 @@ A queue that is full makes put wait, and so whoever writes to its stdin: for eve
 per message as long as --timeout says. The arguments are looked at before the first is
 put; of stdin, the lines before one that fails are in the queue, and the message
 says which line failed. One put after the other is made, each when the one before is in
-the queue: only so a full queue cannot change their order.
+the queue: only so a full queue cannot change their order. Lines that are there already
+are put together.
 
 A queue that was shut down takes nothing more.`
 
@@ -135,27 +137,121 @@ func (p *putter) putArguments(ctx context.Context, args []string) error {
 	return nil
 }
 
+// line is one of stdin, or why there is none.
+type line struct {
+	number int
+	text   []byte
+	err    error
+}
+
+// putLines puts the lines that are there already at once, and never waits for more.
 func (p *putter) putLines(ctx context.Context, lines *bufio.Scanner) error {
+	read, stop := make(chan line, shm.BatchMax), make(chan struct{})
+	defer close(stop)
+	go readLines(lines, read, stop)
+	for more := true; more; {
+		var batch []numbered
+		var failed error
+		batch, more, failed = p.batch(read)
+		if err := p.putMany(ctx, batch); err != nil {
+			return err
+		}
+		if failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
+// readLines sends the lines until there are no more, or stop.
+func readLines(lines *bufio.Scanner, read chan<- line, stop <-chan struct{}) {
+	defer close(read)
+	send := func(l line) bool {
+		select {
+		case read <- l:
+			return true
+		case <-stop:
+			return false
+		}
+	}
 	number := 0
 	for lines.Scan() {
 		number++
-		text := lines.Bytes()
-		if p.object.info.Content != wire.ContentRaw && len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
-		m, err := p.message(text)
-		if err == nil {
-			err = p.put(ctx, m)
-		}
-		if err != nil {
-			return fmt.Errorf("line %d of stdin: %w", number, on(p.object.name, err))
+		if !send(line{number: number, text: bytes.Clone(lines.Bytes())}) {
+			return
 		}
 	}
 	switch err := lines.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		return status.New(status.TooLarge, "put", "line %d of stdin has more than %d bytes", number+1, lineMax)
+		send(line{err: status.New(status.TooLarge, "put",
+			"line %d of stdin has more than %d bytes", number+1, lineMax)})
 	case err != nil:
-		return status.Wrap(status.System, "put", err, "read stdin behind line %d", number)
+		send(line{err: status.Wrap(status.System, "put", err, "read stdin behind line %d", number)})
+	}
+}
+
+// numbered is a message and the line that it came from.
+type numbered struct {
+	message any
+	line    int
+}
+
+// batchBytesMax bounds the lines of one request, but for a single one.
+const batchBytesMax = wire.MessageMax / 2
+
+// batch waits for a line, and takes along those that are there. An error is about the line
+// behind the batch.
+func (p *putter) batch(read <-chan line) (batch []numbered, more bool, err error) {
+	size, most := 0, min(shm.BatchMax, int(p.object.info.MaxSize))
+	for len(batch) < most && size < batchBytesMax {
+		var l line
+		if len(batch) == 0 {
+			l, more = <-read
+		} else {
+			select {
+			case l, more = <-read:
+			default:
+				return batch, true, nil
+			}
+		}
+		switch {
+		case !more || l.err != nil:
+			return batch, more, l.err
+		case p.object.info.Content != wire.ContentRaw && len(bytes.TrimSpace(l.text)) == 0:
+			continue
+		}
+		m, err := p.message(l.text)
+		if err != nil {
+			return batch, true, onLine(l.number, on(p.object.name, err))
+		}
+		batch = append(batch, numbered{m, l.number})
+		size += len(l.text)
+	}
+	return batch, true, nil
+}
+
+func onLine(number int, err error) error { return fmt.Errorf("line %d of stdin: %w", number, err) }
+
+// putMany puts all of a batch.
+func (p *putter) putMany(ctx context.Context, batch []numbered) error {
+	for len(batch) > 0 {
+		messages := make([]any, len(batch))
+		for i, m := range batch {
+			messages[i] = m.message
+		}
+		var n int
+		err := p.object.call(ctx, wire.MethodPutMany, &n, messages, p.timeout)
+		if e, ok := err.(*status.Error); ok {
+			e.Op = "put" // what people asked for
+		}
+		if err == nil && n == 0 {
+			err = status.New(status.Internal, "put", "the daemon put none, and says not why")
+		}
+		if err != nil {
+			return onLine(batch[0].line, on(p.object.name, err))
+		}
+		p.count += n
+		batch = batch[n:]
 	}
 	return nil
 }

@@ -64,3 +64,33 @@ shmd redeliver jobs/todo --json`,
 		},
 	}
 }
+
+func (a *app) newJoin() *cobra.Command {
+	var wait waitFlags
+	cmd := &cobra.Command{
+		Use:   "join NAME",
+		Short: "Wait until all messages of a queue are done",
+		Long: `Wait until no message of a queue is left and none is leased: until all that was put is
+taken, acknowledged, or a dead letter. More may be put at any time.`,
+		Example: `shmd create jobs/todo queue
+shmd put jobs/todo 1 2
+shmd take jobs/todo -n 2
+shmd join jobs/todo --timeout 5s`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeKind(wire.KindQueue),
+		Annotations: map[string]string{sectionExit: `0    success
+1    failure; the message says which
+2    wrong usage: an unknown flag, a missing argument
+75   something is to be done still: would block (--nonblock), or timed out (--timeout)`},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withKind(cmd, []string{wire.KindQueue}, args[0], func(ctx context.Context, o *openObject) error {
+				if err := o.call(ctx, wire.MethodJoin, nil, wait.nanoseconds(cmd)); err != nil || !a.json {
+					return err
+				}
+				return a.emit(o.head())
+			})
+		},
+	}
+	wait.register(cmd, "")
+	return cmd
+}

@@ -353,3 +353,36 @@ func TestQueueMistakes(t *testing.T) {
 		t.Errorf("something was put:\n%s", text)
 	}
 }
+
+// Many lines go in and come out in batches, in order, more than a queue holds; join ends
+// with the last.
+func TestManyMessages(t *testing.T) {
+	startDaemon(t)
+	must(t, "create", "q", "queue", "--maxsize", "7", "--content", "raw")
+	var lines strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&lines, "%d %s\n", i, strings.Repeat("x", i%200))
+	}
+	taker := spawn(t, "take", "q", "--follow")
+	taker.start()
+	r := invokeInput(t, lines.String(), "put", "q", "--json")
+	if r.code != 0 || !strings.Contains(r.stdout, `"count":500`) {
+		t.Errorf("put: %+v", r)
+	}
+	must(t, "join", "q")
+	must(t, "shutdown", "q")
+	if code, all := taker.end(); code != 0 || all != lines.String() {
+		t.Errorf("exit %d, %d bytes of %d, stderr %q", code, len(all), lines.Len(), taker.stderr)
+	}
+	must(t, "create", "busy", "queue", "--lease-time", "90s")
+	must(t, "put", "busy", "1")
+	for _, wait := range []string{"--nonblock", "--timeout=1ms"} {
+		if r := invoke(t, "join", "busy", wait); r.code != exitTemporary {
+			t.Errorf("join %s: %+v", wait, r)
+		}
+	}
+	if text := must(t, "stat", "busy"); !strings.Contains(text, "a lease ends after 1m30s") {
+		t.Errorf("stat:\n%s", text)
+	}
+	wantJSON(t, must(t, "stat", "busy", "--json"), map[string]any{"lease_ns": 90000000000})
+}

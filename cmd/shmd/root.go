@@ -113,7 +113,7 @@ func (a *app) newRoot() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "write JSON, errors included")
 	root.AddCommand(a.newServe(), a.newLs(), a.newStat(), a.newCreate(), a.newRm(), a.newGet(), a.newSet(),
 		a.newLock(), a.newAcquire(), a.newRelease(), a.newPut(), a.newTake(), a.newShutdown(), a.newRedeliver(),
-		a.newSignal(), a.newPulse(), a.newReset(), a.newWait(), a.newAbort(),
+		a.newJoin(), a.newSignal(), a.newPulse(), a.newReset(), a.newWait(), a.newAbort(),
 		a.newClients(), a.newStatus(), a.newVersion(), a.newGenMan())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

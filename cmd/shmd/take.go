@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
@@ -30,7 +31,7 @@ key that is no string as its JSON in a string; an extension as {"ext":1,"data":"
 
 A message leaves the queue when it was printed. If shmd is killed before, the daemon
 delivers the message again, to whoever comes next; so it may be printed twice, but is
-never lost.
+never lost. Of many that are there, up to 64 are leased, printed and acknowledged at once.
 
 --lease runs COMMAND for a message, which it finds on its stdin (one line of JSON; in a
 raw queue just the bytes), and takes the message out of the queue only when COMMAND
@@ -131,11 +132,15 @@ func (t *taker) lease(ctx context.Context) (m wire.Lease, err error) {
 	} else {
 		err = t.object.call(ctx, wire.MethodLease, &m, t.timeout)
 	}
+	return m, asTake(err)
+}
+
+// asTake says what people asked for.
+func asTake(err error) error {
 	if e, ok := err.(*status.Error); ok {
-		e.Op = "take" // what people asked for
-		err = e
+		e.Op = "take"
 	}
-	return m, err
+	return err
 }
 
 // text is a message as it is printed, without its end.
@@ -155,17 +160,19 @@ func (t *taker) text(m *wire.Lease) ([]byte, error) {
 }
 
 func (t *taker) printSome(ctx context.Context, n uint64) error {
-	for range n {
-		if err := t.printOne(ctx); err != nil {
+	for n > 0 {
+		printed, err := t.printMany(ctx, n)
+		if err != nil {
 			return err
 		}
+		n -= uint64(printed)
 	}
 	return nil
 }
 
 func (t *taker) follow(ctx context.Context) error {
 	for {
-		if err := t.printOne(ctx); err != nil {
+		if _, err := t.printMany(ctx, shm.BatchMax); err != nil {
 			return unlessEnded(err)
 		}
 	}
@@ -179,16 +186,55 @@ func unlessEnded(err error) error {
 	return err
 }
 
-// printOne takes one message out of the queue only when it is printed.
-func (t *taker) printOne(ctx context.Context) error {
-	m, err := t.lease(ctx)
+// leases leases at most `most` messages, at least one.
+func (t *taker) leases(ctx context.Context, most uint64) (wire.List[wire.Lease], error) {
+	if t.dead {
+		m, err := t.lease(ctx)
+		return wire.List[wire.Lease]{m}, err
+	}
+	var all wire.List[wire.Lease]
+	err := t.object.call(ctx, wire.MethodLeaseMany, &all, min(most, shm.BatchMax), t.timeout)
+	return all, asTake(err)
+}
+
+// printMany takes at most `most` messages, at least one, out of the queue, each only when
+// it is printed.
+func (t *taker) printMany(ctx context.Context, most uint64) (int, error) {
+	all, err := t.leases(ctx, most)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := t.print(&m); err != nil {
-		return errors.Join(err, on(t.object.name, t.object.call(ctx, wire.MethodNack, nil, m.Lease)))
+	names := make([]any, len(all))
+	for i := range all {
+		names[i] = all[i].Lease
 	}
-	return t.object.call(ctx, wire.MethodAck, nil, m.Lease)
+	for i := range all {
+		if err := t.print(&all[i]); err != nil {
+			return 0, errors.Join(err, t.ackMany(ctx, names[:i]),
+				on(t.object.name, t.object.call(ctx, wire.MethodNackMany, nil, names[i:])))
+		}
+	}
+	return len(all), t.ackMany(ctx, names)
+}
+
+// ackMany ends all these leases, and says which could not be ended first.
+func (t *taker) ackMany(ctx context.Context, names []any) (first error) {
+	for len(names) > 0 {
+		var n int
+		err := t.object.call(ctx, wire.MethodAckMany, &n, names)
+		if err == nil && n < len(names) { // one that took too long
+			err = t.object.call(ctx, wire.MethodAck, nil, names[n])
+			n++
+		}
+		if first == nil {
+			first = err
+		}
+		if n == 0 {
+			return first
+		}
+		names = names[n:]
+	}
+	return first
 }
 
 func (t *taker) print(m *wire.Lease) error {

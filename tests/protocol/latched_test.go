@@ -187,9 +187,11 @@ func TestLeaseNames(t *testing.T) {
 	// A second handle of the same client is the same client.
 	second := p.attach(wire.MethodOpen, "q")
 	taken := decoded[wire.Lease](p, wire.MethodLease, second)
-	if taken.Lease != again || taken.Deliveries != 2 {
+	if want := (wire.LeaseID{Slot: again.Slot, Seq: again.Seq,
+		Delivery: 2}); taken.Lease != want || taken.Deliveries != 2 {
 		t.Errorf("delivered again: %+v", taken)
 	}
+	p.refuses(status.NotOwner, "", wire.MethodAck, h, again) // of the delivery before
 	p.must(wire.MethodClose, second)
 	p.must(wire.MethodAck, h, taken.Lease)
 	// The last handle gives back what was leased.

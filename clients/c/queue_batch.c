@@ -94,7 +94,8 @@ int shmd_queue_put_many(struct shmd_queue *queue, const struct iovec *messages, 
 		return SHMD_E_INVALID;
 	int result = 0;
 	if (count == 0 || count > queue->size)
-		return shmdi_fail(SHMD_E_INVALID, "%u messages at once; this queue takes 1 to %u (maxsize)", count, queue->size);
+		return shmdi_fail(SHMD_E_INVALID, "%u messages at once; this queue takes 1 to %u (maxsize)", count,
+		                  queue->size);
 	uint32_t fit = batch_of(queue, messages, count, &result);
 	if (fit == 0) {
 		if (result == 0)

@@ -496,6 +496,8 @@ func TestQueueBehaviour(t *testing.T) {
 	behave(t, program(t, "queues"))
 }
 
+func TestQueueBatches(t *testing.T) { behave(t, program(t, "batches", sanitized(t)...)) }
+
 // Somebody writes random words all over a queue that C clients use; see
 // probe/scribbler.c.
 func TestQueueScribbler(t *testing.T) {

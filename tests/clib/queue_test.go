@@ -506,11 +506,14 @@ func TestQueueScribbler(t *testing.T) {
 	}
 	seed := fmt.Sprint(time.Now().UnixNano())
 	t.Log("seed ", seed)
-	im := newImages(t, scenario{kind: shm.KindQueue, flags: shm.FlagRaw})
-	path := filepath.Join(t.TempDir(), "object")
-	must(0, os.WriteFile(path, im.object.Bytes(), 0o600))
-	text, err := harness.Command(program(t, "scribbler", sanitized(t)...), path, seed).CombinedOutput()
-	if err != nil || string(text) != "ok\n" {
-		t.Errorf("%v\n%s", err, text)
+	probe := program(t, "scribbler", sanitized(t)...)
+	for _, name := range []string{"", timedName} {
+		im := newImages(t, scenario{name: name, kind: shm.KindQueue, flags: shm.FlagRaw})
+		path := filepath.Join(t.TempDir(), "object")
+		must(0, os.WriteFile(path, im.object.Bytes(), 0o600))
+		text, err := harness.Command(probe, path, seed).CombinedOutput()
+		if err != nil || string(text) != "ok\n" {
+			t.Errorf("%s%v\n%s", name, err, text)
+		}
 	}
 }

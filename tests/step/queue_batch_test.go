@@ -24,7 +24,8 @@ func deadAtOnce(o wire.CreateOptions) wire.CreateOptions {
 func queueBatchScenes() []*scene {
 	const putMany, takeMany, leaseMany = "queue put_many", "queue take_many", "queue lease_many"
 	const ackMany, nackMany, extend, join = "queue ack_many", "queue nack_many", "queue extend", "queue join"
-	const take, lease, ack, redeliver, takeDead = "queue take", "queue lease", "queue ack", "queue redeliver", "queue take_dead"
+	const take, lease, ack = "queue take", "queue lease", "queue ack"
+	const redeliver, takeDead = "queue redeliver", "queue take_dead"
 	made := fmt.Sprintf("queue make %d %d", mine, shortMessage)
 	makes := func(peer int) []cue {
 		return says(peer, fmt.Sprintf("queue make %d %d", 100+peer, shortMessage))
@@ -68,7 +69,8 @@ func queueBatchScenes() []*scene {
 		scene{operation: ackMany, situation: contended, have: queueSize, before: leased, during: putters, act: ackMany,
 			effects: out},
 		scene{operation: nackMany, situation: uncontended, have: queueSize, before: leased, act: nackMany},
-		scene{operation: nackMany, situation: contended, have: queueSize, before: leased, during: takers, act: nackMany},
+		scene{operation: nackMany, situation: contended, have: queueSize, before: leased, during: takers,
+			act: nackMany},
 		scene{operation: join, situation: uncontended, act: join + forever},
 		scene{operation: join, situation: refused, have: 1, act: join + try, answer: "error WOULD_BLOCK"},
 		scene{operation: join, situation: timedOut, have: 1, act: join + shortly, answer: "error TIMED_OUT"},
@@ -77,8 +79,8 @@ func queueBatchScenes() []*scene {
 			effects: []int{-1}},
 		scene{operation: takeMany + ", joined", situation: contended, have: queueSize, during: joiners,
 			act: takeMany + forever, effects: out},
-		scene{operation: ack + ", joined", situation: contended, have: 1, before: []string{lease + try}, during: joiners,
-			act: ack, effects: []int{-1}},
+		scene{operation: ack + ", joined", situation: contended, have: 1, before: []string{lease + try},
+			during: joiners, act: ack, effects: []int{-1}},
 		scene{operation: "queue shutdown", situation: uncontended, have: 1, act: "queue shutdown", anew: true},
 		scene{operation: "queue shutdown", situation: contended, during: takers, act: "queue shutdown", anew: true},
 	), timed.with(
@@ -89,7 +91,8 @@ func queueBatchScenes() []*scene {
 		scene{operation: extend, situation: uncontended, have: 1, before: []string{lease + try}, act: extend},
 	), mortal.with(
 		scene{operation: redeliver, situation: uncontended, have: queueSize, before: died, act: redeliver},
-		scene{operation: redeliver, situation: contended, have: 1, before: died[:2], during: takers, act: redeliver},
+		scene{operation: redeliver, situation: contended, have: 1, before: died[:2], during: takers,
+			act: redeliver},
 		scene{operation: takeDead, situation: uncontended, have: queueSize, before: died, act: takeDead},
 	))
 }

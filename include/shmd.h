@@ -103,6 +103,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #if defined(__GNUC__)
 #define SHMD_API __attribute__((visibility("default")))
@@ -275,6 +276,7 @@ struct shmd_create_options {
 	uint32_t slot_size;                  /* queue: bytes for each message, 8 to 2^20; 0 = 256 */
 	uint32_t message_max;                /* queue: bytes of the longest message, up to 1 GiB; 0 = slot_size */
 	uint32_t deliveries_max;             /* queue: deliveries after which a message is dead, up to 254; 0 = no limit */
+	uint64_t lease_ns;                   /* queue: who leases a message longer loses it; at least 1 ms; 0 = no limit */
 	bool raw;                            /* queue: messages are any bytes; else each is one msgpack value */
 	bool auto_reset;                     /* event: one wait ends for each set, and resets it */
 	bool set;                            /* event: set at first */
@@ -410,6 +412,27 @@ SHMD_API bool shmd_semaphore_created(const struct shmd_semaphore *semaphore);
  * most 12 deep: put and commit check that (BAD_TYPE). What another process put in
  * is checked by nobody: unpack with care.
  *
+ * Many messages in one call (put_many, take_many, lease_many, ack_many, nack_many) go
+ * in under one hold of the queue's latch: some 64 messages and 16 KiB at once, next to
+ * each other, so a call may do fewer than asked and says how many; call it again for
+ * the rest. It waits for the first message or slot only. There is no more to a batch:
+ * each of its messages is put, taken or done by itself, and a process that dies in the
+ * middle has done the first of them.
+ *
+ *	struct iovec messages[64];
+ *	uint32_t count;
+ *	while (shmd_queue_take_many(queue, buffer, sizeof buffer, messages, 64, SHMD_FOREVER, &count) == 0)
+ *		for (uint32_t i = 0; i < count; i++)
+ *			work(messages[i].iov_base, messages[i].iov_len);
+ *
+ * In a queue with lease_ns a lease also ends by time: then the message is delivered
+ * again, that delivery counts like any, and ack, nack and extend of the old lease
+ * answer NOT_OWNER. Who had it may still be reading it while another works on it, or
+ * after its slot was used again: only what ack answers says that the work counts.
+ * A lease that is over ends when somebody asks for a message, counts or joins; until
+ * then it can be acknowledged. Who waits looks in time, except that a lease which
+ * extend has shortened may end late, by lease_ns at most.
+ *
  * A long message, of more than slot_size bytes, travels in memory beside the queue
  * that belongs to its slot and is charged to the owner of the queue. The daemon is
  * asked for it: by put and reserve_size each time, by take, lease and take_dead
@@ -465,6 +488,14 @@ SHMD_API struct shmd_queue *shmd_queue_close(struct shmd_queue *queue);
  * message_max), BAD_TYPE, and those of long messages. */
 SHMD_API int shmd_queue_put(struct shmd_queue *queue, const void *message, size_t size_bytes, int64_t timeout_ns);
 
+/* Appends copies of the first of count messages, waiting up to timeout_ns while the
+ * queue is full; *ret_count is how many, 0 with an error. A message of more than 512
+ * bytes, or than a slot, goes alone; one that may not be put ends the batch before it.
+ * Errors: those of put, for the first message; INVALID also if count is 0 or more than
+ * maxsize. */
+SHMD_API int shmd_queue_put_many(struct shmd_queue *queue, const struct iovec *messages, uint32_t count,
+                                 int64_t timeout_ns, uint32_t *ret_count);
+
 /* Reserves a slot, to make the message in place: one of at most slot_size bytes, or
  * of at most size_bytes. It counts against maxsize until commit or abort; if the
  * process dies before, the slot is free again.
@@ -493,9 +524,24 @@ SHMD_API int shmd_queue_abort(struct shmd_queue *queue, const struct shmd_reserv
 SHMD_API int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
                              size_t *ret_size_bytes);
 
+/* Takes up to count messages out of the queue, waiting up to timeout_ns while it is
+ * empty; *ret_count is how many, 0 with an error. They are packed into the buffer, each
+ * aligned to 8 bytes from its beginning, and ret_messages, which has room for count, says
+ * where. One that does not fit any more stays the first, as does one of more than 512
+ * bytes, which is taken alone.
+ * Errors: those of take, for the first message; INVALID also if count is 0. */
+SHMD_API int shmd_queue_take_many(struct shmd_queue *queue, void *buffer, size_t buffer_bytes,
+                                  struct iovec *ret_messages, uint32_t count, int64_t timeout_ns, uint32_t *ret_count);
+
 /* Takes a lease on the first message. End it by the handle that gave it.
  * Errors: WOULD_BLOCK, TIMED_OUT, ENDED, and those of long messages. */
 SHMD_API int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_lease *ret_lease);
+
+/* Takes leases on up to count messages, waiting up to timeout_ns while there is none;
+ * *ret_count is how many, 0 with an error. A message that is longer than a slot is leased
+ * alone. Errors: those of lease; INVALID also if count is 0. */
+SHMD_API int shmd_queue_lease_many(struct shmd_queue *queue, struct shmd_lease *ret_leases, uint32_t count,
+                                   int64_t timeout_ns, uint32_t *ret_count);
 
 /* Ends a lease: the message is done. May be repeated until the slot is used again.
  * Errors: NOT_OWNER (no such lease of this process). */
@@ -504,6 +550,23 @@ SHMD_API int shmd_queue_ack(struct shmd_queue *queue, const struct shmd_lease *l
 /* Ends a lease: the message goes back to the front, or after deliveries_max
  * deliveries becomes a dead letter. Errors: NOT_OWNER. */
 SHMD_API int shmd_queue_nack(struct shmd_queue *queue, const struct shmd_lease *lease);
+
+/* End leases in their order, up to the first that this process has not; *ret_count is
+ * how many were ended, fewer than count with an error.
+ * Errors: those of ack and nack; INVALID also if count is 0. */
+SHMD_API int shmd_queue_ack_many(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count,
+                                 uint32_t *ret_count);
+SHMD_API int shmd_queue_nack_many(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count,
+                                  uint32_t *ret_count);
+
+/* The lease ends lease_ns from now instead, sooner or later than it would have.
+ * Errors: NOT_OWNER, INVALID (less than 1 ms), UNSUPPORTED (the queue has no lease_ns). */
+SHMD_API int shmd_queue_extend(struct shmd_queue *queue, const struct shmd_lease *lease, uint64_t lease_ns);
+
+/* Waits up to timeout_ns until no message is ready and none is leased: all that was put
+ * is done, or a dead letter. Reservations do not count. A shutdown does not end it.
+ * Errors: WOULD_BLOCK, TIMED_OUT. */
+SHMD_API int shmd_queue_join(struct shmd_queue *queue, int64_t timeout_ns);
 
 /* Takes a lease on the oldest dead letter; nack puts it back. Never waits for one.
  * Errors: WOULD_BLOCK (there is none), and those of long messages. */
@@ -522,6 +585,7 @@ SHMD_API int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_count
 
 SHMD_API uint32_t shmd_queue_maxsize(const struct shmd_queue *queue); /* in messages */
 SHMD_API size_t shmd_queue_message_max_bytes(const struct shmd_queue *queue);
+SHMD_API uint64_t shmd_queue_lease_ns(const struct shmd_queue *queue); /* 0 = leases do not end by time */
 SHMD_API bool shmd_queue_raw(const struct shmd_queue *queue);
 /* As those of a mutex. */
 SHMD_API uint64_t shmd_queue_id(const struct shmd_queue *queue);

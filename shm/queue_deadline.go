@@ -68,7 +68,7 @@ func (w *queueWait) endLeasesAt(now uint64) {
 // endAllBefore looks at the deadlines of all slots, of which `left` are leased, and
 // returns the earliest that is left.
 func (w *queueWait) endAllBefore(now uint64, left uint32) (earliest uint64) {
-	q, came, ended := w.q, uint32(0), false
+	q, came, ended := w.q, uint32(0), 0
 	earliest = now + LeaseNsMax
 	for slot := uint32(0); slot < q.size && left > 0; slot++ {
 		word := q.word(slot)
@@ -79,18 +79,28 @@ func (w *queueWait) endAllBefore(now uint64, left uint32) (earliest uint64) {
 		switch deadline := load64(&q.leases.deadlines[slot]); {
 		case deadline > now:
 			earliest = min(earliest, deadline)
+		case ended >= BatchMax: // so many are not put where they belong one by one
+			ended++
+			word = word.returned(q.seg.geometry.DeliveriesMax)
+			q.set(slot, word) // the commit of this one
+			if word.state() == slotReady {
+				came++
+			}
 		case q.roomReady():
-			ended = true
+			ended++
 			if q.comeBack(slot, word) {
 				came++
 			}
 		}
 	}
+	if ended > BatchMax {
+		q.rebuild()
+	}
 	put64(&q.lines.ExpiryNs, earliest)
 	if came > 0 && q.notEmpty.signal() {
 		w.revived = came
 	}
-	w.idled = ended && q.endsJoins()
+	w.idled = ended > 0 && q.endsJoins()
 	return earliest
 }
 

@@ -286,3 +286,32 @@ func TestQueueWildDeadlines(t *testing.T) {
 		}
 	}
 }
+
+// More leases end at once than are put back one by one; they come in the old order,
+// before what was never delivered.
+func TestQueueManyLeasesEndAtOnce(t *testing.T) {
+	const many = 3*BatchMax + 1
+	q := newTimedQueue(t, many+1, 0)
+	for i := range many {
+		put(t, q.Queue, 1, string(rune('a'+i)))
+	}
+	for range many {
+		lease(t, q.Queue, 1)
+	}
+	put(t, q.Queue, 1, "last")
+	q.passes(leaseTime)
+	if c := counts(t, q.Queue); c != (QueueCounts{Ready: many + 1}) {
+		t.Errorf("after all ends: %+v", c)
+	}
+	if err := checkDerived(q.Queue); err != nil {
+		t.Error(err)
+	}
+	for i := range many {
+		if got := take(t, q.Queue, 2); got != string(rune('a'+i)) {
+			t.Fatalf("message %d is %q", i, got)
+		}
+	}
+	if got := take(t, q.Queue, 2); got != "last" {
+		t.Errorf("then comes %q", got)
+	}
+}

@@ -140,6 +140,17 @@ SHMDI_INLINE void shmdi_fence_release(void)
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
+/* Asks for a line that is about to be written, and is another processor's now. */
+SHMDI_INLINE void shmdi_fetch_to_write(const void *p)
+{
+#if defined(__x86_64__)
+	/* Not the builtin, which without -mprfchw asks for it to be read. */
+	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 /* One turn of a spin loop. */
 SHMDI_INLINE void shmdi_pause(void)
 {

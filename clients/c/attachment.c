@@ -72,14 +72,20 @@ uint64_t shmdi_cells_offset(uint32_t seats_max)
 	return round_up(cells_end(seats_max), SHMD_DATA_ALIGN);
 }
 
-struct shmdi_queue_layout shmdi_queue_layout(uint32_t seats_max, uint64_t length, uint32_t slot_size_bytes)
+struct shmdi_queue_layout shmdi_queue_layout(const struct shmdi_attachment *is)
 {
-	struct shmdi_queue_layout layout;
-	layout.ready_offset = round_up(cells_end(seats_max), SHMD_DATA_ALIGN);
+	uint64_t length = is->length;
+	struct shmdi_queue_layout layout = {0};
+	layout.ready_offset = round_up(cells_end(is->seats_max), SHMD_DATA_ALIGN);
 	layout.free_offset = layout.ready_offset + length * sizeof(uint32_t);
 	layout.desc_offset = round_up(layout.free_offset + length * sizeof(uint32_t), SHMD_DATA_ALIGN);
-	layout.slots_offset = round_up(layout.desc_offset + length * sizeof(struct shmd_queue_desc), SHMD_PAGE_SIZE);
-	layout.end = layout.slots_offset + round_up(length * slot_size_bytes, SHMD_PAGE_SIZE);
+	uint64_t end = layout.desc_offset + length * sizeof(struct shmd_queue_desc);
+	if (is->lease_ns != 0) {
+		layout.deadline_offset = round_up(end, SHMD_DATA_ALIGN);
+		end = layout.deadline_offset + length * sizeof(uint64_t);
+	}
+	layout.slots_offset = round_up(end, SHMD_PAGE_SIZE);
+	layout.end = layout.slots_offset + round_up(length * is->slot_size_bytes, SHMD_PAGE_SIZE);
 	return layout;
 }
 
@@ -100,7 +106,7 @@ static bool layout_is_ours(const struct shmdi_attachment *is)
 	uint64_t front_bytes = shmdi_front_size(is->seats_max);
 	uint64_t data_bytes = 0;
 	if (is->kind == SHMD_KIND_QUEUE) {
-		struct shmdi_queue_layout layout = shmdi_queue_layout(is->seats_max, is->length, is->slot_size_bytes);
+		struct shmdi_queue_layout layout = shmdi_queue_layout(is);
 		front_bytes = layout.slots_offset;
 		data_bytes = layout.end - layout.slots_offset;
 	}
@@ -159,6 +165,10 @@ static bool read_slots(const msgpack_object *map, struct shmdi_attachment *is)
 	    !shmdi_get_u64(map, "deliveries_max", SHMD_DELIVERIES_LIMIT, &deliveries_max))
 		return false;
 	is->deliveries_max = (uint32_t)deliveries_max;
+	if (shmdi_member(map, "lease_ns") != NULL && /* likewise */
+	    (!shmdi_get_u64(map, "lease_ns", SHMD_LEASE_NS_MAX, &is->lease_ns) ||
+	     (is->lease_ns != 0 && is->lease_ns < SHMD_LEASE_NS_MIN)))
+		return false;
 	return (raw || shmdi_text_is(content, "msgpack")) &&
 	       shmdi_get_u64(map, "maxsize", SHMD_QUEUE_LENGTH_MAX, &is->length) && is->length >= 1 &&
 	       get_u32(map, "slot_size", &is->slot_size_bytes) && is->slot_size_bytes >= SHMD_SLOT_SIZE_MIN &&

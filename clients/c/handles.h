@@ -47,6 +47,8 @@ struct shmd_queue {
 	uint32_t copy_max_bytes; /* of what is copied under the latch; at most the slot size */
 	uint32_t message_max_bytes;
 	uint32_t deliveries_max;
+	uint64_t lease_ns;      /* 0 = leases do not end by time */
+	uint64_t *deadlines_ns; /* by slot; NULL = the same */
 	uint32_t generation; /* of fork.c */
 	uint32_t spins;      /* how long spinning for a message or slot has helped; a hint, atomic */
 	bool raw;

@@ -206,9 +206,14 @@ struct shmdi_latch {
 	uint32_t me;       /* owner bits */
 };
 
+/* Pauses at most between two looks at a latch that is held: seldom by who does one
+ * thing under it, see back_off, often by who does many, which is worth the line. */
+#define SHMDI_LOOK_SELDOM 64u
+#define SHMDI_LOOK_OFTEN 4u
+
 /* Takes a latch that was not free. SHMDI_STOLEN, 0, or an error: REMOVED,
  * TIMED_OUT, SYSTEM. */
-int shmdi_latch_wait(struct shmdi_latch *latch, int64_t deadline_ns);
+int shmdi_latch_wait(struct shmdi_latch *latch, uint32_t pauses_max, int64_t deadline_ns);
 
 /* ---- eventcount.c; under a latch; fast paths in latch.h ------------------------- */
 void shmdi_eventcount_wake(uint64_t *event, int count);
@@ -254,6 +259,7 @@ struct shmdi_attachment {
 	uint32_t slot_size_bytes; /* a queue's */
 	uint32_t message_max_bytes;
 	uint32_t deliveries_max;
+	uint64_t lease_ns;
 };
 
 struct shmdi_object {
@@ -315,11 +321,12 @@ struct shmdi_queue_layout {
 	uint64_t ready_offset;
 	uint64_t free_offset;
 	uint64_t desc_offset;
+	uint64_t deadline_offset; /* 0 = there are none */
 	uint64_t slots_offset;
 	uint64_t end;
 };
 
-struct shmdi_queue_layout shmdi_queue_layout(uint32_t seats_max, uint64_t length, uint32_t slot_size_bytes);
+struct shmdi_queue_layout shmdi_queue_layout(const struct shmdi_attachment *is);
 
 /* ---- change.c: the eventcount ----------------------------------------------- */
 uint64_t shmdi_change_version(const struct shmdi_object *object);

@@ -16,30 +16,27 @@
 #include <string.h>
 
 #define WAITERS SHMD_OWNER_WAITERS
-#define PAUSES_MIN 16u /* between two looks at a latch that is held */
-#define PAUSES_MAX 64u
-
 /* Waits a moment for the word to become free, looking at it seldom: who looks takes
  * the line from the holder, who is about to write it; and the two who come in turn
  * find that the other did several things meanwhile, at the price of one. */
-static void back_off(const uint32_t *word)
+static void back_off(const uint32_t *word, uint32_t pauses_max)
 {
 	uint32_t limit = shmdi_spin_max();
-	uint32_t pauses = PAUSES_MIN;
+	uint32_t pauses = pauses_max / 4;
 	for (uint32_t turns = 0; turns < limit; turns += pauses) {
 		for (uint32_t i = 0; i < pauses; i++)
 			shmdi_pause();
 		if ((shmdi_load32(word, SHMDI_RELAXED) & SHMD_OWNER_MASK) == 0)
 			return;
-		pauses = pauses < PAUSES_MAX ? 2 * pauses : pauses;
+		pauses = pauses < pauses_max ? 2 * pauses : pauses;
 	}
 }
 
-int shmdi_latch_wait(struct shmdi_latch *latch, int64_t deadline_ns)
+int shmdi_latch_wait(struct shmdi_latch *latch, uint32_t pauses_max, int64_t deadline_ns)
 {
 	uint32_t keep = 0;
 	bool woken = false;
-	back_off(latch->word);
+	back_off(latch->word, pauses_max);
 	for (;;) {
 		uint32_t old = shmdi_load32(latch->word, SHMDI_ACQUIRE);
 		if (shmdi_latch_is_free(latch, old)) {

@@ -65,7 +65,7 @@ SHMDI_INLINE uint64_t shmdi_eventcount_announce(uint64_t *event)
 /* The same, as a sleep to be: the futex is the low half, little endian. */
 SHMDI_INLINE struct shmdi_sleep shmdi_eventcount_sleeper(uint64_t *event)
 {
-	return (struct shmdi_sleep){(uint32_t *)(void *)event, (uint32_t)shmdi_eventcount_announce(event)};
+	return (struct shmdi_sleep){(uint32_t *)(void *)event, (uint32_t)shmdi_eventcount_announce(event), 0};
 }
 
 /* Announces what is committed; true = wake when the latch is free. */

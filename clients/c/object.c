@@ -48,7 +48,7 @@ static bool options_are_possible(const struct shmdi_wish *wish)
 		return false;
 	if (wish->kind != SHMD_KIND_QUEUE &&
 	    (create->maxsize != 0 || create->slot_size != 0 || create->message_max != 0 || create->deliveries_max != 0 ||
-	     create->raw))
+	     create->lease_ns != 0 || create->raw))
 		return false;
 	if (wish->kind != SHMD_KIND_EVENT && (create->auto_reset || create->set))
 		return false;
@@ -81,12 +81,12 @@ static void pack_true(struct shmdi_request *request, const char *key, bool truth
 }
 
 /* A number that is left to the daemon if it is 0. */
-static void pack_number(struct shmdi_request *request, const char *key, uint32_t number)
+static void pack_number(struct shmdi_request *request, const char *key, uint64_t number)
 {
 	if (number == 0)
 		return;
 	shmdi_pack_text(request, key);
-	msgpack_pack_uint32(&request->packer, number);
+	msgpack_pack_uint64(&request->packer, number);
 }
 
 static void pack_init(struct shmdi_request *request, const struct shmdi_wish *wish)
@@ -130,6 +130,7 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	members += create->slot_size != 0;
 	members += create->message_max != 0;
 	members += create->deliveries_max != 0;
+	members += create->lease_ns != 0;
 	members += create->raw;
 	members += create->auto_reset;
 	members += create->set;
@@ -164,6 +165,7 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	pack_number(request, "slot_size", create->slot_size);
 	pack_number(request, "message_max", create->message_max);
 	pack_number(request, "deliveries_max", create->deliveries_max);
+	pack_number(request, "lease_ns", create->lease_ns);
 	if (create->raw) {
 		shmdi_pack_text(request, "content");
 		shmdi_pack_text(request, "raw");

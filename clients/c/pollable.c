@@ -69,26 +69,32 @@ static void fire(struct shmd_pollable *pollable)
 	(void)written;
 }
 
+static void bound(int64_t *deadline_ns, int64_t look_ns)
+{
+	if (look_ns != 0 && look_ns < *deadline_ns)
+		*deadline_ns = look_ns;
+}
+
 /* Arms what is to be armed; how many words to sleep on, and until when. */
 static size_t arm_all(struct watcher *watcher, struct shmdi_sleep *sleeps, int64_t *ret_deadline_ns)
 {
 	size_t count = 0;
 	sleeps[count++] =
-		(struct shmdi_sleep){&watcher->control, __atomic_load_n(&watcher->control, __ATOMIC_RELAXED)};
+		(struct shmdi_sleep){&watcher->control, __atomic_load_n(&watcher->control, __ATOMIC_RELAXED), 0};
 	*ret_deadline_ns = SHMDI_FOREVER_NS;
 	for (struct shmd_pollable *each = watcher->first; each != NULL; each = each->next) {
 		if (!each->armed)
 			continue;
 		int result = shmdi_waitable_arm(&each->item, true, shmdi_deadline(PATIENCE_NS), &sleeps[count]);
 		if (result == SHMD_E_TIMED_OUT) {
-			*ret_deadline_ns = shmdi_deadline(AGAIN_NS);
+			bound(ret_deadline_ns, shmdi_deadline(AGAIN_NS));
 		} else if (result != 0) {
 			fire(each); /* an error too: the try says which */
 		} else {
 			if (!each->slept)
 				shmdi_waitable_count(&each->item, 1);
 			each->slept = true;
-			count++;
+			bound(ret_deadline_ns, sleeps[count++].look_ns);
 		}
 	}
 	return count;

@@ -19,12 +19,14 @@ void shmdi_queue_bind(struct shmd_queue *queue)
 	const struct shmdi_object *object = &queue->object;
 	const struct shmdi_attachment *is = &object->is;
 	unsigned char *base = (unsigned char *)object->segment.page;
-	struct shmdi_queue_layout layout = shmdi_queue_layout(is->seats_max, is->length, is->slot_size_bytes);
+	struct shmdi_queue_layout layout = shmdi_queue_layout(is);
 	struct shmd_queue_lines *lines = (struct shmd_queue_lines *)(void *)(base + SHMD_KIND_OFFSET);
 	queue->lines = is->read_only ? NULL : lines;
 	queue->ready = (uint32_t *)(void *)(base + layout.ready_offset);
 	queue->free = (uint32_t *)(void *)(base + layout.free_offset);
 	queue->descs = (struct shmd_queue_desc *)(void *)(base + layout.desc_offset);
+	queue->lease_ns = is->lease_ns;
+	queue->deadlines_ns = is->lease_ns != 0 ? (uint64_t *)(void *)(base + layout.deadline_offset) : NULL;
 	queue->slots = base + layout.slots_offset;
 	queue->size = (uint32_t)is->length;
 	queue->slot_size_bytes = is->slot_size_bytes;
@@ -111,6 +113,11 @@ size_t shmd_queue_message_max_bytes(const struct shmd_queue *queue)
 	return queue->message_max_bytes;
 }
 
+uint64_t shmd_queue_lease_ns(const struct shmd_queue *queue)
+{
+	return queue->lease_ns;
+}
+
 bool shmd_queue_raw(const struct shmd_queue *queue)
 {
 	return queue->raw;
@@ -170,7 +177,7 @@ int shmd_queue_put(struct shmd_queue *queue, const void *message, size_t size_by
 	uint64_t number = shmdi_queue_number(queue);
 	if (!SHMDI_LIKELY(number != 0 && shmdi_ready_room(queue)))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
-	shmdi_free_pop(queue);
+	shmdi_free_pop(queue, 1);
 	shmdi_copy_in(shmdi_slot_bytes(queue, slot), message, size_bytes);
 	bool due = shmdi_queue_publish(queue, slot, number, (uint32_t)size_bytes, 0);
 	return shmdi_queue_finish(&wait, &queue->lines->not_empty, due);
@@ -183,7 +190,7 @@ static int take_long(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word
                      size_t *ret_size_bytes)
 {
 	struct shmd_lease lease;
-	int result = shmdi_queue_deliver(wait, slot, word, &lease);
+	int result = shmdi_queue_deliver(wait, slot, word, SHMDI_FOREVER_NS, &lease);
 	if (result < 0)
 		return result;
 	memcpy(ret_message, lease.message, lease.size_bytes);
@@ -203,6 +210,37 @@ static int too_long(struct shmdi_queue_wait *wait, uint32_t size_bytes, size_t b
 	                  buffer_bytes);
 }
 
+/* Takes the message that was found, and ends the latch section. */
+SHMDI_INLINE int take_found(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
+                            size_t buffer_bytes, size_t *ret_size_bytes)
+{
+	struct shmd_queue *queue = wait->queue;
+	uint32_t size_bytes = shmdi_load32(&queue->descs[slot].length, SHMDI_RELAXED);
+	uint32_t side = shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED);
+	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, side) && shmdi_free_room(queue)))
+		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
+	if (!SHMDI_LIKELY(size_bytes <= buffer_bytes))
+		return too_long(wait, size_bytes, buffer_bytes);
+	if (!SHMDI_LIKELY(size_bytes <= queue->copy_max_bytes))
+		return take_long(wait, slot, word, ret_message, ret_size_bytes);
+	if (size_bytes > 0)
+		memcpy(ret_message, shmdi_slot_bytes(queue, slot), size_bytes);
+	shmdi_ready_pop(queue, 1);
+	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
+	shmdi_free_push(queue, slot);
+	shmdi_queue_signal_idle(wait);
+	int result = shmdi_queue_finish(wait, &queue->lines->not_full, shmdi_eventcount_signal(&queue->lines->not_full));
+	if (SHMDI_LIKELY(result == 0))
+		*ret_size_bytes = size_bytes;
+	return result;
+}
+
+int shmdi_queue_take_found(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
+                           size_t buffer_bytes, size_t *ret_size_bytes)
+{
+	return take_found(wait, slot, word, ret_message, buffer_bytes, ret_size_bytes);
+}
+
 int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
                     size_t *ret_size_bytes)
 {
@@ -218,23 +256,7 @@ int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_b
 		;
 	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
-	uint32_t size_bytes = shmdi_load32(&queue->descs[slot].length, SHMDI_RELAXED);
-	uint32_t side = shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, side) && shmdi_free_room(queue)))
-		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
-	if (!SHMDI_LIKELY(size_bytes <= buffer_bytes))
-		return too_long(&wait, size_bytes, buffer_bytes);
-	if (!SHMDI_LIKELY(size_bytes <= queue->copy_max_bytes))
-		return take_long(&wait, slot, word, ret_message, ret_size_bytes);
-	if (size_bytes > 0)
-		memcpy(ret_message, shmdi_slot_bytes(queue, slot), size_bytes);
-	shmdi_ready_pop(queue);
-	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
-	shmdi_free_push(queue, slot);
-	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_eventcount_signal(&queue->lines->not_full));
-	if (SHMDI_LIKELY(result == 0))
-		*ret_size_bytes = size_bytes;
-	return result;
+	return take_found(&wait, slot, word, ret_message, buffer_bytes, ret_size_bytes);
 }
 
 /* ---- the whole queue ---- */
@@ -254,6 +276,26 @@ int shmd_queue_shutdown(struct shmd_queue *queue)
 	return result;
 }
 
+int shmd_queue_join(struct shmd_queue *queue, int64_t timeout_ns)
+{
+	if (!shmdi_queue_usable(queue, timeout_ns))
+		return shmdi_queue_refuse(queue, timeout_ns);
+	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
+	wait.event = &queue->lines->idle;
+	wait.spun = true; /* work takes longer than spinning is worth */
+	for (;;) {
+		int result = shmdi_queue_enter_expired(&wait);
+		if (result < 0)
+			return result;
+		if (shmdi_queue_no_work(queue))
+			return shmdi_queue_leave(&wait, 0);
+		result = shmdi_queue_sleep(&wait);
+		wait.duty = false; /* whoever signals wakes all */
+		if (result < 0)
+			return result;
+	}
+}
+
 int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_counts *ret_counts)
 {
 	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
@@ -261,7 +303,7 @@ int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_counts *ret_co
 	if (ret_counts == NULL)
 		return SHMD_E_INVALID;
 	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
-	int result = shmdi_queue_enter(&wait);
+	int result = shmdi_queue_enter_expired(&wait);
 	if (result < 0)
 		return result;
 	const struct shmd_queue_lines *lines = queue->lines;

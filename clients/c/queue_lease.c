@@ -5,31 +5,19 @@
  */
 #include "queue_wait.h"
 
-/* The word of a message that comes back: ready again, or dead. */
-static uint64_t returned(const struct shmd_queue *queue, uint64_t word)
-{
-	uint32_t deliveries = shmdi_slot_deliveries(word);
-	bool dead = queue->deliveries_max != 0 && deliveries >= queue->deliveries_max;
-	return shmdi_slot_make(dead ? SHMD_SLOT_DEAD : SHMD_SLOT_READY, 0, deliveries);
-}
-
-/* Ends the latch section in which the slot became ours, finds the message and
- * describes it. The size and the side are sound. */
-static int leased(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint32_t size_bytes,
+/* Ends the latch section in which the slot becomes ours by the word, finds the message
+ * and describes it. The size and the side are sound. */
+static int leased(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint32_t size_bytes, uint64_t lease_ns,
                   struct shmd_lease *ret_lease)
 {
 	struct shmd_queue *queue = wait->queue;
-	struct shmd_lease lease = {
-		.message = shmdi_slot_bytes(queue, slot),
-		.size_bytes = size_bytes,
-		.number = shmdi_load64(&queue->descs[slot].seq, SHMDI_RELAXED),
-		.slot = slot,
-		.deliveries = shmdi_slot_deliveries(word),
-	};
+	struct shmd_lease lease = shmdi_slot_lease(queue, slot, word, size_bytes);
 	uint32_t side = shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED);
+	if (!SHMDI_LIKELY(queue->lease_ns == 0))
+		shmdi_queue_set_deadline(queue, slot, shmdi_queue_lease_end(lease_ns));
 	shmdi_slot_set(queue, slot, word); /* the commit */
 	shmdi_queue_count(&queue->lines->leased_count, 1);
-	int result = shmdi_queue_finish(wait, wait->event, false);
+	int result = shmdi_queue_finish(wait, wait->event, 0);
 	if (!SHMDI_LIKELY(size_bytes <= queue->slot_size_bytes) && result == 0) {
 		result = shmdi_side_find(queue, side, &lease);
 		int nacked = result < 0 ? shmd_queue_nack(queue, &lease) : 0;
@@ -41,17 +29,15 @@ static int leased(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, u
 	return result;
 }
 
-int shmdi_queue_deliver(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, struct shmd_lease *ret_lease)
+int shmdi_queue_deliver(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint64_t lease_ns,
+                        struct shmd_lease *ret_lease)
 {
 	struct shmd_queue *queue = wait->queue;
 	uint32_t size_bytes = shmdi_load32(&queue->descs[slot].length, SHMDI_RELAXED);
 	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED))))
 		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
-	uint32_t deliveries = shmdi_slot_deliveries(word);
-	if (deliveries < SHMD_SLOT_DELIVERIES_COUNTED)
-		deliveries++;
-	shmdi_ready_pop(queue);
-	return leased(wait, slot, shmdi_slot_make(SHMD_SLOT_LEASED, queue->latch.me, deliveries), size_bytes, ret_lease);
+	shmdi_ready_pop(queue, 1);
+	return leased(wait, slot, shmdi_slot_delivered(word, queue->latch.me), size_bytes, lease_ns, ret_lease);
 }
 
 int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_lease *ret_lease)
@@ -66,23 +52,24 @@ int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_l
 	int result;
 	while ((result = shmdi_queue_find_message(&wait, &slot, &word)) == 0)
 		;
-	return result == SHMDI_FOUND ? shmdi_queue_deliver(&wait, slot, word, ret_lease) : result;
+	return result == SHMDI_FOUND ? shmdi_queue_deliver(&wait, slot, word, queue->lease_ns, ret_lease) : result;
 }
 
-/* Enters and reads the word of the slot that holds the leased message; 0, or an
- * error and the latch is free. */
-static int enter_lease(struct shmdi_queue_wait *wait, const struct shmd_lease *lease, uint64_t *ret_word)
+/* Whether this client has the lease. */
+SHMDI_INLINE bool is_ours(const struct shmd_queue *queue, const struct shmd_lease *lease, uint64_t word)
 {
-	struct shmd_queue *queue = wait->queue;
-	if (lease->slot >= queue->size)
-		return SHMD_E_NOT_OWNER;
-	int result = shmdi_queue_enter(wait);
-	if (!SHMDI_LIKELY(result == 0))
-		return result;
-	if (!SHMDI_LIKELY(shmdi_load64(&queue->descs[lease->slot].seq, SHMDI_RELAXED) == lease->number))
-		return shmdi_queue_leave(wait, SHMD_E_NOT_OWNER);
+	return SHMDI_LIKELY(shmdi_slot_is(word, SHMD_SLOT_LEASED, queue->latch.me) &&
+	                    shmdi_slot_deliveries(word) == lease->deliveries);
+}
+
+/* The word of the slot whose message the lease names; false if another one is there. */
+SHMDI_INLINE bool lease_word(const struct shmd_queue *queue, const struct shmd_lease *lease, uint64_t *ret_word)
+{
+	if (!SHMDI_LIKELY(lease->slot < queue->size &&
+	                  shmdi_load64(&queue->descs[lease->slot].seq, SHMDI_RELAXED) == lease->number))
+		return false;
 	*ret_word = shmdi_slot_load(queue, lease->slot);
-	return 0;
+	return true;
 }
 
 /* Lets go of the message of a lease that has just ended. */
@@ -92,31 +79,27 @@ SHMDI_INLINE void let_go(struct shmd_queue *queue, const struct shmd_lease *leas
 		shmdi_side_release(queue, lease->slot, lease->message);
 }
 
-int shmd_queue_ack(struct shmd_queue *queue, const struct shmd_lease *lease)
+/* What ending a lease did, if it is no error. */
+#define AGAIN 0 /* nothing: the message was done already */
+#define FREED 1
+#define READIED 2
+#define KILLED 3 /* it is a dead letter */
+
+/* Ends one lease under the latch. */
+SHMDI_INLINE int ack_one(struct shmd_queue *queue, const struct shmd_lease *lease)
 {
-	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
-		return shmdi_queue_refuse(queue, SHMD_FOREVER);
-	if (lease == NULL)
-		return SHMD_E_INVALID;
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
-	uint32_t me = queue->latch.me;
 	uint64_t word = 0;
-	int result = enter_lease(&wait, lease, &word);
-	if (!SHMDI_LIKELY(result == 0))
-		return result;
-	if (!SHMDI_LIKELY(shmdi_slot_is(word, SHMD_SLOT_LEASED, me))) {
-		bool done = shmdi_slot_is(word, SHMD_SLOT_FREE, me); /* already */
-		return shmdi_queue_leave(&wait, done ? 0 : SHMD_E_NOT_OWNER);
-	}
-	if (!SHMDI_LIKELY(shmdi_free_room(queue)))
-		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
+	if (!SHMDI_LIKELY(lease_word(queue, lease, &word)))
+		return SHMD_E_NOT_OWNER;
+	if (!is_ours(queue, lease, word))
+		return shmdi_slot_is(word, SHMD_SLOT_FREE, queue->latch.me) ? AGAIN : SHMD_E_NOT_OWNER;
+	if (!shmdi_free_room(queue))
+		return SHMD_E_CORRUPT;
 	/* The commit; it keeps our seat, so that it may be repeated. */
-	shmdi_slot_set(queue, lease->slot, shmdi_slot_make(SHMD_SLOT_FREE, me, 0));
+	shmdi_slot_set(queue, lease->slot, shmdi_slot_make(SHMD_SLOT_FREE, queue->latch.me, 0));
 	shmdi_queue_count(&queue->lines->leased_count, UINT32_MAX);
 	shmdi_free_push(queue, lease->slot);
-	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_eventcount_signal(&queue->lines->not_full));
-	let_go(queue, lease);
-	return result;
+	return FREED;
 }
 
 /* Puts a message that comes back where its number belongs: at the front, behind
@@ -142,33 +125,135 @@ static void insert(struct shmd_queue *queue, uint32_t slot)
 	shmdi_store32(&queue->lines->ready_count, count + 1, SHMDI_RELAXED);
 }
 
+bool shmdi_queue_come_back(struct shmd_queue *queue, uint32_t slot, uint64_t word)
+{
+	word = shmdi_slot_returned(queue, word);
+	shmdi_slot_set(queue, slot, word); /* the commit */
+	shmdi_queue_count(&queue->lines->leased_count, UINT32_MAX);
+	bool ready = shmdi_slot_state(word) == SHMD_SLOT_READY;
+	if (ready)
+		insert(queue, slot);
+	else
+		shmdi_queue_count(&queue->lines->dead_count, 1);
+	return ready;
+}
+
+static int nack_one(struct shmd_queue *queue, const struct shmd_lease *lease)
+{
+	uint64_t word = 0;
+	if (!lease_word(queue, lease, &word) || !is_ours(queue, lease, word))
+		return SHMD_E_NOT_OWNER;
+	if (!shmdi_ready_room(queue))
+		return SHMD_E_CORRUPT;
+	return shmdi_queue_come_back(queue, lease->slot, word) ? READIED : KILLED;
+}
+
+/* Ends leases, as many as one latch hold may; how many are done, and an error if those
+ * are fewer. */
+SHMDI_INLINE int end_some(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count,
+                          int (*end_one)(struct shmd_queue *, const struct shmd_lease *), uint32_t *ret_done)
+{
+	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	wait.many = count > 1;
+	uint32_t ended[KILLED + 1] = {0};
+	uint64_t again = 0; /* which of them had ended before */
+	uint32_t done = 0;
+	int why = 0;
+	int result = shmdi_queue_enter(&wait);
+	if (!SHMDI_LIKELY(result == 0))
+		return result;
+	for (; done < count; done++) {
+		why = end_one(queue, &leases[done]);
+		if (why < 0)
+			break;
+		ended[why]++;
+		again |= (uint64_t)(why == AGAIN) << done;
+	}
+	bool room = ended[FREED] > 0 && shmdi_eventcount_signal(&queue->lines->not_full);
+	bool messages = ended[READIED] > 0 && shmdi_eventcount_signal(&queue->lines->not_empty);
+	shmdi_queue_signal_idle(&wait);
+	result = shmdi_queue_leave(&wait, 0);
+	if (!SHMDI_LIKELY(!room))
+		shmdi_eventcount_wake(&queue->lines->not_full, (int)ended[FREED]);
+	if (!SHMDI_LIKELY(!messages))
+		shmdi_eventcount_wake(&queue->lines->not_empty, (int)ended[READIED]);
+	for (uint32_t i = 0; i < done; i++)
+		if ((again >> i & 1) == 0)
+			let_go(queue, &leases[i]);
+	*ret_done = done;
+	return result < 0 ? result : why < 0 ? why : 0;
+}
+
+/* The same for all, in as many holds as that takes. */
+SHMDI_INLINE int end_all(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count,
+                         int (*end_one)(struct shmd_queue *, const struct shmd_lease *), uint32_t *ret_count)
+{
+	if (ret_count == NULL)
+		return SHMD_E_INVALID;
+	*ret_count = 0;
+	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
+		return shmdi_queue_refuse(queue, SHMD_FOREVER);
+	int result = leases == NULL || count == 0 ? SHMD_E_INVALID : 0;
+	while (result == 0 && *ret_count < count) {
+		uint32_t left = count - *ret_count;
+		uint32_t done = 0;
+		result = end_some(queue, &leases[*ret_count], left < SHMD_QUEUE_BATCH_MAX ? left : SHMD_QUEUE_BATCH_MAX,
+		                  end_one, &done);
+		*ret_count += done;
+	}
+	return result;
+}
+
+SHMDI_INLINE int end(struct shmd_queue *queue, const struct shmd_lease *lease,
+                     int (*end_one)(struct shmd_queue *, const struct shmd_lease *))
+{
+	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
+		return shmdi_queue_refuse(queue, SHMD_FOREVER);
+	uint32_t done;
+	return lease == NULL ? SHMD_E_INVALID : end_some(queue, lease, 1, end_one, &done);
+}
+
+int shmd_queue_ack(struct shmd_queue *queue, const struct shmd_lease *lease)
+{
+	return end(queue, lease, ack_one);
+}
+
 int shmd_queue_nack(struct shmd_queue *queue, const struct shmd_lease *lease)
+{
+	return end(queue, lease, nack_one);
+}
+
+int shmd_queue_ack_many(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count, uint32_t *ret_count)
+{
+	return end_all(queue, leases, count, ack_one, ret_count);
+}
+
+int shmd_queue_nack_many(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count,
+                         uint32_t *ret_count)
+{
+	return end_all(queue, leases, count, nack_one, ret_count);
+}
+
+int shmd_queue_extend(struct shmd_queue *queue, const struct shmd_lease *lease, uint64_t lease_ns)
 {
 	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
 		return shmdi_queue_refuse(queue, SHMD_FOREVER);
 	if (lease == NULL)
 		return SHMD_E_INVALID;
+	if (queue->lease_ns == 0)
+		return shmdi_fail(SHMD_E_UNSUPPORTED, "leases of this queue do not end by time: it has no lease_ns");
+	if (lease_ns < SHMD_LEASE_NS_MIN || lease_ns > SHMD_LEASE_NS_MAX)
+		return shmdi_fail(SHMD_E_INVALID, "lease_ns is %llu; it must be %llu (1 ms) to %llu",
+		                  (unsigned long long)lease_ns, SHMD_LEASE_NS_MIN, SHMD_LEASE_NS_MAX);
 	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
 	uint64_t word = 0;
-	int result = enter_lease(&wait, lease, &word);
+	int result = shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result;
-	if (!shmdi_slot_is(word, SHMD_SLOT_LEASED, queue->latch.me))
+	if (!lease_word(queue, lease, &word) || !is_ours(queue, lease, word))
 		return shmdi_queue_leave(&wait, SHMD_E_NOT_OWNER);
-	if (!shmdi_ready_room(queue))
-		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
-	word = returned(queue, word);
-	shmdi_slot_set(queue, lease->slot, word); /* the commit */
-	shmdi_queue_count(&queue->lines->leased_count, UINT32_MAX);
-	if (shmdi_slot_state(word) == SHMD_SLOT_DEAD) {
-		shmdi_queue_count(&queue->lines->dead_count, 1);
-		result = shmdi_queue_leave(&wait, 0);
-	} else {
-		insert(queue, lease->slot);
-		result = shmdi_queue_finish(&wait, &queue->lines->not_empty, shmdi_eventcount_signal(&queue->lines->not_empty));
-	}
-	let_go(queue, lease);
-	return result;
+	shmdi_queue_set_deadline(queue, lease->slot, shmdi_queue_lease_end(lease_ns));
+	return shmdi_queue_leave(&wait, 0);
 }
 
 /* ---- dead letters ---- */
@@ -205,7 +290,7 @@ int shmd_queue_take_dead(struct shmd_queue *queue, struct shmd_lease *ret_lease)
 	/* Looking at it is no delivery. */
 	uint64_t word = shmdi_slot_make(SHMD_SLOT_LEASED, queue->latch.me, shmdi_slot_deliveries(oldest_word));
 	shmdi_queue_count(&queue->lines->dead_count, UINT32_MAX);
-	return leased(&wait, oldest, word, size_bytes, ret_lease);
+	return leased(&wait, oldest, word, size_bytes, queue->lease_ns, ret_lease);
 }
 
 int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count)

@@ -94,6 +94,7 @@ bool shmdi_queue_rebuild(struct shmd_queue *queue)
 	sort_ready(queue, counts[SHMD_SLOT_READY]);
 	struct shmd_queue_lines *lines = queue->lines;
 	shmdi_store64(&lines->next_seq, next, SHMDI_RELAXED);
+	shmdi_store64(&lines->expiry_ns, 0, SHMDI_RELAXED);
 	shmdi_store32(&lines->ready_head, 0, SHMDI_RELAXED);
 	shmdi_store32(&lines->ready_count, counts[SHMD_SLOT_READY], SHMDI_RELAXED);
 	shmdi_store32(&lines->free_count, counts[SHMD_SLOT_FREE], SHMDI_RELAXED);

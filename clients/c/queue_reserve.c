@@ -27,7 +27,7 @@ int shmd_queue_reserve(struct shmd_queue *queue, int64_t timeout_ns, struct shmd
 	uint64_t ticket = shmdi_queue_number(queue);
 	if (!SHMDI_LIKELY(ticket != 0))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
-	shmdi_free_pop(queue);
+	shmdi_free_pop(queue, 1);
 	shmdi_store64(&queue->lines->next_seq, ticket + 1, SHMDI_RELAXED);
 	shmdi_store64(&queue->descs[slot].ticket, ticket, SHMDI_RELAXED);
 	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_WRITING, queue->latch.me, 0)); /* the commit of it */

@@ -66,16 +66,57 @@ SHMDI_INLINE unsigned char *shmdi_slot_bytes(const struct shmd_queue *queue, uin
 	return queue->slots + (size_t)slot * queue->slot_size_bytes;
 }
 
+/* Makes a filled slot, or its side, a message. */
+SHMDI_INLINE void shmdi_slot_publish(struct shmd_queue *queue, uint32_t slot, uint64_t number, uint32_t size_bytes,
+                                     uint32_t side)
+{
+	struct shmd_queue_desc *desc = &queue->descs[slot];
+	shmdi_store64(&desc->seq, number, SHMDI_RELAXED);
+	shmdi_store32(&desc->length, size_bytes, SHMDI_RELAXED);
+	shmdi_store32(&desc->side, side, SHMDI_RELAXED);
+	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_READY, 0, 0)); /* the commit */
+}
+
+/* The word of a READY message that the owner leases. */
+SHMDI_INLINE uint64_t shmdi_slot_delivered(uint64_t word, uint32_t owner)
+{
+	uint32_t deliveries = shmdi_slot_deliveries(word);
+	if (deliveries < SHMD_SLOT_DELIVERIES_COUNTED)
+		deliveries++;
+	return shmdi_slot_make(SHMD_SLOT_LEASED, owner, deliveries);
+}
+
+/* The word of a leased message that comes back: ready again, or dead. */
+SHMDI_INLINE uint64_t shmdi_slot_returned(const struct shmd_queue *queue, uint64_t word)
+{
+	uint32_t deliveries = shmdi_slot_deliveries(word);
+	bool dead = queue->deliveries_max != 0 && deliveries >= queue->deliveries_max;
+	return shmdi_slot_make(dead ? SHMD_SLOT_DEAD : SHMD_SLOT_READY, 0, deliveries);
+}
+
+/* What names the lease of a slot, with a word that says so, in which the message lies. */
+SHMDI_INLINE struct shmd_lease shmdi_slot_lease(const struct shmd_queue *queue, uint32_t slot, uint64_t word,
+                                                uint32_t size_bytes)
+{
+	return (struct shmd_lease){
+		.message = shmdi_slot_bytes(queue, slot),
+		.size_bytes = size_bytes,
+		.number = shmdi_load64(&queue->descs[slot].seq, SHMDI_RELAXED),
+		.slot = slot,
+		.deliveries = shmdi_slot_deliveries(word),
+	};
+}
+
 SHMDI_INLINE void shmdi_queue_count(uint32_t *count, uint32_t delta)
 {
 	shmdi_store32(count, shmdi_load32(count, SHMDI_RELAXED) + delta, SHMDI_RELAXED);
 }
 
-/* Takes one from a count at which others look beside the latch: whoever sees it sees the
+/* Takes n from a count at which others look beside the latch: whoever sees it sees the
  * latch as it is now, or later. Pairs with the looks in shmdi_queue_is_idle. */
-SHMDI_INLINE void shmdi_queue_take_one(uint32_t *count)
+SHMDI_INLINE void shmdi_queue_take_off(uint32_t *count, uint32_t n)
 {
-	shmdi_store32(count, shmdi_load32(count, SHMDI_RELAXED) - 1, SHMDI_RELEASE);
+	shmdi_store32(count, shmdi_load32(count, SHMDI_RELAXED) - n, SHMDI_RELEASE);
 }
 
 /* Brings a place below twice the size back into the ring. */
@@ -92,6 +133,16 @@ SHMDI_INLINE void shmdi_list_store(uint32_t *entry, uint32_t slot)
 		shmdi_store32(entry, slot, SHMDI_RELAXED);
 }
 
+/* The slot at a place of the free stack, which is below the queue's size. */
+SHMDI_INLINE int shmdi_free_at(const struct shmd_queue *queue, uint32_t place, uint32_t *ret_slot)
+{
+	uint32_t slot = shmdi_load32(&queue->free[place], SHMDI_RELAXED);
+	if (!SHMDI_LIKELY(slot < queue->size && shmdi_slot_state(shmdi_slot_load(queue, slot)) == SHMD_SLOT_FREE))
+		return SHMD_E_CORRUPT;
+	*ret_slot = slot;
+	return SHMDI_FOUND;
+}
+
 /* The free slot that is used next. */
 SHMDI_INLINE int shmdi_free_top(const struct shmd_queue *queue, uint32_t *ret_slot)
 {
@@ -100,11 +151,7 @@ SHMDI_INLINE int shmdi_free_top(const struct shmd_queue *queue, uint32_t *ret_sl
 		return 0;
 	if (!SHMDI_LIKELY(count <= queue->size))
 		return SHMD_E_CORRUPT;
-	uint32_t slot = shmdi_load32(&queue->free[count - 1], SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(slot < queue->size && shmdi_slot_state(shmdi_slot_load(queue, slot)) == SHMD_SLOT_FREE))
-		return SHMD_E_CORRUPT;
-	*ret_slot = slot;
-	return SHMDI_FOUND;
+	return shmdi_free_at(queue, count - 1, ret_slot);
 }
 
 /* Whether a slot may be pushed on the free stack. */
@@ -113,9 +160,9 @@ SHMDI_INLINE bool shmdi_free_room(const struct shmd_queue *queue)
 	return SHMDI_LIKELY(shmdi_load32(&queue->lines->free_count, SHMDI_RELAXED) < queue->size);
 }
 
-SHMDI_INLINE void shmdi_free_pop(struct shmd_queue *queue)
+SHMDI_INLINE void shmdi_free_pop(struct shmd_queue *queue, uint32_t n)
 {
-	shmdi_queue_take_one(&queue->lines->free_count);
+	shmdi_queue_take_off(&queue->lines->free_count, n);
 }
 
 /* Follows shmdi_free_room and the commit. */
@@ -128,16 +175,10 @@ SHMDI_INLINE void shmdi_free_push(struct shmd_queue *queue, uint32_t slot)
 	}
 }
 
-/* The message that is delivered next. */
-SHMDI_INLINE int shmdi_ready_first(const struct shmd_queue *queue, uint32_t *ret_slot, uint64_t *ret_word)
+/* The slot at a place of the ready ring, which is below the queue's size. */
+SHMDI_INLINE int shmdi_ready_at(const struct shmd_queue *queue, uint32_t place, uint32_t *ret_slot, uint64_t *ret_word)
 {
-	uint32_t count = shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED);
-	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
-	if (count == 0)
-		return 0;
-	if (!SHMDI_LIKELY(count <= queue->size && head < queue->size))
-		return SHMD_E_CORRUPT;
-	uint32_t slot = shmdi_load32(&queue->ready[head], SHMDI_RELAXED);
+	uint32_t slot = shmdi_load32(&queue->ready[place], SHMDI_RELAXED);
 	if (!SHMDI_LIKELY(slot < queue->size))
 		return SHMD_E_CORRUPT;
 	uint64_t word = shmdi_slot_load(queue, slot);
@@ -148,12 +189,25 @@ SHMDI_INLINE int shmdi_ready_first(const struct shmd_queue *queue, uint32_t *ret
 	return SHMDI_FOUND;
 }
 
-SHMDI_INLINE void shmdi_ready_pop(struct shmd_queue *queue)
+/* The message that is delivered next. */
+SHMDI_INLINE int shmdi_ready_first(const struct shmd_queue *queue, uint32_t *ret_slot, uint64_t *ret_word)
+{
+	uint32_t count = shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED);
+	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
+	if (count == 0)
+		return 0;
+	if (!SHMDI_LIKELY(count <= queue->size && head < queue->size))
+		return SHMD_E_CORRUPT;
+	return shmdi_ready_at(queue, head, ret_slot, ret_word);
+}
+
+/* Takes the first n, at most the queue's size, out of the ring. */
+SHMDI_INLINE void shmdi_ready_pop(struct shmd_queue *queue, uint32_t n)
 {
 	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
 	if (head < queue->size)
-		shmdi_store32(&queue->lines->ready_head, shmdi_queue_wrap(queue, head + 1), SHMDI_RELAXED);
-	shmdi_queue_take_one(&queue->lines->ready_count);
+		shmdi_store32(&queue->lines->ready_head, shmdi_queue_wrap(queue, head + n), SHMDI_RELAXED);
+	shmdi_queue_take_off(&queue->lines->ready_count, n);
 }
 
 /* Whether a slot may be put on the ready ring. */

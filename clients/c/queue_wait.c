@@ -5,6 +5,8 @@
 #include "queue_wait.h"
 #include "spin.h"
 
+#include <limits.h>
+
 #define PAUSES_MAX 16u /* between two looks at the count that is waited for */
 
 static int64_t deadline(struct shmdi_queue_wait *wait)
@@ -17,7 +19,7 @@ static int64_t deadline(struct shmdi_queue_wait *wait)
 int shmdi_queue_enter_slowly(struct shmdi_queue_wait *wait)
 {
 	struct shmd_queue *queue = wait->queue;
-	int result = shmdi_latch_wait(&queue->latch, deadline(wait));
+	int result = shmdi_latch_wait(&queue->latch, wait->many ? SHMDI_LOOK_OFTEN : SHMDI_LOOK_SELDOM, deadline(wait));
 	if (result < 0)
 		return shmdi_queue_pass_on(wait, result);
 	if (result == SHMDI_STOLEN && !shmdi_queue_rebuild(queue))
@@ -31,6 +33,17 @@ int shmdi_queue_refuse(const struct shmd_queue *queue, int64_t timeout_ns)
 		return SHMD_E_INVALID;
 	int result = shmdi_object_writable(&queue->object);
 	return result < 0 ? result : SHMD_E_INTERNAL;
+}
+
+void shmdi_queue_tell_others(struct shmdi_queue_wait *wait)
+{
+	struct shmd_queue_lines *lines = wait->queue->lines;
+	if (wait->came_back > 0)
+		shmdi_eventcount_wake(&lines->not_empty, (int)wait->came_back);
+	if (wait->went_idle)
+		shmdi_eventcount_wake(&lines->idle, INT_MAX);
+	wait->came_back = 0;
+	wait->went_idle = false;
 }
 
 /* Waits a moment for the count to become more than 0. */
@@ -55,18 +68,22 @@ int shmdi_queue_sleep(struct shmdi_queue_wait *wait)
 		return shmdi_queue_leave(wait, SHMD_E_WOULD_BLOCK);
 	if (!wait->spun && !wait->duty) {
 		wait->spun = true;
-		int result = shmdi_latch_release(&queue->latch);
+		int result = shmdi_queue_leave(wait, 0);
 		if (result == 0)
 			spin(wait);
 		return result;
 	}
 	uint64_t announced = shmdi_eventcount_announce(wait->event); /* does what a duty owes: the bit is set again */
 	wait->duty = false;
-	int result = shmdi_latch_release(&queue->latch);
+	int result = shmdi_queue_leave(wait, 0);
 	if (result < 0)
 		return result;
 	/* After the announcement: destroying stores the state, then moves the word. */
 	if (shmdi_load32(queue->latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
 		return 0; /* entering says why */
-	return shmdi_eventcount_sleep(wait->event, announced, queue->latch.waiting, deadline(wait), &wait->duty);
+	int64_t until_ns = deadline(wait);
+	bool looks = wait->look_ns != 0 && wait->look_ns < until_ns;
+	result = shmdi_eventcount_sleep(wait->event, announced, queue->latch.waiting, looks ? wait->look_ns : until_ns,
+	                                &wait->duty);
+	return looks && result == SHMD_E_TIMED_OUT ? 0 : result;
 }

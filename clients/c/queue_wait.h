@@ -20,6 +20,10 @@ struct shmdi_queue_wait {
 	const uint32_t *level; /* the count that is 0 while there is nothing */
 	int64_t timeout_ns;
 	int64_t deadline_ns; /* 0 = not yet known */
+	int64_t look_ns;     /* when to look again at the latest, for a lease may have ended; 0 = never */
+	uint32_t came_back;  /* so many messages came back by time, and as many are to be woken */
+	bool went_idle;      /* whoever joins is to be woken */
+	bool many;           /* it is for a batch */
 	bool spun;
 	bool duty; /* a wake may have been consumed */
 };
@@ -28,9 +32,32 @@ struct shmdi_queue_wait {
 int shmdi_queue_enter_slowly(struct shmdi_queue_wait *wait);
 int shmdi_queue_refuse(const struct shmd_queue *queue, int64_t timeout_ns);
 int shmdi_queue_sleep(struct shmdi_queue_wait *wait);
+/* Wakes whom came_back and went_idle say; the latch is free. */
+void shmdi_queue_tell_others(struct shmdi_queue_wait *wait);
 
-/* queue_lease.c: leases the message that was found, and ends the latch section. */
-int shmdi_queue_deliver(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, struct shmd_lease *ret_lease);
+/* queue_lease.c: leases the message that was found, and ends the latch section.
+ * lease_ns is how long at most, in a queue whose leases end by time. */
+int shmdi_queue_deliver(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint64_t lease_ns,
+                        struct shmd_lease *ret_lease);
+
+/* queue_lease.c, latched: ends the lease of a slot whose word it is. true = its message
+ * is ready again, else it is a dead letter. */
+bool shmdi_queue_come_back(struct shmd_queue *queue, uint32_t slot, uint64_t word);
+
+/* queue_expiry.c: lease times; the queue has one. */
+
+/* Latched: gives back what is leased for too long. 0, or CORRUPT. */
+int shmdi_queue_expire(struct shmdi_queue_wait *wait);
+/* Without the latch: whether that may find anything. */
+bool shmdi_queue_may_expire(const struct shmd_queue *queue);
+/* When a lease of lease_ns from now on ends. */
+uint64_t shmdi_queue_lease_end(uint64_t lease_ns);
+/* Latched, before the commit of the lease: when it ends. */
+void shmdi_queue_set_deadline(struct shmd_queue *queue, uint32_t slot, uint64_t deadline_ns);
+
+/* queue.c: takes the message that was found, and ends the latch section. */
+int shmdi_queue_take_found(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
+                           size_t buffer_bytes, size_t *ret_size_bytes);
 /* queue_reserve.c: a commit of what is a message for the queue. */
 int shmdi_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *reservation, size_t size_bytes);
 
@@ -70,6 +97,7 @@ SHMDI_INLINE int shmdi_queue_pass_on(struct shmdi_queue_wait *wait, int why)
 		wait->duty = false;
 		shmdi_eventcount_wake(wait->event, 1); /* the wake that we ate was somebody's */
 	}
+	shmdi_queue_tell_others(wait);
 	return why;
 }
 
@@ -94,18 +122,34 @@ SHMDI_INLINE int shmdi_queue_enter(struct shmdi_queue_wait *wait)
 	return shmdi_queue_leave(wait, state == SHMD_STATE_REMOVED ? SHMD_E_REMOVED : SHMD_E_CORRUPT);
 }
 
-/* Ends a latch section that took what it waited for, and signalled an event: due =
- * a wake of that is due. */
-SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *signalled, bool due)
+/* Whether no message is READY or LEASED. */
+SHMDI_INLINE bool shmdi_queue_no_work(const struct shmd_queue *queue)
+{
+	return shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED) == 0 &&
+	       shmdi_load32(&queue->lines->leased_count, SHMDI_RELAXED) == 0;
+}
+
+/* Signals those who join, if the commits of this latch section left no work. */
+SHMDI_INLINE void shmdi_queue_signal_idle(struct shmdi_queue_wait *wait)
+{
+	if (shmdi_queue_no_work(wait->queue) && shmdi_eventcount_signal(&wait->queue->lines->idle))
+		wait->went_idle = true;
+}
+
+/* Ends a latch section that took what it waited for, and signalled an event: so many
+ * of those who sleep there are to be woken. */
+SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *signalled, uint32_t wakes)
 {
 	bool own = false;
 	if (!SHMDI_LIKELY(!wait->duty))
 		own = shmdi_eventcount_settle(wait->event, shmdi_load32(wait->level, SHMDI_RELAXED) != 0);
 	int result = shmdi_latch_release(&wait->queue->latch);
-	if (!SHMDI_LIKELY(!due))
-		shmdi_eventcount_wake(signalled, 1);
+	if (!SHMDI_LIKELY(wakes == 0))
+		shmdi_eventcount_wake(signalled, (int)wakes);
 	if (own)
 		shmdi_eventcount_wake(wait->event, 1);
+	if (!SHMDI_LIKELY(wait->came_back == 0 && !wait->went_idle))
+		shmdi_queue_tell_others(wait);
 	return result;
 }
 
@@ -116,7 +160,7 @@ SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *sig
  * latch, and its line, from nobody. The count comes first: whoever was about to change
  * it still has the latch afterwards, or is done, and it was true. So it must be seen in
  * that order: a count of 0 that is acquired here comes with the latch that its store,
- * which released it (shmdi_queue_take_one), was made under. */
+ * which released it (shmdi_queue_take_off), was made under. */
 SHMDI_INLINE bool shmdi_queue_is_idle(const struct shmdi_queue_wait *wait)
 {
 	const struct shmd_queue *queue = wait->queue;
@@ -124,7 +168,8 @@ SHMDI_INLINE bool shmdi_queue_is_idle(const struct shmdi_queue_wait *wait)
 		uint32_t level = shmdi_load32(wait->level, SHMDI_ACQUIRE);
 		if (SHMDI_LIKELY(shmdi_load32(&queue->lines->latch, SHMDI_ACQUIRE) == 0))
 			return level == 0 && shmdi_load32(&queue->lines->closed, SHMDI_RELAXED) == 0 &&
-			       shmdi_load32(queue->latch.state, SHMDI_RELAXED) == SHMD_STATE_LIVE;
+			       shmdi_load32(queue->latch.state, SHMDI_RELAXED) == SHMD_STATE_LIVE &&
+			       (queue->lease_ns == 0 || !shmdi_queue_may_expire(queue));
 		shmdi_pause();
 	}
 	return false;
@@ -147,12 +192,22 @@ SHMDI_INLINE int shmdi_queue_find_slot(struct shmdi_queue_wait *wait, uint32_t *
 	return result < 0 ? shmdi_queue_leave(wait, result) : shmdi_queue_sleep(wait);
 }
 
+/* Enters, and lets end what leases are over. */
+SHMDI_INLINE int shmdi_queue_enter_expired(struct shmdi_queue_wait *wait)
+{
+	int result = shmdi_queue_enter(wait);
+	if (result < 0 || SHMDI_LIKELY(wait->queue->lease_ns == 0))
+		return result;
+	result = shmdi_queue_expire(wait);
+	return result < 0 ? shmdi_queue_leave(wait, result) : 0;
+}
+
 /* The same for the message that comes next, with its slot's word. */
 SHMDI_INLINE int shmdi_queue_find_message(struct shmdi_queue_wait *wait, uint32_t *ret_slot, uint64_t *ret_word)
 {
 	if (wait->timeout_ns == 0 && shmdi_queue_is_idle(wait))
 		return SHMD_E_WOULD_BLOCK;
-	int result = shmdi_queue_enter(wait);
+	int result = shmdi_queue_enter_expired(wait);
 	if (!SHMDI_LIKELY(result == 0))
 		return result;
 	result = shmdi_ready_first(wait->queue, ret_slot, ret_word);
@@ -167,12 +222,8 @@ SHMDI_INLINE int shmdi_queue_find_message(struct shmdi_queue_wait *wait, uint32_
 SHMDI_INLINE bool shmdi_queue_publish(struct shmd_queue *queue, uint32_t slot, uint64_t number, uint32_t size_bytes,
                                       uint32_t side)
 {
-	struct shmd_queue_desc *desc = &queue->descs[slot];
 	shmdi_store64(&queue->lines->next_seq, number + 1, SHMDI_RELAXED);
-	shmdi_store64(&desc->seq, number, SHMDI_RELAXED);
-	shmdi_store32(&desc->length, size_bytes, SHMDI_RELAXED);
-	shmdi_store32(&desc->side, side, SHMDI_RELAXED);
-	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_READY, 0, 0)); /* the commit */
+	shmdi_slot_publish(queue, slot, number, size_bytes, side);
 	shmdi_ready_push(queue, slot);
 	return shmdi_eventcount_signal(&queue->lines->not_empty);
 }

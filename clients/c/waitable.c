@@ -52,7 +52,7 @@ static int arm_lock(struct shmdi_lock *lock, bool announce, struct shmdi_sleep *
 		uint32_t announced = old | SHMD_OWNER_WAITERS;
 		if (old != announced && !shmdi_cas32(word, old, announced, SHMDI_RELAXED))
 			continue;
-		*ret_sleep = (struct shmdi_sleep){word, announced};
+		*ret_sleep = (struct shmdi_sleep){word, announced, 0};
 		return 0;
 	}
 }
@@ -83,7 +83,7 @@ static int arm_permits(uint32_t *word, bool announce, struct shmdi_sleep *ret_sl
 		if (announce && old != SHMD_SEMAPHORE_WAITERS &&
 		    !shmdi_cas32(word, old, SHMD_SEMAPHORE_WAITERS, SHMDI_RELAXED))
 			continue;
-		*ret_sleep = (struct shmdi_sleep){word, SHMD_SEMAPHORE_WAITERS};
+		*ret_sleep = (struct shmdi_sleep){word, SHMD_SEMAPHORE_WAITERS, 0};
 		return 0;
 	}
 }
@@ -99,7 +99,7 @@ static int arm_event(uint32_t *word, uint32_t first, bool announce, struct shmdi
 		uint32_t announced = old | SHMD_EVENT_WAITERS;
 		if (announce && old != announced && !shmdi_cas32(word, old, announced, SHMDI_RELAXED))
 			continue;
-		*ret_sleep = (struct shmdi_sleep){word, announced};
+		*ret_sleep = (struct shmdi_sleep){word, announced, 0};
 		return 0;
 	}
 }
@@ -114,7 +114,7 @@ static int arm_reading(uint32_t *word, bool announce, struct shmdi_sleep *ret_sl
 		uint32_t announced = old | SHMD_RWLOCK_WAITERS;
 		if (announce && old != announced && !shmdi_cas32(word, old, announced, SHMDI_SEQ_CST))
 			continue;
-		*ret_sleep = (struct shmdi_sleep){word, announced};
+		*ret_sleep = (struct shmdi_sleep){word, announced, 0};
 		return 0;
 	}
 }
@@ -132,13 +132,14 @@ static int arm_queue(const struct shmd_waitable *item, bool announce, int64_t de
 	struct shmdi_queue_wait wait = wait_of(item);
 	struct shmd_queue *queue = wait.queue;
 	wait.deadline_ns = deadline_ns;
-	int result = shmdi_queue_enter(&wait);
+	int result = item->until == SHMD_UNTIL_MESSAGE ? shmdi_queue_enter_expired(&wait) : shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result == SHMD_E_REMOVED ? SHMDI_READY : result;
 	if (shmdi_load32(wait.level, SHMDI_RELAXED) != 0 || shmdi_load32(&queue->lines->closed, SHMDI_RELAXED) != 0)
 		return shmdi_queue_leave(&wait, SHMDI_READY);
 	if (announce)
 		*ret_sleep = shmdi_eventcount_sleeper(wait.event);
+	ret_sleep->look_ns = wait.look_ns;
 	result = shmdi_queue_leave(&wait, 0);
 	/* After the announcement: destroying stores the state, then moves the word. */
 	if (result == 0 && shmdi_load32(queue->latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
@@ -159,7 +160,7 @@ static int arm_change(struct shmdi_object *object, uint64_t version, bool announ
 		uint64_t announced = old | SHMD_CHANGE_WAITERS;
 		if (old != announced && !shmdi_cas64(word, old, announced, SHMDI_ACQ_REL))
 			continue;
-		*ret_sleep = (struct shmdi_sleep){(uint32_t *)(void *)word, (uint32_t)announced};
+		*ret_sleep = (struct shmdi_sleep){(uint32_t *)(void *)word, (uint32_t)announced, 0};
 		return 0;
 	}
 }
@@ -281,6 +282,9 @@ static int arm_all(const struct shmd_waitable *items, size_t count, bool announc
 static int sleep_on(const struct shmd_waitable *items, const struct shmdi_sleep *sleeps, size_t count,
                     int64_t deadline_ns)
 {
+	for (size_t i = 0; i < count; i++)
+		if (sleeps[i].look_ns != 0 && sleeps[i].look_ns < deadline_ns)
+			deadline_ns = sleeps[i].look_ns;
 	count_all(items, count, 1);
 	int result = shmdi_futex_wait_any(sleeps, count, deadline_ns);
 	if (result == -ENOSYS) {

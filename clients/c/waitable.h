@@ -14,6 +14,7 @@
 struct shmdi_sleep {
 	uint32_t *word;
 	uint32_t expected;
+	int64_t look_ns; /* when to look again at the latest, though nobody wakes; 0 = never */
 };
 
 #define SHMDI_READY 1 /* a try may succeed, or would say why it never will */

@@ -31,6 +31,7 @@ var parts = []part{
 	{"crowd", "10,000 goroutines blocked on 10,000 objects", crowds},
 	{"syscalls", "system calls of what nobody else wants, counted", syscalls},
 	{"queue", "messages from process to process", queues},
+	{"queuecrowd", "messages between several and several", queueCrowds},
 	{"roundtrip", "a message there and one back", queueRoundTrips},
 	{"slots", "what a queue needs for its slots", slots},
 	{"socket", "one call over the socket", roundTrips},

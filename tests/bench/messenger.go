@@ -11,7 +11,7 @@ import (
 	shmd "github.com/shmd/shmd/clients/go"
 )
 
-// messenger is the twin of c/messenger.c, without leases and lines: one end of two
+// messenger is the twin of c/messenger.c as far as put and take, of one and of many: one end of two
 // queues, on one processor.
 func messenger(args []string) error { return asTwin(args, "SOCKET OUT IN", sendWhenTold) }
 
@@ -38,6 +38,10 @@ func sendWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
 			return between(func() error { return ping(out, in, n) })
 		case "pong":
 			return between(func() error { return pong(out, in, n) })
+		case "put-many":
+			return between(func() error { return putBatches(ctx, out, n) })
+		case "take-many":
+			return between(func() error { return takeBatches(ctx, in, n) })
 		}
 		return "", errors.New("no such command")
 	})
@@ -76,6 +80,43 @@ func takeAll(ctx context.Context, q *shmd.Queue, count int) error {
 		}
 		if len(message) != messageBytes || binary.LittleEndian.Uint64(message) != uint64(i) {
 			return fmt.Errorf("not message %d: %x", i, message)
+		}
+	}
+	return nil
+}
+
+const batchSize = 64
+
+func putBatches(ctx context.Context, q *shmd.Queue, count int) error {
+	batch := make([][]byte, batchSize)
+	for i := range batch {
+		batch[i] = make([]byte, messageBytes)
+	}
+	for i := 0; i < count; {
+		some := batch[:min(batchSize, count-i)]
+		for j, message := range some {
+			binary.LittleEndian.PutUint64(message, uint64(i+j))
+		}
+		n, err := q.PutMany(ctx, some)
+		if err != nil {
+			return err
+		}
+		i += n
+	}
+	return nil
+}
+
+func takeBatches(ctx context.Context, q *shmd.Queue, count int) error {
+	var batch [][]byte
+	for i := 0; i < count; i += len(batch) {
+		var err error
+		if batch, err = q.TakeMany(ctx, batch[:0], min(batchSize, count-i)); err != nil {
+			return err
+		}
+		for j, message := range batch {
+			if len(message) != messageBytes || binary.LittleEndian.Uint64(message) != uint64(i+j) {
+				return fmt.Errorf("not message %d: %x", i+j, message)
+			}
 		}
 	}
 	return nil

@@ -15,7 +15,12 @@ const (
 	messageBytes  = 64
 	queueSize     = 1024
 	queueMessages = 500_000
-	queueGoal     = 4 // million messages/s
+	queueGoal     = 8 // million messages/s, one by one; and so on:
+	leaseGoal     = 4
+	manyGoal      = 20
+	goGoal        = 4
+	goManyGoal    = 10
+	manyMessages  = 2_000_000
 	tripGoal      = 4 // of the line's
 	trips         = 100_000
 )
@@ -102,24 +107,44 @@ func (r *route) took(near, far string, turns int) (float64, error) {
 // queues measures messages per second from one process to another.
 func queues(ctx context.Context, b *bench) error {
 	err := withRoute(ctx, startC, func(r *route) error {
-		if err := r.stream(b, "C: put, take", "take", true); err != nil {
-			return err
-		}
-		if err := r.stream(b, "C: put, lease, ack", "lease", true); err != nil {
-			return err
+		for _, s := range []stream{
+			{"C: put, take", "put", "take", queueMessages, queueGoal, one},
+			{"C: put, lease, ack", "put", "lease", queueMessages, leaseGoal, one},
+			{"C: put_many, take_many", "put-many", "take-many", manyMessages, manyGoal, many},
+			{"C: put_many, lease_many, ack_many", "put-many", "lease-many", manyMessages, 0, many},
+		} {
+			if err := r.stream(b, s); err != nil {
+				return err
+			}
 		}
 		return r.distance(b)
 	})
 	if err != nil {
 		return err
 	}
-	return withRoute(ctx, startSelf, func(r *route) error { return r.stream(b, "Go: Put, Take", "take", false) })
+	return withRoute(ctx, startSelf, func(r *route) error {
+		return errors.Join(r.stream(b, stream{"Go: Put, Take", "put", "take", queueMessages, goGoal, one}),
+			r.stream(b, stream{"Go: PutMany, TakeMany", "put-many", "take-many", queueMessages, goManyGoal, many}))
+	})
 }
 
-func (r *route) stream(b *bench, name, how string, goal bool) error {
+const (
+	one  = "64 bytes, one by one, two processes on two processors"
+	many = "64 bytes, up to 64 in one call, two processes on two processors"
+)
+
+// stream is a way to send messages one way; goal 0 = none.
+type stream struct {
+	name, put, take string
+	messages        int
+	goal            float64 // million/s
+	note            string
+}
+
+func (r *route) stream(b *bench, s stream) error {
 	var rates []float64
 	for round := range b.rounds() + 1 {
-		ns, err := r.took("put", how, b.scaled(queueMessages))
+		ns, err := r.took(s.put, s.take, b.scaled(s.messages))
 		if err != nil {
 			return err
 		}
@@ -127,12 +152,12 @@ func (r *route) stream(b *bench, name, how string, goal bool) error {
 			rates = append(rates, 1000/ns)
 		}
 	}
-	w := single(name, "million/s", rates, fmt.Sprintf("at least %d (median)", queueGoal),
-		spreadOf(rates).Median >= queueGoal)
-	if !goal {
+	w := single(s.name, "million/s", rates, fmt.Sprintf("at least %g (median)", s.goal),
+		spreadOf(rates).Median >= s.goal)
+	if s.goal == 0 {
 		w.Goal, w.Met = "", nil
 	}
-	w.Note = "64 bytes, one by one, two processes on two processors"
+	w.Note = s.note
 	b.report.add(w)
 	return nil
 }

@@ -42,6 +42,9 @@
 //	putvalue SLOT MESSAGE TIMEOUT_NS            ok
 //	take SLOT TIMEOUT_NS                        ok MESSAGE
 //	takevalue SLOT TIMEOUT_NS                   ok MESSAGE
+//	putmany SLOT MESSAGE,MESSAGE... TIMEOUT_NS  ok COUNT
+//	takemany SLOT MAX TIMEOUT_NS                ok MESSAGE,MESSAGE...
+//	join SLOT TIMEOUT_NS                        ok
 //	lease SLOT TIMEOUT_NS                       ok NUMBER DELIVERIES MESSAGE
 //	ack SLOT NUMBER, nack SLOT NUMBER           ok
 //	takedead SLOT                               ok NUMBER DELIVERIES MESSAGE

@@ -294,6 +294,20 @@ class Driver:
     def do_takevalue(self, name, timeout):
         return (msgpack.packb(self.connection.call("take", self.slots[name].handle, int(timeout))).hex(),)
 
+    def do_putmany(self, name, texts, timeout):
+        slot = self.slots[name]
+        messages = [b"" if text == "-" else bytes.fromhex(text) for text in texts.split(",")]
+        if not slot.raw:
+            messages = [Raw(message) for message in messages]
+        return (self.connection.call("put_many", slot.handle, messages, int(timeout)),)
+
+    def do_takemany(self, name, most, timeout):
+        messages = self.connection.call("take_many", self.slots[name].handle, int(most), int(timeout))
+        return (",".join(message.hex() or "-" for message in messages),)
+
+    def do_join(self, name, timeout):
+        self.connection.call("join", self.slots[name].handle, int(timeout))
+
     def do_lease(self, name, timeout):
         slot = self.slots[name]
         return slot.lease(self.connection.call_raw("lease", slot.handle, int(timeout)))

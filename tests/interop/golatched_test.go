@@ -86,7 +86,7 @@ func (l *goLatched) obey(verb string, words []string) ([]string, error) {
 		return l.count(verb, words)
 	}
 	switch verb {
-	case "put", "putvalue", "take", "takevalue", "lease", "reserve":
+	case "put", "putvalue", "take", "takevalue", "lease", "reserve", "putmany", "takemany", "join":
 		ctx, cancel, ns, err := within(words[len(words)-1])
 		if err != nil {
 			return nil, err
@@ -152,6 +152,42 @@ func (l *goLatched) wait(ctx context.Context, verb, text string, try bool) (answ
 			message, err = l.queue.Take(ctx)
 		}
 		return []string{hexText(message)}, err
+	case "putmany":
+		var messages [][]byte
+		for one := range strings.SplitSeq(text, ",") {
+			if message, err = hexBytes(one); err != nil {
+				return nil, err
+			}
+			messages = append(messages, message)
+		}
+		n := 0
+		if try {
+			n, err = l.queue.TryPutMany(messages)
+		} else {
+			n, err = l.queue.PutMany(ctx, messages)
+		}
+		return []string{strconv.Itoa(n)}, err
+	case "takemany":
+		most, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, err
+		}
+		var messages [][]byte
+		if try {
+			messages, err = l.queue.TryTakeMany(nil, most)
+		} else {
+			messages, err = l.queue.TakeMany(ctx, nil, most)
+		}
+		texts := make([]string, 0, most)
+		for _, m := range messages {
+			texts = append(texts, hexText(m))
+		}
+		return []string{strings.Join(texts, ",")}, err
+	case "join":
+		if try {
+			return nil, l.queue.TryJoin()
+		}
+		return nil, l.queue.Join(ctx)
 	case "lease":
 		if try {
 			return l.keepLease(l.queue.TryLease())

@@ -23,6 +23,7 @@ func TestQueuesAcross(t *testing.T) {
 		t.Run("waiting", p.waiting)
 		t.Run("shutdown", p.shutdown)
 		t.Run("leases", p.leases)
+		t.Run("batches", p.batches)
 		t.Run("dead letters", p.deadLetters)
 		t.Run("reservations", p.reservations)
 		t.Run("killed", func(t *testing.T) { p.leasesOfTheDead(t, d) })
@@ -305,6 +306,25 @@ func (p *pair) deadLetters(t *testing.T) {
 		other.want(t, "ok 02", "take", other.slot, try)
 		p.over(t, "takedead")
 	}
+}
+
+// Many go in one call, as many as there is room for, and come as many as there are; who
+// joins waits for the last of them.
+func (p *pair) batches(t *testing.T) {
+	p.latched(t, "queue", "raw", "4", "64", "0")
+	for _, way := range p.sides() {
+		from, to := way[0], way[1]
+		from.fails(t, "WOULD_BLOCK", "takemany", from.slot, "4", try)
+		from.fails(t, "INVALID", "putmany", from.slot, "01,02,03,04,05", try)
+		from.want(t, "ok 3", "putmany", from.slot, "01,-,0303", forever)
+		from.want(t, "ok 1", "putmany", from.slot, "04,05", try)
+		from.fails(t, "WOULD_BLOCK", "putmany", from.slot, "05", try)
+		from.fails(t, "WOULD_BLOCK", "join", from.slot, try)
+		to.want(t, "ok 01,-", "takemany", to.slot, "2", forever)
+		to.want(t, "ok 0303,04", "takemany", to.slot, "4", try)
+		from.ok(t, "join", from.slot, forever)
+	}
+	p.over(t, "join", try)
 }
 
 // Messages made in place, by those who map, come in the order of their commits.

@@ -15,6 +15,8 @@
 //	array lock NS, unlock, mark, store X, add X, write X NS, begin, end, read NS, version, wait NS
 //	semaphore acquire N NS, release N, post N
 //	queue make NUMBER BYTES, put NS, take NS, lease NS, ack, nack, reserve NS, fill, commit, abort
+//	queue put_many NS, take_many NS, lease_many NS, ack_many, nack_many, extend, join NS
+//	queue take_dead, redeliver, shutdown
 //	event set, reset, pulse, wait NS
 //	condition lock NS, unlock, mark, wait NS, notify N, all
 //	barrier wait NS, action NS, abort, reset
@@ -25,7 +27,8 @@
 // all of them X, store and add change the first. wait waits for a change since the
 // last version or wait. make makes the message that put, and fill and commit,
 // use; take and lease tell the number of a message that is whole, lease also its
-// deliveries; ack and nack end the last lease. all notifies all; action is a wait with
+// deliveries; ack and nack end the last lease; extend makes it last an hour. put_many
+// puts the message and one with the next number; the others of many are of two. all notifies all; action is a wait with
 // an action that does nothing; both tell the index.
 //
 //	step LINE                 C: does the line between two marks

@@ -11,7 +11,7 @@ import (
 
 const (
 	queueSize = 2
-	// mine is the number of the victim's message. What is put before it dies, one
+	// mine is the number of the victim's message, and the next one that of its second. What is put before it dies, one
 	// after the other, has numbers from numbersFrom on.
 	mine        = 7
 	numbersFrom = 1000
@@ -28,7 +28,8 @@ type queueRules struct {
 	put       []int
 	got       []int
 	redeliver uint32 // leases of the victim when it died
-	drained   []int
+	drained   []int  // then the dead letters
+	ready     int    // how many of them were ready
 	again     uint32 // deliveries that were not the first
 }
 
@@ -65,6 +66,12 @@ func (r *queueRules) stopped(seat uint16) error {
 
 func (r *queueRules) offers() (bool, error) {
 	lines, _, err := r.segment.Queue()
+	if lines.Closed != 0 {
+		return true, err
+	}
+	if r.joiners() {
+		return lines.ReadyCount+lines.LeasedCount == 0, err
+	}
 	if r.takers() {
 		return lines.ReadyCount > 0, err
 	}
@@ -78,6 +85,13 @@ func (r *queueRules) takers() bool {
 		return true
 	}
 	return slices.ContainsFunc(r.peers, func(p *peer) bool { return p.sleep == "queue take"+forever })
+}
+
+// joiners reports likewise whether they want all to be done.
+func (r *queueRules) joiners() bool {
+	const join = "queue join" + forever
+	return r.scene.situation == woken && r.scene.act == join ||
+		slices.ContainsFunc(r.peers, func(p *peer) bool { return p.sleep == join })
 }
 
 func (r *queueRules) said(p *peer, line, answer string) error {
@@ -94,7 +108,9 @@ func (r *queueRules) said(p *peer, line, answer string) error {
 			return err
 		}
 		r.got = append(r.got, n)
+	case line == "queue join"+forever && answer == "ok":
 	case strings.HasSuffix(line, try) && answer == "error WOULD_BLOCK":
+	case r.scene.act == "queue shutdown" && answer == "error ENDED":
 	default:
 		return fmt.Errorf("peer %d answers %q to %q", p.index, answer, line)
 	}
@@ -112,15 +128,23 @@ func (r *queueRules) feed() error {
 	return nil
 }
 
-// drain takes all messages out.
+// drain takes all messages out, by lease and then the dead letters.
 func (r *queueRules) drain() error {
+	if err := r.drainBy("queue lease" + try); err != nil {
+		return err
+	}
+	r.ready = len(r.drained)
+	return r.drainBy("queue take_dead")
+}
+
+func (r *queueRules) drainBy(line string) error {
 	p := r.peers[holder]
 	for {
-		answer, err := r.tell(p, "queue lease"+try)
+		answer, err := r.tell(p, line)
 		if err != nil {
 			return err
 		}
-		if answer == "error WOULD_BLOCK" {
+		if answer == "error WOULD_BLOCK" || r.scene.act == "queue shutdown" && answer == "error ENDED" {
 			return nil
 		}
 		var n, deliveries int
@@ -145,11 +169,16 @@ func (r *queueRules) verify(over bool) error {
 			r.drained)
 	}
 	fromLater := func(n int) bool { return n < numbersFrom } // whose order nobody knows
-	if !slices.IsSorted(slices.DeleteFunc(slices.Clone(r.drained), fromLater)) {
-		return report("out of order")
+	for _, part := range [][]int{r.drained[:r.ready], r.drained[r.ready:]} {
+		if !slices.IsSorted(slices.DeleteFunc(slices.Clone(part), fromLater)) {
+			return report("out of order")
+		}
 	}
 	effect := 0
-	for _, n := range append(slices.Clone(r.put), mine) {
+	if slices.Contains(got, mine+1) && !slices.Contains(got, mine) {
+		return report("the second of a batch without the first")
+	}
+	for _, n := range append(slices.Clone(r.put), mine, mine+1) {
 		times := 0
 		for _, g := range got {
 			if g == n {
@@ -159,7 +188,7 @@ func (r *queueRules) verify(over bool) error {
 		switch {
 		case times > 1:
 			return report("given twice")
-		case n == mine:
+		case n == mine || n == mine+1:
 			effect += times
 		case times == 0:
 			effect--
@@ -168,8 +197,11 @@ func (r *queueRules) verify(over bool) error {
 	if len(got) != len(r.put)+effect {
 		return report("from nowhere")
 	}
-	if !r.scene.mayHave(effect) || over && len(r.scene.effects) == 1 && effect != r.scene.effects[0] {
+	if all := r.scene.effects; !r.scene.mayHave(effect) || over && len(all) > 0 && effect != all[len(all)-1] {
 		return report("lost or found")
+	}
+	if r.scene.options.DeliveriesMax != nil { // what comes back is a dead letter
+		r.redeliver = 0
 	}
 	if r.again > r.redeliver+r.scene.givesBack() || len(r.got) == 0 && r.again < r.redeliver {
 		return fmt.Errorf("%d messages delivered again; the victim had leased %d", r.again, r.redeliver)
@@ -178,7 +210,9 @@ func (r *queueRules) verify(over bool) error {
 }
 
 // givesBack is how many messages the operation itself gives back.
-func (s *scene) givesBack() uint32 { return uint32(count(s.act == "queue nack")) }
+func (s *scene) givesBack() uint32 {
+	return uint32(count(s.act == "queue nack") + queueSize*count(s.act == "queue nack_many"))
+}
 
 func queueOptions(slot uint32) wire.CreateOptions {
 	return wire.CreateOptions{Content: new(wire.ContentRaw), MaxSize: new(uint32(queueSize)), SlotSize: &slot}
@@ -238,7 +272,7 @@ func queueScenes() []*scene {
 			scene{operation: op, situation: woken, act: op + forever, release: all(taking, message), effects: effects},
 		)
 	}
-	return flat(plain.with(scenes...), big.with(
+	return flat(plain.with(scenes...), queueBatchScenes(), big.with(
 		scene{operation: put + ", long", situation: uncontended, before: []string{long}, act: put + forever,
 			effects: in},
 		scene{operation: take + ", long", situation: uncontended, have: 1, act: take + forever, effects: out},

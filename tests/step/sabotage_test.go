@@ -21,6 +21,7 @@ var losing = []string{
 	"semaphore acquire", "semaphore post", "semaphore post 2", "semaphore release",
 	"undo semaphore acquire 1", "undo semaphore release 1", "undo semaphore release 2", "undo semaphore post",
 	"queue put", "queue take", "queue lease", "queue reserve", "queue commit", "queue abort", "queue ack", "queue nack",
+	"queue put_many", "queue take_many", "queue ack_many", "queue nack_many", "queue take, joined", "queue ack, joined",
 	"event set", "event pulse", "auto event wait", "auto event set",
 	"condition wait", // who notifies holds the mutex, and the death of its owner wakes all
 	"barrier abort", "barrier reset",

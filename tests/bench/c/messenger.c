@@ -8,6 +8,8 @@
  *	put N      put N messages, one by one
  *	take N     take N messages, one by one
  *	lease N    lease N messages and acknowledge each before the next
+ *	put-many N, take-many N, lease-many N  the same, up to 64 in one call
+ *	share N, share-many N  take N messages, whichever come, as take and take-many do
  *	ping N     N times put a message and take the answer, trying in a loop
  *	pong N     N times take a message and put the answer, trying in a loop
  *	pong-line N  N times wait for the line to become odd and make it even
@@ -22,6 +24,8 @@
 #include <stdbool.h>
 
 #define MESSAGE_BYTES 64
+#define BATCH 64
+#define ANY (-1)
 
 static struct shmd_queue *out;
 static struct shmd_queue *in;
@@ -33,6 +37,8 @@ struct message {
 
 static void expect(const struct message *message, size_t size_bytes, int want)
 {
+	if (want == ANY)
+		want = (int)message->words[0];
 	if (__builtin_expect(size_bytes == MESSAGE_BYTES && message->words[0] == want && message->words[7] == want, 1))
 		return;
 	fprintf(stderr, "messenger: %zu bytes, message %lld instead of %d\n", size_bytes, (long long)message->words[0],
@@ -49,13 +55,61 @@ static void put(int count)
 	}
 }
 
-static void take(int count)
+static void take_each(int count, bool any)
 {
 	struct message message;
 	size_t size_bytes = 0;
 	for (int i = 0; i < count; i++) {
 		must(shmd_queue_take(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "take");
-		expect(&message, size_bytes, i);
+		expect(&message, size_bytes, any ? ANY : i);
+	}
+}
+
+static void take(int count) { take_each(count, false); }
+static void share(int count) { take_each(count, true); }
+
+static struct message batch[BATCH];
+static struct iovec places[BATCH];
+
+static uint32_t at_once(int count) { return count < BATCH ? (uint32_t)count : BATCH; }
+
+static void put_many(int count)
+{
+	for (uint32_t i = 0; i < BATCH; i++)
+		places[i] = (struct iovec){.iov_base = &batch[i], .iov_len = sizeof batch[i]};
+	for (int i = 0; i < count;) {
+		uint32_t n = at_once(count - i);
+		for (uint32_t j = 0; j < n; j++)
+			batch[j].words[0] = batch[j].words[7] = i + (int)j;
+		must(shmd_queue_put_many(out, places, n, SHMD_FOREVER, &n), "put_many");
+		i += (int)n;
+	}
+}
+
+static void take_batches(int count, bool any)
+{
+	for (int i = 0; i < count;) {
+		uint32_t n = at_once(count - i);
+		must(shmd_queue_take_many(in, batch, sizeof batch, places, n, SHMD_FOREVER, &n), "take_many");
+		for (uint32_t j = 0; j < n; j++)
+			expect(places[j].iov_base, places[j].iov_len, any ? ANY : i + (int)j);
+		i += (int)n;
+	}
+}
+
+static void take_many(int count) { take_batches(count, false); }
+static void share_many(int count) { take_batches(count, true); }
+
+static void lease_many(int count)
+{
+	struct shmd_lease held[BATCH];
+	for (int i = 0; i < count;) {
+		uint32_t n = at_once(count - i);
+		must(shmd_queue_lease_many(in, held, n, SHMD_FOREVER, &n), "lease_many");
+		for (uint32_t j = 0; j < n; j++)
+			expect(held[j].message, held[j].size_bytes, i + (int)j);
+		must(shmd_queue_ack_many(in, held, n, &n), "ack_many");
+		i += (int)n;
 	}
 }
 
@@ -134,7 +188,9 @@ static const struct {
 } works[] = {
 	{"put", put},   {"take", take}, {"lease", lease},
 	{"ping", ping}, {"pong", pong}, {"pong-line", pong_line},
-	{"ping-line", ping_line},
+	{"ping-line", ping_line}, {"share", share},
+	{"put-many", put_many}, {"take-many", take_many},
+	{"lease-many", lease_many}, {"share-many", share_many},
 };
 
 static void execute(const char *command, int n)

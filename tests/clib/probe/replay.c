@@ -77,6 +77,7 @@ static struct shmdi_attachment describe(const struct shmd_header *header, uint32
 		.slot_size_bytes = header->item_size_bytes,
 		.message_max_bytes = (uint32_t)header->shape[0],
 		.deliveries_max = (uint32_t)header->shape[1],
+		.lease_ns = header->kind == SHMD_KIND_QUEUE ? header->shape[2] : 0,
 		.flags = header->flags | (header->kind == SHMD_KIND_MUTEX ? 0 : SHMD_FLAG_RECURSIVE),
 		.seats_max = header->seats_max,
 		.owner = owner,
@@ -132,12 +133,50 @@ static int semaphore_word(const char *word)
 /* What the victim leased and reserved last. */
 static struct shmd_lease lease;
 static struct shmd_reservation reservation;
+static struct shmd_lease leases[3];
+
+/* "put-many-LENGTH", the next one byte longer, and the rest: three at once; the result
+ * is how many were done. */
+static int many_word(const char *word)
+{
+	static char buffer[3 * 1000];
+	static char bytes[700] = "new one, long";
+	struct iovec messages[3];
+	uint32_t count = 0;
+	int result;
+	if (strncmp(word, "put-many-", 9) == 0) {
+		for (size_t i = 0; i < 3; i++)
+			messages[i] = (struct iovec){.iov_base = bytes, .iov_len = (size_t)atol(word + 9) + i};
+		result = shmd_queue_put_many(&queue, messages, 3, 0, &count);
+	} else if (strcmp(word, "take-many") == 0) {
+		result = shmd_queue_take_many(&queue, buffer, sizeof buffer, messages, 3, 0, &count);
+	} else if (strcmp(word, "lease-many") == 0) {
+		result = shmd_queue_lease_many(&queue, leases, 3, 0, &count);
+		memset(&leases[count], 0, (3 - count) * sizeof leases[0]);
+	} else if (strcmp(word, "ack-many") == 0) {
+		result = shmd_queue_ack_many(&queue, leases, 3, &count);
+	} else if (strcmp(word, "nack-many") == 0) {
+		result = shmd_queue_nack_many(&queue, leases, 3, &count);
+	} else {
+		die("no such word for a queue");
+		return 0;
+	}
+	return result < 0 ? result : (int)count;
+}
 
 static int queue_word(const char *word)
 {
 	static char message[SIDE_SIZE]; /* "put-LENGTH" puts so many of them, "new" in front */
 	size_t size_bytes;
 	memcpy(message, "new", 3);
+	if (strstr(word, "-many") != NULL)
+		return many_word(word);
+	if (strcmp(word, "extend") == 0)
+		return shmd_queue_extend(&queue, &lease, SHMD_LEASE_NS_MAX);
+	if (strcmp(word, "join") == 0)
+		return shmd_queue_join(&queue, 0);
+	if (strcmp(word, "wait-join") == 0)
+		return shmd_queue_join(&queue, 1);
 	if (strncmp(word, "put-", 4) == 0)
 		return shmd_queue_put(&queue, message, (size_t)atol(word + 4), 0);
 	if (strcmp(word, "wait-put") == 0)

@@ -61,6 +61,7 @@ static void bind_client(uint32_t number, uint32_t generation)
 		.slot_size_bytes = header->item_size_bytes,
 		.message_max_bytes = (uint32_t)header->shape[0],
 		.deliveries_max = (uint32_t)header->shape[1],
+		.lease_ns = header->shape[2],
 		.seats_max = header->seats_max,
 		.seats_offset_bytes = header->seats_offset_bytes,
 		.owner = 1u << SHMD_OWNER_GENERATION_SHIFT | (number + 1),
@@ -80,11 +81,48 @@ static void expect_named(int result, const char *what)
 	case SHMD_E_ENDED:
 	case SHMD_E_NOT_OWNER:
 	case SHMD_E_TOO_LARGE:
+	case SHMD_E_UNSUPPORTED: /* to extend, without a lease time */
 	case SHMD_E_LOST: /* a side segment of another number, or a new one */
 	case SHMD_E_CORRUPT: return;
 	default:
 		printf("%s: %s\n", what, shmd_error_name(result));
 		exit(1);
+	}
+}
+
+/* The same of several at once. */
+static void batch(struct shmd_queue *queue, uint64_t choice, int64_t timeout_ns)
+{
+	static unsigned char bytes[SIDE_SIZE];
+	unsigned char buffer[2000];
+	struct iovec messages[4];
+	struct shmd_lease leases[4] = {0};
+	uint32_t count;
+	switch (choice % 4) {
+	case 0:
+		for (size_t i = 0; i < 4; i++)
+			messages[i] = (struct iovec){bytes, choice / 4 % (i < 2 ? 200 : 700)};
+		expect_named(shmd_queue_put_many(queue, messages, 4, timeout_ns, &count), "put_many");
+		return;
+	case 1:
+		expect_named(shmd_queue_take_many(queue, buffer, sizeof buffer, messages, 4, timeout_ns, &count), "take_many");
+		for (uint32_t i = 0; i < count; i++)
+			CHECK((unsigned char *)messages[i].iov_base >= buffer &&
+			      (unsigned char *)messages[i].iov_base + messages[i].iov_len <= buffer + sizeof buffer);
+		return;
+	case 2: expect_named(shmd_queue_join(queue, timeout_ns), "join"); return;
+	default:
+		expect_named(shmd_queue_lease_many(queue, leases, 4, timeout_ns, &count), "lease_many");
+		for (uint32_t i = 0; i < count; i++)
+			for (size_t j = 0; j < leases[i].size_bytes; j++)
+				buffer[0] ^= ((const unsigned char *)leases[i].message)[j];
+		if (count == 0)
+			return;
+		expect_named(shmd_queue_extend(queue, &leases[0], SHMD_LEASE_NS_MIN), "extend");
+		if (choice / 4 % 3 == 0)
+			expect_named(shmd_queue_nack_many(queue, leases, count, &count), "nack_many");
+		else if (choice / 4 % 3 == 1)
+			expect_named(shmd_queue_ack_many(queue, leases, count, &count), "ack_many");
 	}
 }
 
@@ -99,7 +137,7 @@ static void *client(void *argument)
 	size_t size_bytes;
 	for (int i = 0; i < ROUNDS; i++) {
 		int64_t timeout_ns = next_random(&state) % 2 == 0 ? 0 : 10000;
-		switch (next_random(&state) % 11) {
+		switch (next_random(&state) % 14) {
 		case 0:
 		case 1:
 			size_bytes = next_random(&state) % (queue->message_max_bytes + 1);
@@ -126,6 +164,9 @@ static void *client(void *argument)
 			break;
 		case 8: expect_named(shmd_queue_commit(queue, &slot, next_random(&state) % 2 == 0 ? 5 : 5000), "commit"); break;
 		case 9: expect_named(shmd_queue_take_dead(queue, &lease), "take_dead"); break;
+		case 10:
+		case 11:
+		case 12: batch(queue, next_random(&state), timeout_ns); break;
 		default:
 			expect_named(shmd_queue_redeliver(queue, NULL), "redeliver");
 			expect_named(shmd_queue_counts(queue, &counts), "counts");

@@ -8,6 +8,7 @@
 #include <msgpack.h>
 
 enum {
+	BATCH = 8,          /* messages of putmany and takemany */
 	LEASES = 256,       /* at once, of one queue */
 	MESSAGE_MAX = 32000 /* bytes, as a line is bounded */
 };
@@ -156,6 +157,41 @@ static void carry(struct latched *l, const char *verb, char **words, bool value)
 	msgpack_sbuffer_destroy(&packed);
 }
 
+/* putmany SLOT MESSAGE,MESSAGE... TIMEOUT; takemany SLOT MAX TIMEOUT */
+static void carry_many(struct latched *l, const char *verb, char **words)
+{
+	static unsigned char bytes[BATCH][MESSAGE_MAX];
+	struct iovec messages[BATCH];
+	int64_t timeout = strtoll(words[1], NULL, 10);
+	uint32_t count = 0;
+	if (strcmp(verb, "putmany") == 0) {
+		uint32_t n = 0;
+		for (char *text = strtok(words[0], ","); text != NULL && n < BATCH; text = strtok(NULL, ","), n++)
+			messages[n] = (struct iovec){bytes[n], parse_message(text, bytes[n])};
+		int result = shmd_queue_put_many(l->queue, messages, n, timeout, &count);
+		if (result < 0)
+			answer(result);
+		else
+			printf("ok %" PRIu32 "\n", count);
+		return;
+	}
+	uint32_t most = (uint32_t)strtoul(words[0], NULL, 10);
+	int result = shmd_queue_take_many(l->queue, bytes, sizeof bytes, messages, most < BATCH ? most : BATCH, timeout,
+	                                  &count);
+	if (result < 0) {
+		answer(result);
+		return;
+	}
+	fputs("ok ", stdout);
+	for (uint32_t i = 0; i < count; i++) {
+		const unsigned char *message = messages[i].iov_base;
+		printf("%s%s", i > 0 ? "," : "", messages[i].iov_len == 0 ? "-" : "");
+		for (size_t j = 0; j < messages[i].iov_len; j++)
+			printf("%02x", message[j]);
+	}
+	putchar('\n');
+}
+
 static bool obey_queue(struct latched *l, const char *verb, char **words)
 {
 	struct shmd_lease lease;
@@ -169,6 +205,10 @@ static bool obey_queue(struct latched *l, const char *verb, char **words)
 	} else if (strcmp(verb, "lease") == 0) {
 		result = shmd_queue_lease(l->queue, strtoll(words[0], NULL, 10), &lease);
 		answer_lease(l, result, &lease);
+	} else if (strcmp(verb, "putmany") == 0 || strcmp(verb, "takemany") == 0) {
+		carry_many(l, verb, words);
+	} else if (strcmp(verb, "join") == 0) {
+		answer(shmd_queue_join(l->queue, strtoll(words[0], NULL, 10)));
 	} else if (strcmp(verb, "takedead") == 0) {
 		result = shmd_queue_take_dead(l->queue, &lease);
 		answer_lease(l, result, &lease);

@@ -25,11 +25,16 @@ static struct shmd_barrier *barrier;
 static struct shmd_rwlock *rwlock;
 
 static struct shmd_lease lease;
+static struct shmd_lease leases[2]; /* of lease_many, */
+static uint32_t leases_count;       /* so many */
 static struct shmd_reservation reservation;
 static uint64_t version;
 static uint32_t arrival;
 static unsigned char message[MESSAGE_MAX];
 static size_t message_bytes;
+static unsigned char next_message[MESSAGE_MAX]; /* of put_many */
+static unsigned char taken[2 * MESSAGE_MAX];    /* by take_many */
+static struct iovec places[2];
 
 /* What the answer tells besides the result. */
 static int64_t told[4];
@@ -42,11 +47,11 @@ static void tell(int64_t number)
 
 /* ---- Messages: a number, in as many bytes as wanted, 8 at least ---- */
 
-static void make_message(int64_t number, int64_t size_bytes)
+static void make_message(unsigned char *bytes, int64_t number, int64_t size_bytes)
 {
 	message_bytes = (size_t)size_bytes;
 	for (size_t i = 0; i < message_bytes; i++)
-		message[i] = (unsigned char)(i < 8 ? number >> (8 * i) : number + (int64_t)i);
+		bytes[i] = (unsigned char)(i < 8 ? number >> (8 * i) : number + (int64_t)i);
 }
 
 static int tell_message(const unsigned char *bytes, size_t size_bytes)
@@ -152,7 +157,13 @@ static int semaphore_release(const int64_t *a) { return shmd_semaphore_release(s
 static int semaphore_post(const int64_t *a) { return shmd_semaphore_post(semaphore, (uint32_t)a[0]); }
 
 /* queue make N BYTES: the message that put and commit use. */
-static int queue_make(const int64_t *a) { return make_message(a[0], a[1]), 0; }
+static int queue_make(const int64_t *a)
+{
+	make_message(next_message, a[0] + 1, a[1]);
+	make_message(message, a[0], a[1]);
+	return 0;
+}
+
 static int queue_put(const int64_t *a) { return shmd_queue_put(queue, message, message_bytes, a[0]); }
 static int queue_lease(const int64_t *a) { return shmd_queue_lease(queue, a[0], &lease); }
 static int queue_ack(const int64_t *a) { return (void)a, shmd_queue_ack(queue, &lease); }
@@ -167,6 +178,42 @@ static int queue_fill(const int64_t *a)
 	memcpy(reservation.buffer, message, message_bytes);
 	return 0;
 }
+
+static int queue_put_many(const int64_t *a)
+{
+	uint32_t count;
+	places[0] = (struct iovec){message, message_bytes};
+	places[1] = (struct iovec){next_message, message_bytes};
+	return shmd_queue_put_many(queue, places, 2, a[0], &count);
+}
+
+static int queue_take_many(const int64_t *a)
+{
+	return shmd_queue_take_many(queue, taken, sizeof taken, places, 2, a[0], &leases_count);
+}
+
+static int queue_lease_many(const int64_t *a)
+{
+	return shmd_queue_lease_many(queue, leases, 2, a[0], &leases_count);
+}
+
+static int queue_ack_many(const int64_t *a)
+{
+	uint32_t count;
+	return (void)a, shmd_queue_ack_many(queue, leases, leases_count, &count);
+}
+
+static int queue_nack_many(const int64_t *a)
+{
+	uint32_t count;
+	return (void)a, shmd_queue_nack_many(queue, leases, leases_count, &count);
+}
+
+static int queue_extend(const int64_t *a) { return (void)a, shmd_queue_extend(queue, &lease, UINT64_C(3600000000000)); }
+static int queue_join(const int64_t *a) { return shmd_queue_join(queue, a[0]); }
+static int queue_take_dead(const int64_t *a) { return (void)a, shmd_queue_take_dead(queue, &lease); }
+static int queue_redeliver(const int64_t *a) { return (void)a, shmd_queue_redeliver(queue, NULL); }
+static int queue_shutdown(const int64_t *a) { return (void)a, shmd_queue_shutdown(queue); }
 
 static int queue_take(const int64_t *a)
 {
@@ -210,6 +257,22 @@ static int tell_leased(void)
 {
 	int result = tell_message(lease.message, lease.size_bytes);
 	tell(lease.deliveries);
+	return result;
+}
+
+static int tell_all_taken(void)
+{
+	int result = 0;
+	for (uint32_t i = 0; i < leases_count && result == 0; i++)
+		result = tell_message(places[i].iov_base, places[i].iov_len);
+	return result;
+}
+
+static int tell_all_leased(void)
+{
+	int result = 0;
+	for (uint32_t i = 0; i < leases_count && result == 0; i++)
+		result = tell_message(leases[i].message, leases[i].size_bytes);
 	return result;
 }
 
@@ -257,6 +320,16 @@ static const struct operation {
 	{"queue", "fill", queue_fill, NULL},
 	{"queue", "commit", queue_commit, NULL},
 	{"queue", "abort", queue_abort, NULL},
+	{"queue", "put_many", queue_put_many, NULL},
+	{"queue", "take_many", queue_take_many, tell_all_taken},
+	{"queue", "lease_many", queue_lease_many, tell_all_leased},
+	{"queue", "ack_many", queue_ack_many, NULL},
+	{"queue", "nack_many", queue_nack_many, NULL},
+	{"queue", "extend", queue_extend, NULL},
+	{"queue", "join", queue_join, NULL},
+	{"queue", "take_dead", queue_take_dead, tell_leased},
+	{"queue", "redeliver", queue_redeliver, NULL},
+	{"queue", "shutdown", queue_shutdown, NULL},
 	{"event", "set", event_set, NULL},
 	{"event", "reset", event_reset, NULL},
 	{"event", "pulse", event_pulse, NULL},

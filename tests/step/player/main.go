@@ -78,6 +78,7 @@ type player struct {
 	version     uint64
 	message     []byte
 	lease       *shmd.Lease
+	leases      []*shmd.Lease
 	reservation *shmd.Reservation
 }
 

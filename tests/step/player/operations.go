@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"time"
 )
 
 // operation does what a line says; a are its numbers.
@@ -110,6 +111,50 @@ var operations = map[string]operation{
 		}
 		return r, err
 	},
+	"queue put_many": plain(func(p *player, a []int64) error {
+		next := makeMessage(int64(binary.LittleEndian.Uint64(p.message))+1, len(p.message))
+		both := [][]byte{p.message, next}
+		return waits(a[0], func() error { _, err := p.queue.TryPutMany(both); return err },
+			func(ctx context.Context) error { _, err := p.queue.PutMany(ctx, both); return err })
+	}),
+	"queue take_many": func(p *player, a []int64) (r result, err error) {
+		var taken [][]byte
+		err = waits(a[0], func() (err error) {
+			taken, err = p.queue.TryTakeMany(nil, 2)
+			return err
+		}, func(ctx context.Context) (err error) {
+			taken, err = p.queue.TakeMany(ctx, nil, 2)
+			return err
+		})
+		return numbersOf(taken, err)
+	},
+	"queue lease_many": func(p *player, a []int64) (r result, err error) {
+		err = waits(a[0], func() (err error) {
+			p.leases, err = p.queue.TryLeaseMany(nil, 2)
+			return err
+		}, func(ctx context.Context) (err error) {
+			p.leases, err = p.queue.LeaseMany(ctx, nil, 2)
+			return err
+		})
+		var leased [][]byte
+		for _, l := range p.leases {
+			leased = append(leased, l.Message())
+		}
+		return numbersOf(leased, err)
+	},
+	"queue ack_many":  plain(func(p *player, _ []int64) error { _, err := p.queue.AckMany(p.leases); return err }),
+	"queue nack_many": plain(func(p *player, _ []int64) error { _, err := p.queue.NackMany(p.leases); return err }),
+	"queue extend":    plain(func(p *player, _ []int64) error { return p.lease.Extend(time.Hour) }),
+	"queue join":      plain(func(p *player, a []int64) error { return waits(a[0], p.queue.TryJoin, p.queue.Join) }),
+	"queue redeliver": plain(func(p *player, _ []int64) error { _, err := p.queue.Redeliver(); return err }),
+	"queue shutdown":  plain(func(p *player, _ []int64) error { return p.queue.Shutdown() }),
+	"queue take_dead": func(p *player, _ []int64) (r result, err error) {
+		if p.lease, err = p.queue.TakeDead(); err == nil {
+			r, err = numberOf(p.lease.Message())
+			r.numbers = append(r.numbers, int64(p.lease.Deliveries()))
+		}
+		return r, err
+	},
 	"queue ack":  plain(func(p *player, _ []int64) error { return p.lease.Ack() }),
 	"queue nack": plain(func(p *player, _ []int64) error { return p.lease.Nack() }),
 	"queue reserve": plain(func(p *player, a []int64) (err error) {
@@ -158,4 +203,16 @@ func numberOf(message []byte) (result, error) {
 		}
 	}
 	return result{numbers: []int64{number}}, nil
+}
+
+// numbersOf are those of messages that came without an error.
+func numbersOf(messages [][]byte, err error) (all result, _ error) {
+	for _, m := range messages {
+		r, wrong := numberOf(m)
+		if err == nil {
+			err = wrong
+		}
+		all.numbers = append(all.numbers, r.numbers...)
+	}
+	return all, err
 }

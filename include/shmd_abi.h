@@ -45,7 +45,7 @@
 #define SHMD_ABI_VERSION 0u
 #define SHMD_ABI_COMPAT 0u
 /* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
-#define SHMD_ABI_FINGERPRINT 0xf5745a319ed9b0a0ull
+#define SHMD_ABI_FINGERPRINT 0x6b1db545a6b9f0f6ull
 
 #define SHMD_PAGE_SIZE 4096u
 #define SHMD_DATA_ALIGN 64u
@@ -397,13 +397,16 @@
 /* Records of a ring. Numbers of bytes; a record takes its header and its contents,
  * rounded up to SHMD_RECORD_ALIGN, and at most half of the ring. It never goes round. */
 #define SHMD_RECORD_ALIGN 8u
-#define SHMD_RECORD_MESSAGE 1u /* a message, or the last part of one */
+#define SHMD_RECORD_MESSAGE 1u /* a message */
 #define SHMD_RECORD_PAD 2u     /* nothing, up to the end of the ring */
 #define SHMD_RECORD_END 3u     /* stream: a producer ended here; length = its closed and died */
-#define SHMD_RECORD_PIECE 4u   /* pipe: a part of a message that is longer than half of the ring:
-                                * length = of the message from here on, of which the record has
-                                * as much as fits. It takes 1 / SHMD_RECORD_PIECES of the ring. */
-#define SHMD_RECORD_CUT 5u     /* pipe: the parts before belong to a message that was given up */
+#define SHMD_RECORD_FIRST 4u   /* pipe: the first piece of a message that is longer than half of the ring;
+                                * length = of the whole message. It takes 1 / SHMD_RECORD_PIECES of
+                                * the ring, and has as much of the message as that holds */
+#define SHMD_RECORD_REST 5u    /* pipe: the next piece; length = of the message from here on. The last
+                                * one if the record has all of that; else as FIRST. A MESSAGE or FIRST
+                                * before the last: that message was given up. REST without its FIRST:
+                                * who read that has lost it; skipped */
 #define SHMD_RECORD_PIECES 8u
 
 /* Limits of a ring. */

@@ -15,7 +15,7 @@ const (
 	ABIVersion uint32 = 0
 	// ABIFingerprint names this layout: the first 8 bytes, big endian, of the
 	// SHA-256 of tests/abi/v0.json.
-	ABIFingerprint uint64 = 0xf5745a319ed9b0a0
+	ABIFingerprint uint64 = 0x6b1db545a6b9f0f6
 	// ABICompat is the oldest version that can read this layout.
 	ABICompat uint32 = 0
 

@@ -14,8 +14,8 @@ const (
 	recordMessage uint32 = 1
 	recordPad     uint32 = 2
 	recordEnd     uint32 = 3
-	recordPiece   uint32 = 4
-	recordCut     uint32 = 5
+	recordFirst   uint32 = 4
+	recordRest    uint32 = 5
 	recordPieces         = 8
 )
 

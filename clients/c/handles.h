@@ -127,7 +127,6 @@ struct shmdi_ring {
 	uint64_t reserved_word;  /* of the tail, when it was reserved */
 	uint32_t reserved_bytes; /* for the message */
 	bool reserved;
-	bool cut; /* the pieces of the last message are void */
 	unsigned char apart1[64];
 	/* The consumer's. */
 	struct shmdi_ring_side reader;

@@ -50,7 +50,7 @@ void shmdi_ring_begin_writing(struct shmdi_ring *ring)
 	ring->writer.looked = ring->writer.woken = SHMDI_RING_NEVER;
 	ring->writer.seen = shmdi_load64(&ring->head->word, SHMDI_ACQUIRE);
 	ring->writer.fast = !ring->bytes;
-	ring->reserved = ring->cut = false;
+	ring->reserved = false;
 }
 
 void shmdi_ring_begin_reading(struct shmdi_ring *ring)

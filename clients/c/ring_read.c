@@ -58,7 +58,7 @@ static int keep(struct shmdi_ring *ring, const struct shmdi_record *record, unsi
 	memcpy(to + ring->kept_bytes, shmdi_record_contents(ring, record->at), record->size_bytes);
 	ring->kept_bytes += record->size_bytes;
 	ring->rest_bytes -= record->size_bytes;
-	set_whole(ring, record->type == SHMD_RECORD_MESSAGE);
+	set_whole(ring, ring->rest_bytes == 0);
 	return 0;
 }
 
@@ -80,21 +80,24 @@ static bool read_record(const struct shmdi_ring *ring, uint64_t at, uint64_t ava
 		record.size_bytes = record.length;
 		bytes = shmdi_record_bytes(record.size_bytes);
 		break;
-	case SHMD_RECORD_PIECE:
+	case SHMD_RECORD_FIRST:
+	case SHMD_RECORD_REST:
 		bytes = ring->capacity_bytes / SHMD_RECORD_PIECES;
 		record.size_bytes = (uint32_t)bytes - SHMDI_RECORD_HEADER;
-		if (!ring->pipe || record.length <= record.size_bytes || record.length > ring->message_max_bytes)
+		if (!ring->pipe || record.length == 0 || record.length > ring->message_max_bytes)
 			return false;
+		if (record.length <= record.size_bytes) { /* the last one */
+			if (record.type == SHMD_RECORD_FIRST)
+				return false;
+			record.size_bytes = record.length;
+			bytes = shmdi_record_bytes(record.size_bytes);
+		}
 		break;
 	case SHMD_RECORD_PAD:
 		bytes = left_bytes;
 		break;
 	case SHMD_RECORD_END:
 		if (ring->pipe || (record.length & SHMDI_RING_MARKS) == 0)
-			return false;
-		break;
-	case SHMD_RECORD_CUT:
-		if (!ring->pipe)
 			return false;
 		break;
 	default:
@@ -142,16 +145,26 @@ static int await(struct shmdi_ring *ring, struct shmdi_ring_wait *wait)
 	return result < 0 ? result : shmdi_ring_look_as_consumer(ring);
 }
 
-/* What is no message and no piece is dealt with here: 0 = go on behind it. */
+/* What is no message and no piece of one is dealt with here: 0 = go on behind it. */
 static int step_over(struct shmdi_ring *ring, const struct shmdi_record *record)
 {
 	bool told = (shmdi_load64(&ring->head->word, SHMDI_RELAXED) & SHMD_RING_ENDED) != 0;
 	commit(ring, record->next);
-	if (record->type == SHMD_RECORD_CUT)
-		shmdi_ring_drop_kept(ring);
 	if (record->type == SHMD_RECORD_END && !told)
 		return shmdi_ring_over(ring->tail, record->length, "producer");
-	return 0;
+	return 0; /* an end that was told, or a piece whose first ones are lost */
+}
+
+/* Whether a record is what a message begins with, or goes on. */
+static bool is_part(struct shmdi_ring *ring, const struct shmdi_record *record)
+{
+	if (record->type == SHMD_RECORD_REST)
+		return ring->kept != NULL;
+	if (record->type != SHMD_RECORD_MESSAGE && record->type != SHMD_RECORD_FIRST)
+		return false;
+	if (ring->kept != NULL)
+		shmdi_ring_drop_kept(ring); /* that message was given up */
+	return true;
 }
 
 /* Finds the first message or piece, waiting for one. */
@@ -173,7 +186,7 @@ static int find(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, struct sh
 		if (record.type == SHMD_RECORD_PAD &&
 		    !read_record(ring, record.next, available_bytes - (record.next - at), &record))
 			return shmdi_ring_corrupt(ring);
-		if (record.type == SHMD_RECORD_MESSAGE || record.type == SHMD_RECORD_PIECE) {
+		if (is_part(ring, &record)) {
 			*ret_record = record;
 			return 0;
 		}

@@ -60,15 +60,14 @@ static uint64_t put(struct shmdi_ring *ring, uint64_t at, uint64_t start, uint32
 	return start + shmdi_record_bytes(size_bytes);
 }
 
-/* Commits a record without contents, in front of all others. */
-static int put_alone(struct shmdi_ring *ring, uint64_t *at, uint32_t type, uint32_t length,
-                     struct shmdi_ring_wait *wait)
+/* Commits what tells the end of an earlier producer. */
+static int put_end(struct shmdi_ring *ring, uint64_t *at, uint32_t marks, struct shmdi_ring_wait *wait)
 {
 	uint64_t start;
 	int result = room(ring, *at, SHMDI_RECORD_HEADER, wait, &start);
 	if (result < 0)
 		return result;
-	*at = put(ring, *at, start, type, length, NULL, 0);
+	*at = put(ring, *at, start, SHMD_RECORD_END, marks, NULL, 0);
 	commit(ring, *at);
 	return 0;
 }
@@ -87,14 +86,7 @@ static int begin(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, uint64_t
 	if ((word & SHMD_RING_ENDED) != 0 || (ring->pipe && marks != 0) ||
 	    (!ring->bytes && *ret_at % SHMD_RECORD_ALIGN != 0))
 		return shmdi_ring_corrupt(ring);
-	if (marks != 0)
-		result = put_alone(ring, ret_at, SHMD_RECORD_END, (uint32_t)marks, wait);
-	if (result == 0 && ring->cut) {
-		result = put_alone(ring, ret_at, SHMD_RECORD_CUT, 0, wait);
-		ring->cut = result < 0;
-		ring->writer.fast = result == 0;
-	}
-	return result;
+	return marks == 0 ? 0 : put_end(ring, ret_at, (uint32_t)marks, wait);
 }
 
 /* ---- messages ---- */
@@ -126,12 +118,9 @@ static int send_in_pieces(struct shmdi_ring *ring, uint64_t at, const unsigned c
 		uint32_t part_bytes = rest_bytes < piece_max ? rest_bytes : piece_max;
 		uint64_t start;
 		result = room(ring, at, shmdi_record_bytes(part_bytes), wait, &start);
-		if (result < 0) {
-			ring->cut = sent_bytes > 0;
-			ring->writer.fast = !ring->cut;
-			break;
-		}
-		at = put(ring, at, start, part_bytes < rest_bytes ? SHMD_RECORD_PIECE : SHMD_RECORD_MESSAGE, rest_bytes,
+		if (result < 0)
+			break; /* void: the next record does not go on with it */
+		at = put(ring, at, start, sent_bytes == 0 ? SHMD_RECORD_FIRST : SHMD_RECORD_REST, rest_bytes,
 		         message + sent_bytes, part_bytes);
 		commit(ring, at);
 		sent_bytes += part_bytes;

@@ -128,15 +128,24 @@ func (b *Barrier) Declare(a Actor) error {
 	if b.removed() {
 		return status.Removed
 	}
-	b.join(a.Seat)
-	return nil
+	return b.join(a.Seat)
 }
 
-// join makes a client a party, before its first arrival.
-func (b *Barrier) join(owner uint32) {
-	if cell := &b.cells[SeatOf(owner)].Word; atomic.LoadUint64(cell) != partyParty {
-		store64(cell, partyParty)
+// join makes a client a party, before its first arrival. status.Corrupt: its death is
+// charged, so this is a call that the daemon still runs for it, or somebody scribbled.
+func (b *Barrier) join(owner uint32) error {
+	cell := &b.cells[SeatOf(owner)].Word
+	for range recoverTries { // a thread of the same client may be faster
+		switch party := atomic.LoadUint64(cell); {
+		case party == partyParty:
+			return nil
+		case party&partyCharged != 0:
+			return errCorrupt
+		case cas64(cell, party, partyParty):
+			return nil
+		}
 	}
+	return errCorrupt
 }
 
 // Arrive arrives and waits up to timeout until all parties have: negative = for
@@ -177,7 +186,9 @@ func (b *Barrier) Arrive(ctx context.Context, p *Parker, a Actor, timeout time.D
 			if try {
 				return Arrival{}, status.WouldBlock
 			}
-			b.join(a.Seat)
+			if err := b.join(a.Seat); err != nil {
+				return Arrival{}, err
+			}
 			if b.move(w, w.in(barrierFill, index+1)) {
 				if err := b.await(ctx, p, a, w.generation(), deadline); err != nil {
 					return Arrival{}, err
@@ -185,7 +196,9 @@ func (b *Barrier) Arrive(ctx context.Context, p *Parker, a Actor, timeout time.D
 				return Arrival{Index: index, generation: w.generation()}, nil
 			}
 		default:
-			b.join(a.Seat)
+			if err := b.join(a.Seat); err != nil {
+				return Arrival{}, err
+			}
 			r := Arrival{Index: index, Leader: act, generation: w.generation()}
 			if act && b.move(w, w.in(barrierAction, uint32(SeatOf(a.Seat)))) ||
 				!act && b.release(w, w.next(barrierWasOK)) {

@@ -21,11 +21,11 @@ func TestBarrierDeath(t *testing.T) {
 			}
 		}, true},
 		{"arrived", func(_ *testing.T, b *Barrier) { // and asleep, in another process
-			b.join(client(3))
+			must(b.join(client(3)))
 			b.set(b.load().in(barrierFill, b.load().field()+1))
 		}, true},
 		{"acting", func(_ *testing.T, b *Barrier) {
-			b.join(client(3))
+			must(b.join(client(3)))
 			b.set(b.load().in(barrierAction, 3))
 		}, true},
 	} {
@@ -68,7 +68,7 @@ func TestBarrierDeathAfterTheEnd(t *testing.T) {
 	b := newBarrier(t, 2)
 	ended := b.arrivals(background, p, 1)
 	// As if seat 2 had died between its store and its wake.
-	b.join(client(2))
+	must(b.join(client(2)))
 	if !b.move(b.load(), b.load().next(barrierWasOK)) {
 		t.Fatal("not moved")
 	}
@@ -141,6 +141,25 @@ func TestBarrierDeathsAreCharged(t *testing.T) {
 	}
 	b.cells[4].Word = charge((b.Status().Generation - 9) & barrierGenerationMax)
 	if held, done := b.seg.Recover(deathOf(4)); !held || !done || b.Status().Reasons != BrokenByDeath {
+		t.Errorf("%v, %v, %+v", held, done, b.Status())
+	}
+}
+
+// What the daemon still does for a client whose death is charged does not make it a
+// party again: its recovery would break another generation.
+func TestBarrierDeadArrivesNoMore(t *testing.T) {
+	p := NewParker(ParkerOptions{})
+	b := newBarrier(t, 2)
+	must(b.Declare(actor(1)))
+	if broke, done := b.PartyDied(deathOf(1)); !broke || !done {
+		t.Error(broke, done)
+	}
+	if n, err := b.Reset(actor(2)); err != nil || n == nil || n.Seat != 1 {
+		t.Error(n, err)
+	}
+	_, err := b.Arrive(background, p, actor(1), -1, false)
+	wantCode(t, "the dead one's call", err, status.Corrupt)
+	if held, done := b.seg.Recover(deathOf(1)); held || !done || b.Status().Broken || b.cells[1].Word != 0 {
 		t.Errorf("%v, %v, %+v", held, done, b.Status())
 	}
 }

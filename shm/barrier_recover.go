@@ -13,9 +13,6 @@ func (b *Barrier) recover(v Victim) (held, done bool) {
 	}
 	cell := &b.cells[seat].Word
 	held, done = b.breakFor(cell, v)
-	if held || wakesAnyway {
-		b.wakeAll() // a wake may have died with the client
-	}
 	if done {
 		store64(cell, 0)
 	}
@@ -24,11 +21,19 @@ func (b *Barrier) recover(v Victim) (held, done bool) {
 
 // PartyDied breaks the barrier as recovery does, ahead of it: for a client that died
 // while it waits here through the daemon, whose wait ends by that. Not done = recovery
-// will do it.
-func (b *Barrier) PartyDied(v Victim) (broke, done bool) { return b.recover(v) }
+// will do it. The cell stays charged: calls of the dead are still under way, which must
+// not make it a party again, and recovery finds the death charged.
+func (b *Barrier) PartyDied(v Victim) (broke, done bool) {
+	return b.breakFor(&b.cells[SeatOf(v.Owner)].Word, v)
+}
 
-// breakFor breaks what the end of a client breaks.
+// breakFor breaks what the end of a client breaks, and wakes all.
 func (b *Barrier) breakFor(cell *uint64, v Victim) (broke, done bool) {
+	defer func() {
+		if broke || wakesAnyway {
+			b.wakeAll() // a wake may have died with the client
+		}
+	}()
 	for range recoverTries {
 		w, party := b.load(), atomic.LoadUint64(cell)
 		switch {

@@ -77,7 +77,7 @@ func barrierCases() []barrierCase {
 			func(b *Barrier) { must(second(b.Reset(me))) }},
 		{"reset what a death has broken", func(b *Barrier) {
 			party(b)
-			b.join(client(3))
+			must(b.join(client(3)))
 			b.seg.Recover(deathOf(3))
 		}, func(b *Barrier) { must(second(b.Reset(me))) }},
 	}

@@ -66,3 +66,9 @@ func patience(n int) (ctx context.Context, cancel func(), timeout time.Duration)
 func hasGivenUp(err error) bool {
 	return err == status.TimedOut || err == status.Cancelled || err == status.WouldBlock
 }
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

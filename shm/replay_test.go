@@ -101,12 +101,6 @@ type scenario struct {
 	op      func(*Segment)
 }
 
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
 func releaseFree(s *Segment, o Owner, want bool) {
 	if s.Lock().ReleaseFree(o) != want {
 		panic("ReleaseFree")

@@ -75,6 +75,14 @@ const (
 	MethodBarrier         = "barrier"
 	MethodReadLock        = "read_lock"
 	MethodReadUnlock      = "read_unlock"
+	MethodClaim           = "claim"
+	MethodRetire          = "retire"
+	MethodSend            = "send"
+	MethodSendMany        = "send_many"
+	MethodRecv            = "recv"
+	MethodRecvMany        = "recv_many"
+	MethodWriteBytes      = "write_bytes"
+	MethodReadBytes       = "read_bytes"
 	NotifyCancel          = "cancel"
 )
 
@@ -92,6 +100,8 @@ var methods = []string{
 	MethodWaitCondition, MethodNotify,
 	MethodArrive, MethodComplete, MethodAbort, MethodBarrier,
 	MethodReadLock, MethodReadUnlock,
+	MethodClaim, MethodRetire, MethodSend, MethodSendMany, MethodRecv, MethodRecvMany,
+	MethodWriteBytes, MethodReadBytes,
 	MethodWaitAny,
 }
 

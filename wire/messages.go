@@ -55,6 +55,8 @@ const (
 	KindCondition = "condition"
 	KindBarrier   = "barrier"
 	KindRWLock    = "rwlock"
+	KindStream    = "stream"
+	KindPipe      = "pipe"
 )
 
 // Values of flags.
@@ -64,6 +66,7 @@ const (
 	FlagStrict    = "strict"
 	FlagUndo      = "undo"
 	FlagAutoReset = "auto_reset"
+	FlagBytes     = "bytes"
 )
 
 // Values of lock in an Info; LockOwn and LockNone are options of create too.
@@ -81,11 +84,14 @@ const (
 
 // Values of holds in a Holding.
 const (
-	HoldsLock    = "lock" // of an rwlock: the writer
-	HoldsRead    = "read"
-	HoldsPermits = "permits"
-	HoldsLease   = "lease"
-	HoldsSlot    = "slot"
+	HoldsLock     = "lock" // of an rwlock: the writer
+	HoldsRead     = "read"
+	HoldsPermits  = "permits"
+	HoldsLease    = "lease"
+	HoldsSlot     = "slot"
+	HoldsProducer = "producer" // of a stream
+	HoldsConsumer = "consumer" // of a stream
+	HoldsEnd      = "end"      // of a pipe
 )
 
 // Values of reasons: why a barrier is broken.
@@ -103,8 +109,24 @@ const (
 	UntilMessage  = "message"  // a queue
 	UntilSlot     = "slot"     // a queue
 	UntilSet      = "set"      // an event
-	UntilReadable = "readable" // an rwlock
+	UntilReadable = "readable" // an rwlock, a stream, a pipe
+	UntilWritable = "writable" // a stream, a pipe
 	UntilChanged  = "changed"  // a value or array
+)
+
+// Values of role, and of end, which has no producer and consumer.
+const (
+	RoleProducer = "producer" // of a stream
+	RoleConsumer = "consumer" // of a stream
+	EndA         = "a"        // of a pipe
+	EndB         = "b"        // of a pipe
+	EndAny       = "any"      // of a pipe: one that is free, A first
+)
+
+// Values of ended.
+const (
+	EndedClosed = "closed"
+	EndedDied   = "died"
 )
 
 // Values of lifetime.
@@ -161,6 +183,9 @@ type Info struct {
 
 	// Of a barrier, where it is never 0.
 	Parties uint32 `msgpack:"parties,omitempty"`
+
+	// Of a stream or a pipe, which have a MessageMax too; never 0 there.
+	Capacity uint32 `msgpack:"capacity,omitempty"`
 }
 
 // Attachment is the result of create, open and open_or_create.
@@ -177,6 +202,8 @@ type Attachment struct {
 	// LockHandle and LockOwner are there if the lock is foreign.
 	LockHandle *uint64 `msgpack:"lock_handle,omitempty"`
 	LockOwner  *uint32 `msgpack:"lock_owner,omitempty"`
+	// Role is what open claimed.
+	Role string `msgpack:"role,omitempty"`
 }
 
 // Seat is one client of an object.
@@ -229,6 +256,23 @@ type Stat struct {
 	Waiting uint32 `msgpack:"waiting,omitempty"` // have arrived
 	Broken  bool   `msgpack:"broken,omitempty"`
 	Readers uint32 `msgpack:"readers,omitempty"` // threads inside
+
+	// Of a stream one, of a pipe two: from a to b, and from b to a.
+	Rings []Ring `msgpack:"rings,omitempty"`
+}
+
+// Ring is one direction of a stream or a pipe.
+type Ring struct {
+	UsedBytes uint64  `msgpack:"used_bytes"`
+	Producer  *Holder `msgpack:"producer"` // nil = nobody has the role
+	Consumer  *Holder `msgpack:"consumer"`
+	Ended     string  `msgpack:"ended,omitempty"` // how its last producer ended; "" = it has not
+}
+
+// Holder is who has a role.
+type Holder struct {
+	Seat uint32 `msgpack:"seat"`
+	PID  int32  `msgpack:"pid"`
 }
 
 // Status is the result of status.
@@ -400,6 +444,7 @@ type Holding struct {
 	Holds string   `msgpack:"holds"`
 	Count uint32   `msgpack:"count"` // depth, permits, reads; 1
 	Lease *LeaseID `msgpack:"lease,omitempty"`
+	End   string   `msgpack:"end,omitempty"`
 }
 
 // Arrival is the result of arrive. A leader runs its action, and then calls complete.

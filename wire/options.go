@@ -35,6 +35,9 @@ type CreateOptions struct {
 	AutoReset *bool   `msgpack:"auto_reset,omitempty"`
 	Set       *bool   `msgpack:"set,omitempty"`
 	Parties   *uint32 `msgpack:"parties,omitempty"`
+
+	Capacity *uint32 `msgpack:"capacity,omitempty"`
+	Bytes    *bool   `msgpack:"bytes,omitempty"`
 }
 
 // OpenOptions are the options of open. Nil is absent.
@@ -45,6 +48,7 @@ type OpenOptions struct {
 	Length *uint64  `msgpack:"length,omitempty"`
 	Shape  []uint64 `msgpack:"shape,omitempty"`
 	Party  *bool    `msgpack:"party,omitempty"`
+	Role   *string  `msgpack:"role,omitempty"`
 }
 
 // shapeMax bounds what is decoded of a shape. One dimension more than an array
@@ -106,6 +110,10 @@ func DecodeCreateOptions(raw []byte) (CreateOptions, error) {
 			o.Set, err = option(v.Bool(key))
 		case "parties":
 			o.Parties, err = option(v.Uint32(key))
+		case "capacity":
+			o.Capacity, err = option(v.Uint32(key))
+		case "bytes":
+			o.Bytes, err = option(v.Bool(key))
 		default:
 			return false, nil
 		}
@@ -134,6 +142,8 @@ func DecodeOpenOptions(raw []byte) (OpenOptions, error) {
 			o.Shape, err = shape(v)
 		case "party":
 			o.Party, err = option(v.Bool(key))
+		case "role":
+			o.Role, err = option(v.Str(key))
 		default:
 			return false, nil
 		}

@@ -42,6 +42,7 @@ func (r *recorder) synchronisers() {
 	r.barrier()
 	r.rwlock()
 	r.waitAny()
+	r.rings()
 }
 
 // item is one of wait_any.

@@ -48,3 +48,19 @@ var (
 	_ [0x40]struct{}  = [unsafe.Offsetof(Ring{}.Head)]struct{}{}
 	_ [8]struct{}     = [unsafe.Sizeof(Record{})]struct{}{}
 )
+
+// ring is a view of one ring of a stream or pipe. Preconditions: it has that many.
+func (s *Segment) ring(number int) *ring {
+	g := &s.geometry
+	lines := &kindLines[RingLines](s).Rings[number]
+	at := g.DataOffset + uint64(number)*g.Capacity
+	r := &ring{seg: s, tail: &lines.Tail, head: &lines.Head, data: s.mem[at : at+g.Capacity : at+g.Capacity],
+		capacity: g.Capacity, pipe: g.Kind == KindPipe, bytes: g.Flags.Has(FlagBytes), whole: -1}
+	if !r.bytes {
+		r.whole = int(min(g.MessageMax, RingMessageMax(g.Capacity)))
+	}
+	return r
+}
+
+// record is the header of the record at a place, a multiple of 8 below the capacity.
+func (r *ring) record(at uint64) *uint64 { return (*uint64)(unsafe.Pointer(&r.data[at])) }

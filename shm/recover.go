@@ -57,6 +57,7 @@ const recoverTries = 1000
 //	writer of an rwlock      the private word reset, notice written, then the word
 //	                         released with the wanted bit, and with the
 //	                         inconsistent bit if it was inside
+//	role at a ring           its word is marked, in one store, and then the role free
 //	always                   wake-ups are repeated generously, because a wake
 //	                         may have died with the client; and the version moves
 //	                         on, unless the end was orderly
@@ -77,6 +78,8 @@ func (s *Segment) Recover(v Victim) (held, done bool) {
 		held, done = s.Barrier().recover(v)
 	case KindRWLock:
 		held, done = s.RWLock().recover(v)
+	case KindStream, KindPipe:
+		held, done = s.recoverRings(v)
 	default:
 		held, done = s.recoverLock(v)
 	}
@@ -180,6 +183,8 @@ func (s *Segment) Remove() bool {
 		return s.Barrier().remove()
 	case KindRWLock:
 		return s.RWLock().remove()
+	case KindStream, KindPipe:
+		return s.removeRings()
 	}
 	return s.removeLock()
 }

@@ -30,3 +30,11 @@ func (w ringWord) ended() bool      { return uint64(w)&ringEnded != 0 }
 
 // futex is the half of the word that is slept on.
 func (w ringWord) futex() uint32 { return uint32(w) }
+
+// recordSize is what a record takes, with length bytes of contents.
+func recordSize(length uint64) uint64 {
+	return (recordHeader + length + recordAlign - 1) &^ (recordAlign - 1)
+}
+
+// makeRecord is the header of a record, in one word.
+func makeRecord(kind, length uint32) uint64 { return uint64(kind)<<32 | uint64(length) }

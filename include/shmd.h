@@ -595,7 +595,7 @@ SHMD_API int shmd_stream_reserve(struct shmd_stream *stream, size_t size_bytes, 
                                  void **ret_buffer);
 
 /* Sends the first size_bytes of what was reserved last.
- * Errors: NOT_OWNER (nothing is reserved), TOO_LARGE (more than was). */
+ * Errors: INVALID (nothing is reserved, or less). */
 SHMD_API int shmd_stream_commit(struct shmd_stream *stream, size_t size_bytes);
 
 /* Receives the first message, waiting up to timeout_ns for one.
@@ -652,7 +652,7 @@ SHMD_API int shmd_pipe_open_or_create(struct shmd_client *client, const char *na
 /* Takes null and returns null. */
 SHMD_API struct shmd_pipe *shmd_pipe_close(struct shmd_pipe *pipe);
 
-/* Takes an end, or any that is free, unless this client has one; ret_end, which may be
+/* Takes an end, if this client has it not yet, or any that is free; ret_end, which may be
  * null, is which. Errors: TAKEN (another client has it), ENDED (one had it). */
 SHMD_API int shmd_pipe_claim(struct shmd_pipe *pipe, int end, int *ret_end);
 

@@ -108,6 +108,14 @@ static int claim(struct shmd_pipe *pipe, int end)
 	return 0;
 }
 
+/* The same, but not of an end that this client has. */
+static int claim_free(struct shmd_pipe *pipe, int end)
+{
+	if (shmdi_load32(pipe->rings[end].producer, SHMDI_RELAXED) == pipe->rings[end].me)
+		return shmdi_fail(SHMD_E_TAKEN, "this client has end %c of the pipe", 'a' + end);
+	return claim(pipe, end);
+}
+
 int shmd_pipe_claim(struct shmd_pipe *pipe, int end, int *ret_end)
 {
 	if (pipe == NULL || end < SHMD_END_ANY || end > SHMD_END_B)
@@ -117,12 +125,15 @@ int shmd_pipe_claim(struct shmd_pipe *pipe, int end, int *ret_end)
 		return result;
 	int claimed = end;
 	if (end == SHMD_END_ANY) {
-		bool has_b = shmdi_load32(pipe->rings[1].producer, SHMDI_RELAXED) == pipe->rings[1].me;
-		claimed = has_b ? SHMD_END_B : SHMD_END_A;
+		claimed = SHMD_END_A;
+		result = claim_free(pipe, SHMD_END_A);
+		if (result == SHMD_E_TAKEN || result == SHMD_E_ENDED) {
+			int other = claim_free(pipe, claimed = SHMD_END_B);
+			result = other == SHMD_E_ENDED ? result : other; /* TAKEN if one is */
+		}
+	} else {
+		result = claim(pipe, end);
 	}
-	result = claim(pipe, claimed);
-	if (end == SHMD_END_ANY && claimed == SHMD_END_A && result < 0)
-		result = claim(pipe, claimed = SHMD_END_B);
 	if (result == 0)
 		result = shmdi_object_usable(&pipe->object); /* destroying marks the ends, after the state */
 	if (result == 0 && ret_end != NULL)
@@ -168,7 +179,7 @@ int shmd_pipe_shut(struct shmd_pipe *pipe, int end)
 		return result;
 	shmdi_ring_end(read->head, read->tail);
 	shmdi_ring_end(written->tail, written->head);
-	shmdi_store32(&written->tail->owner, 0, SHMDI_RELEASE);
+	shmdi_store32(&written->tail->owner, 0, SHMDI_RELEASE); /* last: nobody claims an end that is half marked */
 	return 0;
 }
 

@@ -90,7 +90,8 @@ int shmdi_ring_over(const struct shmd_ring_line *other, uint64_t marks, const ch
 		return shmdi_fail(SHMD_E_ENDED, "the %s has ended", who);
 	struct shmd_notice notice;
 	shmdi_notice_read(&other->death, &notice);
-	return shmdi_fail(SHMD_E_PEER_DIED, "the %s died: process %u, in seat %u", who, notice.pid, notice.seat);
+	return shmdi_fail(SHMD_E_PEER_DIED, "the %s died: pid %u of uid %u, in seat %u", who, notice.pid, notice.uid,
+	                  notice.seat);
 }
 
 /* Attention is loaded before, and remembered if this returns 0. */

@@ -3,7 +3,8 @@
  * ring.h - one direction of a stream or a pipe: what its producer and its consumer do,
  * the fast paths inlined. shmd_abi.h draws the words and states the protocol beside
  * them; the twin of shm/ring.go; model: tests/models/spsc.pml. What must not be changed:
- *   - a commit loads attention after the exchange, and wakes all if it has moved;
+ *   - a commit loads attention after the exchange, and wakes all if it has moved; what it
+ *     then remembers is what it had loaded before the exchange;
  *   - the position of the tail and its marks are judged as they were in one load;
  *   - who sleeps does so on the word that was judged.
  *
@@ -94,10 +95,12 @@ SHMDI_INLINE uint32_t *shmdi_ring_futex(struct shmd_ring_line *line)
 /* The commit of both sides. */
 SHMDI_INLINE void shmdi_ring_commit(struct shmd_ring_line *own, struct shmdi_ring_side *side, uint64_t word)
 {
+	uint32_t before = shmdi_load32(&own->attention, SHMDI_RELAXED);
 	shmdi_exchange64(&own->word, word, SHMDI_SEQ_CST);
-	uint32_t attention = shmdi_load32(&own->attention, SHMDI_SEQ_CST);
-	if (!SHMDI_LIKELY(attention == side->woken)) {
-		side->woken = attention;
+	if (!SHMDI_LIKELY(shmdi_load32(&own->attention, SHMDI_SEQ_CST) == side->woken)) {
+		/* Who announced himself before the exchange judged the word before it. Who did after
+		 * it may have judged this one, and sleep in spite of the wake: the next commit is his. */
+		side->woken = before;
 		shmdi_futex_wake(shmdi_ring_futex(own), INT_MAX);
 	}
 }

@@ -218,8 +218,8 @@ static int too_small(size_t size_bytes, size_t room_bytes, struct message *ret_m
 static int find_message(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, unsigned char *buffer,
                         size_t room_bytes, struct message *ret_message)
 {
-	if (ring->kept != NULL && (size_t)ring->kept_bytes + ring->rest_bytes > room_bytes)
-		return too_small((size_t)ring->kept_bytes + ring->rest_bytes, room_bytes, ret_message);
+	if (is_whole(ring) && ring->kept_bytes > room_bytes)
+		return too_small(ring->kept_bytes, room_bytes, ret_message);
 	unsigned char *to = ring->kept;
 	int result = 0;
 	while (result == 0 && !is_whole(ring)) {
@@ -227,9 +227,9 @@ static int find_message(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, u
 		result = find(ring, wait, &record);
 		if (result < 0)
 			break;
+		if ((size_t)ring->kept_bytes + record.length > room_bytes) /* kept_bytes: 0 unless it goes on */
+			return too_small((size_t)ring->kept_bytes + record.length, room_bytes, ret_message);
 		if (ring->kept == NULL) {
-			if (record.length > room_bytes)
-				return too_small(record.length, room_bytes, ret_message);
 			if (record.type == SHMD_RECORD_MESSAGE) {
 				*ret_message =
 					(struct message){shmdi_record_contents(ring, record.at), record.size_bytes, record.next};

@@ -229,11 +229,10 @@ int shmdi_ring_commit_reserved(struct shmdi_ring *ring, size_t size_bytes)
 	if (result < 0)
 		return result;
 	/* A message that was sent meanwhile lies where this one was to be. */
-	if (!ring->reserved || shmdi_load64(&ring->tail->word, SHMDI_RELAXED) != ring->reserved_word)
-		return shmdi_fail(SHMD_E_NOT_OWNER, "nothing is reserved");
-	if (size_bytes > ring->reserved_bytes)
-		return shmdi_fail(SHMD_E_TOO_LARGE, "the message has %zu bytes; %u were reserved", size_bytes,
-		                  ring->reserved_bytes);
+	bool reserved = ring->reserved && shmdi_load64(&ring->tail->word, SHMDI_RELAXED) == ring->reserved_word;
+	if (!reserved || size_bytes > ring->reserved_bytes)
+		return shmdi_fail(SHMD_E_INVALID, "%zu bytes to commit, of %u that are reserved", size_bytes,
+		                  reserved ? ring->reserved_bytes : 0);
 	ring->reserved = false;
 	shmdi_record_head(ring, ring->reserved_at, SHMD_RECORD_MESSAGE, (uint32_t)size_bytes);
 	commit(ring, ring->reserved_at + shmdi_record_bytes(size_bytes));

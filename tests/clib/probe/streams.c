@@ -145,18 +145,18 @@ static void in_place(struct shmd_client *client)
 	const void *message;
 	size_t size_bytes;
 	uint32_t count;
-	EXPECT(shmd_stream_commit(stream, 0), SHMD_E_NOT_OWNER);
+	EXPECT(shmd_stream_commit(stream, 0), SHMD_E_INVALID);
 	EXPECT(shmd_stream_reserve(stream, MESSAGE_MAX + 1, 0, &room), SHMD_E_TOO_LARGE);
 	EXPECT(shmd_stream_reserve(stream, 100, 0, &room), 0);
 	CHECK((uintptr_t)room % 8 == 0);
 	EXPECT(shmd_stream_recv(stream, NULL, 0, 0, &size_bytes), SHMD_E_WOULD_BLOCK);
-	EXPECT(shmd_stream_commit(stream, 101), SHMD_E_TOO_LARGE);
+	EXPECT(shmd_stream_commit(stream, 101), SHMD_E_INVALID);
 	memcpy(room, "in place", 8);
 	EXPECT(shmd_stream_commit(stream, 8), 0);
-	EXPECT(shmd_stream_commit(stream, 8), SHMD_E_NOT_OWNER);
+	EXPECT(shmd_stream_commit(stream, 8), SHMD_E_INVALID);
 	EXPECT(shmd_stream_reserve(stream, 100, 0, &room), 0);
 	send_text(stream, "instead");
-	EXPECT(shmd_stream_commit(stream, 8), SHMD_E_NOT_OWNER);
+	EXPECT(shmd_stream_commit(stream, 8), SHMD_E_INVALID);
 
 	EXPECT(shmd_stream_advance(stream, 1), SHMD_E_INVALID);
 	EXPECT(shmd_stream_peek(stream, 0, &message, &size_bytes), 0);
@@ -413,7 +413,7 @@ static void another(struct shmd_client *client, int how)
 	EXPECT(shmd_stream_recv(stream, buffer, sizeof buffer, SHMD_FOREVER, &size_bytes),
 	       how == 0 ? SHMD_E_PEER_DIED : SHMD_E_ENDED);
 	char process[32];
-	snprintf(process, sizeof process, "process %d,", (int)child);
+	snprintf(process, sizeof process, "pid %d ", (int)child);
 	CHECK(how != 0 || strstr(shmd_last_error(), process) != NULL);
 	EXPECT(shmd_stream_claim(stream, SHMD_PRODUCER), 0);
 	send_text(stream, "next");

@@ -181,6 +181,16 @@ bool shmdi_ring_is_readable(struct shmdi_ring *ring, uint64_t *ret_judged);
 
 /* ---- the fast ways ---- */
 
+#define SHMDI_LINE_BYTES 64u
+
+/* What is written next is another core's, who read it a while ago: it is fetched before
+ * it is needed. */
+SHMDI_INLINE void shmdi_ring_expect_write(const struct shmdi_ring *ring, uint64_t at)
+{
+	__builtin_prefetch(ring->data + shmdi_ring_offset(ring, at + SHMDI_LINE_BYTES), 1);
+	__builtin_prefetch(ring->data + shmdi_ring_offset(ring, at + 2 * SHMDI_LINE_BYTES), 1);
+}
+
 SHMDI_INLINE int shmdi_ring_send(struct shmdi_ring *ring, const void *message, size_t size_bytes, int64_t timeout_ns)
 {
 	struct shmd_ring_line *own = ring->tail;
@@ -197,6 +207,7 @@ SHMDI_INLINE int shmdi_ring_send(struct shmdi_ring *ring, const void *message, s
 	shmdi_record_head(ring, at, SHMD_RECORD_MESSAGE, (uint32_t)size_bytes);
 	shmdi_copy_in(shmdi_record_contents(ring, at), message, size_bytes);
 	shmdi_ring_commit(own, &ring->writer, (at + bytes) << SHMD_RING_POSITION_SHIFT);
+	shmdi_ring_expect_write(ring, at + bytes);
 	return 0;
 }
 

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define PAUSES 3
+
 static uint64_t own_position(const struct shmdi_ring *ring)
 {
 	return shmdi_ring_position(shmdi_load64(&ring->head->word, SHMDI_RELAXED));
@@ -123,6 +125,9 @@ static int see(struct shmdi_ring *ring, uint64_t at, uint64_t *ret_available)
 		return 0;
 	ring->reader.seen = shmdi_load64(&ring->tail->word, SHMDI_ACQUIRE);
 	*ret_available = known(ring, at);
+	/* Both lines of a short record at once, and not one after the other. */
+	__builtin_prefetch(ring->data + shmdi_ring_offset(ring, at));
+	__builtin_prefetch(ring->data + shmdi_ring_offset(ring, at + SHMDI_LINE_BYTES));
 	return *ret_available <= ring->capacity_bytes ? 0 : shmdi_ring_corrupt(ring);
 }
 
@@ -259,6 +264,17 @@ static int begin(struct shmdi_ring *ring, int64_t timeout_ns)
 
 /* ---- messages ---- */
 
+/* Before a look at a tail that may have just moved: a producer that is at it commits some
+ * more, if the line of the tail is not taken away from it after each. Less than what a
+ * message takes from one core to another, so that who waits for an answer loses nothing. */
+static void let_gather(const struct shmdi_ring *ring)
+{
+	if (known(ring, own_position(ring)) != 0)
+		return;
+	for (int i = 0; i < PAUSES; i++)
+		shmdi_pause();
+}
+
 int shmdi_ring_recv_slowly(struct shmdi_ring *ring, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
                            size_t *ret_size_bytes)
 {
@@ -269,6 +285,8 @@ int shmdi_ring_recv_slowly(struct shmdi_ring *ring, void *ret_message, size_t bu
 		return result;
 	struct shmdi_ring_wait wait = shmdi_ring_wait(timeout_ns);
 	struct message message;
+	if (timeout_ns != 0)
+		let_gather(ring);
 	result = find_message(ring, &wait, ret_message, buffer_bytes, &message);
 	if (result == SHMD_E_TOO_LARGE)
 		*ret_size_bytes = message.size_bytes;

@@ -45,7 +45,7 @@ func (c *call) blueprint() (*blueprint, error) {
 	kind, ok := shm.ParseKind(kindName)
 	if !ok {
 		return nil, status.New(status.Invalid, "", "kind is %.32q; it must be value, array, mutex, semaphore, queue, "+
-			"event, condition, barrier or rwlock", kindName).On(name)
+			"event, condition, barrier, rwlock, stream or pipe", kindName).On(name)
 	}
 	raw, err := c.params.Value("options")
 	if err != nil {
@@ -83,11 +83,14 @@ var optionKinds = []struct {
 	{"content", func(o *wire.CreateOptions) bool { return o.Content != nil }, kinds(shm.KindQueue)},
 	{"maxsize", func(o *wire.CreateOptions) bool { return o.MaxSize != nil }, kinds(shm.KindQueue)},
 	{"slot_size", func(o *wire.CreateOptions) bool { return o.SlotSize != nil }, kinds(shm.KindQueue)},
-	{"message_max", func(o *wire.CreateOptions) bool { return o.MessageMax != nil }, kinds(shm.KindQueue)},
+	{"message_max", func(o *wire.CreateOptions) bool { return o.MessageMax != nil },
+		kinds(shm.KindQueue, shm.KindStream, shm.KindPipe)},
 	{"deliveries_max", func(o *wire.CreateOptions) bool { return o.DeliveriesMax != nil }, kinds(shm.KindQueue)},
 	{"auto_reset", func(o *wire.CreateOptions) bool { return o.AutoReset != nil }, kinds(shm.KindEvent)},
 	{"set", func(o *wire.CreateOptions) bool { return o.Set != nil }, kinds(shm.KindEvent)},
 	{"parties", func(o *wire.CreateOptions) bool { return o.Parties != nil }, kinds(shm.KindBarrier)},
+	{"capacity", func(o *wire.CreateOptions) bool { return o.Capacity != nil }, kinds(shm.KindStream, shm.KindPipe)},
+	{"bytes", func(o *wire.CreateOptions) bool { return o.Bytes != nil }, kinds(shm.KindPipe)},
 }
 
 func kinds(all ...shm.Kind) []shm.Kind { return all }
@@ -135,6 +138,8 @@ func (b *blueprint) read(kind shm.Kind, o *wire.CreateOptions, seatsMax uint32) 
 			return status.New(status.Invalid, "", "the option parties is missing: how many must arrive?")
 		}
 		g.Length = uint64(*o.Parties)
+	case shm.KindStream, shm.KindPipe:
+		readRing(&g, o)
 	case shm.KindValue, shm.KindArray:
 		err = b.readData(&g, o)
 	}
@@ -174,6 +179,21 @@ func readQueue(g *shm.Geometry, o *wire.CreateOptions) error {
 	g.SlotSize = orDefault(o.SlotSize, slotSizeDefault)
 	g.MessageMax, g.DeliveriesMax = orDefault(o.MessageMax, g.SlotSize), orDefault(o.DeliveriesMax, 0)
 	return nil
+}
+
+// readRing reads what makes a stream or a pipe. A pipe of bytes has no messages, and
+// whoever says how long they may be is told so.
+func readRing(g *shm.Geometry, o *wire.CreateOptions) {
+	g.Flags = flagIf(o.Bytes, shm.FlagBytes)
+	g.Capacity = uint64(orDefault(o.Capacity, shm.RingCapacityDefault))
+	switch {
+	case o.MessageMax != nil:
+		g.MessageMax = *o.MessageMax
+	case g.Kind == shm.KindStream:
+		g.MessageMax = shm.RingMessageMax(g.Capacity)
+	case !g.Flags.Has(shm.FlagBytes):
+		g.MessageMax = shm.MessageLimit
+	}
 }
 
 // readData reads what makes a value or an array.
@@ -301,6 +321,9 @@ func (b *blueprint) agrees(o *object) error {
 	case want.Kind == shm.KindQueue && (want.Length != have.Length || want.SlotSize != have.SlotSize ||
 		want.MessageMax != have.MessageMax || want.DeliveriesMax != have.DeliveriesMax):
 		return status.New(status.OptionMismatch, "", "it is %s; you ask for %s", o.describe(), describeQueue(want))
+	case (want.Kind == shm.KindStream || want.Kind == shm.KindPipe) &&
+		(want.Capacity != have.Capacity || want.MessageMax != have.MessageMax):
+		return status.New(status.OptionMismatch, "", "it is %s; you ask for %s", o.describe(), describeRing(want))
 	case want.Kind == shm.KindBarrier && want.Length != have.Length:
 		return status.New(status.OptionMismatch, "", "it is %s, you ask for %d", o.describe(), want.Length)
 	case o.guard != nil && b.lock != (ref{name: o.guard.name}) && b.lock != (ref{id: o.guard.id}):

@@ -85,6 +85,10 @@ func (s *Server) buildSegment(o *object, init []byte) (err error) {
 		o.barrier = o.segment.Barrier()
 	case shm.KindRWLock:
 		o.rwlock = o.segment.RWLock()
+	case shm.KindStream:
+		o.stream = o.segment.Stream()
+	case shm.KindPipe:
+		o.pipe = o.segment.Pipe()
 	case shm.KindSemaphore:
 		o.semaphore = o.segment.Semaphore()
 	case shm.KindQueue:

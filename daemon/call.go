@@ -65,6 +65,11 @@ func init() { // not in the declaration: methods.go would refer to itself
 
 		wire.MethodWaitAny:  (*call).waitAny,
 		wire.MethodReadLock: (*call).readLock, wire.MethodReadUnlock: (*call).readUnlock,
+
+		wire.MethodClaim: (*call).claim, wire.MethodRetire: (*call).retire,
+		wire.MethodSend: (*call).send, wire.MethodSendMany: (*call).sendMany,
+		wire.MethodRecv: (*call).recv, wire.MethodRecvMany: (*call).recvMany,
+		wire.MethodWriteBytes: (*call).writeBytes, wire.MethodReadBytes: (*call).readBytes,
 	}
 }
 
@@ -120,7 +125,7 @@ func (s *session) notified(request wire.Request) {
 		return
 	}
 	if id, err := params.Uint32("id"); err == nil {
-		s.pending.cancel(id)
+		s.pending.cancel(id, errCancelled)
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 // holdingsMax is how many holdings one answer tells of.
 const holdingsMax = 4096
 
-// holdings tells what the client holds: locks, reads, permits, leases, reserved slots.
+// holdings tells what the client holds: locks, reads, permits, leases, reserved slots,
+// roles.
 func (c *call) holdings() error {
 	if err := c.params.Arity(0, 0); err != nil {
 		return err
@@ -68,6 +69,16 @@ func (s *seat) holdings(most int) []wire.Holding {
 		if o.rwlock.Writes(s.number) {
 			return []wire.Holding{held(wire.HoldsLock, 1)}
 		}
+	case shm.KindStream, shm.KindPipe:
+		var all []wire.Holding
+		for _, role := range o.rolesOf(s.word) {
+			one := held(role, 1)
+			if o.pipe != nil {
+				one.Holds, one.End = wire.HoldsEnd, role
+			}
+			all = append(all, one)
+		}
+		return all
 	default:
 		if o.lock != nil && o.guard == nil {
 			if lock := o.lock.Status(); lock.Held && lock.Owner == s.word {

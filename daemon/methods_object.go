@@ -63,11 +63,11 @@ func (c *call) open() error {
 		return err
 	}
 	defer srv.registry.unpin(o)
-	e := entry{readOnly: readOnly, party: orDefault(options.Party, false)}
+	e := entry{readOnly: readOnly, party: orDefault(options.Party, false), role: options.Role}
 	if err := o.matches(&options); err != nil {
 		return on(o, err)
 	}
-	if err := o.admits(e, options.Party != nil); err != nil {
+	if err := o.admits(e, &options); err != nil {
 		return on(o, err)
 	}
 	return c.attach(o, e)
@@ -119,17 +119,22 @@ func (c *call) openOrCreate() error {
 // entry is how a client comes to an object.
 type entry struct {
 	readOnly bool
-	party    bool // of a barrier, from now on
+	party    bool    // of a barrier, from now on
+	role     *string // of a stream or a pipe, from now on; nil = none
 	created  bool
 }
 
 // admits checks what makes no sense with the kind of the object.
-func (o *object) admits(e entry, partyGiven bool) error {
+func (o *object) admits(e entry, given *wire.OpenOptions) error {
 	switch {
-	case partyGiven && o.barrier == nil:
+	case given.Party != nil && o.barrier == nil:
 		return status.New(status.Invalid, "", "party is no option of %s", withArticle(o.geometry.Kind.String()))
+	case given.Role != nil && o.stream == nil && o.pipe == nil:
+		return status.New(status.Invalid, "", "role is no option of %s", withArticle(o.geometry.Kind.String()))
 	case e.party && e.readOnly:
 		return status.New(status.Invalid, "", `a party arrives, for which access "r" is not enough`)
+	case given.Role != nil && e.readOnly:
+		return status.New(status.Invalid, "", `a role sends or receives, for which access "r" is not enough`)
 	case e.readOnly && o.condition != nil:
 		return status.New(status.Permission, "", "a condition is not opened read-only: whoever waits or notifies "+
 			`writes to it and to its mutex: open it with "rw"`)
@@ -198,19 +203,17 @@ func (s *Server) takeSwept(ctx context.Context, c *client, o *object, readOnly b
 // attachment makes a handle of a seat and describes it.
 func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 	o := s.object
-	if e.party {
-		srv := c.session.server
-		if err := o.barrier.Declare(srv.actor(s)); err != nil {
-			if srv.registry.release(s) {
-				srv.sweep(s)
-			}
-			return nil, on(o, err)
+	role, err := c.session.server.begin(s, e)
+	if err != nil {
+		if srv := c.session.server; srv.registry.release(s) {
+			srv.sweep(s)
 		}
+		return nil, on(o, err)
 	}
 	h := c.session.addHandle(s, e.readOnly)
 	a := &wire.Attachment{
 		Handle: h.number, Created: e.created, Access: wire.AccessReadWrite, Seat: uint32(s.number), Owner: s.word,
-		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset,
+		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset, Role: role,
 	}
 	if e.readOnly {
 		a.Access = wire.AccessRead
@@ -220,6 +223,17 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 	}
 	a.Info = c.session.server.registry.info(o)
 	return a, nil
+}
+
+// begin makes the client at once what it comes for.
+func (s *Server) begin(target *seat, e entry) (role string, err error) {
+	switch {
+	case e.party:
+		return "", target.object.barrier.Declare(s.actor(target))
+	case e.role != nil:
+		return s.claim(target, *e.role)
+	}
+	return "", nil
 }
 
 // mapSegment hands out the segment's descriptor.

@@ -41,6 +41,9 @@ func (s *Server) stat(o *object) wire.Stat {
 			result.Held = s.registry.held(o, l.Seat, 0)
 		}
 	}
+	if o.stream != nil || o.pipe != nil {
+		s.addRings(&result, o)
+	}
 	if seat := o.segment.LatchHolder(); seat != 0 && seat != shm.SeatDaemon {
 		result.Busy = s.registry.held(o, seat, 0)
 	}

@@ -64,10 +64,6 @@ func (c *call) waitable(item wire.Params) (*handle, shm.Waitable, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if takesVersion := until == wire.UntilChanged; item.More() != takesVersion {
-		return nil, nil, status.New(status.BadParams, "", "an item until %.32q has %d elements, a handle, until, "+
-			"and for changed a version", until, item.Len())
-	}
 	h, err := c.session.handle(number)
 	if err == nil {
 		err = h.alive()
@@ -78,8 +74,14 @@ func (c *call) waitable(item wire.Params) (*handle, shm.Waitable, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	o := h.seat.object
+	takesVersion, mayNameEnd := until == wire.UntilChanged, o.pipe != nil
+	if item.More() != takesVersion && !mayNameEnd {
+		return nil, nil, status.New(status.BadParams, "", "an item until %.32q has %d elements, a handle, until, "+
+			"and for changed a version", until, item.Len())
+	}
 	waitable, err := c.until(h, until, &item)
-	return h, waitable, on(h.seat.object, err)
+	return h, waitable, on(o, err)
 }
 
 // until is what is waited for at an object.
@@ -100,9 +102,31 @@ func (c *call) until(h *handle, until string, item *wire.Params) (shm.Waitable, 
 		return o.event.Waitable(actor), nil
 	case until == wire.UntilReadable && o.rwlock != nil:
 		return o.rwlock.WaitableRead(h.seat.word), nil
+	case (until == wire.UntilReadable || until == wire.UntilWritable) && (o.stream != nil || o.pipe != nil):
+		return h.seat.untilReady(until, item)
 	case until == wire.UntilChanged && o.array != nil:
 		version, err := item.Uint64("version")
 		return o.array.WaitableChange(h.seat.word, version), err
 	}
 	return nil, status.New(status.KindMismatch, "", "it is %s: there is no until %.32q of it", o.describe(), until)
+}
+
+// untilReady is a message or bytes to receive, or room to send.
+func (s *seat) untilReady(until string, item *wire.Params) (shm.Waitable, error) {
+	end, err := item.StrOr("end", "")
+	if err != nil {
+		return nil, err
+	}
+	purpose := receives
+	if until == wire.UntilWritable {
+		purpose = sends
+	}
+	d, err := s.direction(purpose, end)
+	switch {
+	case err != nil:
+		return nil, err
+	case purpose == sends:
+		return d.writer.Waitable(), nil
+	}
+	return d.reader.Waitable(), nil
 }

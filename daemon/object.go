@@ -29,6 +29,8 @@ type object struct {
 	condition *shm.Condition // immutable
 	barrier   *shm.Barrier   // immutable
 	rwlock    *shm.RWLock    // immutable
+	stream    *shm.Stream    // immutable
+	pipe      *shm.Pipe      // immutable
 	sides     *sideTable     // immutable; of a queue with messages longer than a slot
 	uid, gid  uint32         // immutable; the creator's
 	lifetime  string         // immutable
@@ -143,6 +145,8 @@ func (o *object) info() wire.Info {
 		info.Initial, info.Maximum = g.Initial, g.Maximum
 	case shm.KindBarrier:
 		info.Parties = uint32(g.Length)
+	case shm.KindStream, shm.KindPipe:
+		info.Capacity, info.MessageMax = uint32(g.Capacity), g.MessageMax
 	case shm.KindQueue:
 		info.MaxSize, info.SlotSize, info.MessageMax, info.DeliveriesMax = uint32(g.Length), g.SlotSize, g.MessageMax,
 			g.DeliveriesMax
@@ -163,6 +167,7 @@ var namedFlags = []struct {
 	{shm.FlagStrict, wire.FlagStrict},
 	{shm.FlagUndo, wire.FlagUndo},
 	{shm.FlagAutoReset, wire.FlagAutoReset},
+	{shm.FlagBytes, wire.FlagBytes},
 }
 
 // state is the daemon's own opinion, not the segment's.
@@ -185,6 +190,8 @@ func (o *object) describe() string {
 		return describeQueue(g)
 	case shm.KindBarrier:
 		return fmt.Sprintf("a barrier of %d parties", g.Length)
+	case shm.KindStream, shm.KindPipe:
+		return describeRing(g)
 	}
 	return withArticle(g.Kind.String())
 }
@@ -201,4 +208,12 @@ func describeQueue(g *shm.Geometry) string {
 	return fmt.Sprintf(
 		"a queue of %d messages of at most %d bytes in slots of %d, dead after %d deliveries (0 = never)",
 		g.Length, g.MessageMax, g.SlotSize, g.DeliveriesMax)
+}
+
+func describeRing(g *shm.Geometry) string {
+	what := "messages of at most " + strconv.FormatUint(uint64(g.MessageMax), 10) + " bytes"
+	if g.Flags.Has(shm.FlagBytes) {
+		what = "bytes"
+	}
+	return fmt.Sprintf("a %s of %s in a ring of %d", g.Kind, what, g.Capacity)
 }

@@ -93,11 +93,11 @@ func (p *pendingSet) remove(id uint32) {
 }
 
 // cancel ends one call, if it waits.
-func (p *pendingSet) cancel(id uint32) {
+func (p *pendingSet) cancel(id uint32, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if call := p.calls[id]; call != nil {
-		call.cancel(errCancelled)
+		call.cancel(why)
 	}
 }
 

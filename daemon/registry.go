@@ -391,6 +391,7 @@ func (r *registry) releaseLocked(s *seat) (sweep bool) {
 // or nil; and whether this ended the client.
 func (r *registry) swept(s *seat) (next *seat, ended bool) {
 	s.forgetThreads()
+	s.forgetRoles(r.quota)
 	r.mu.Lock()
 	s.object.seats.release(s.number)
 	freed := r.unref(s.object)

@@ -20,6 +20,7 @@ type seat struct {
 	// it is over.
 	leads   atomic.Pointer[shm.Arrival]
 	threads threadTable // at an rwlock
+	roles   roleTable   // at a stream or a pipe
 
 	refs     int    // protected by registry.mu; see doc.go
 	handles  uint64 // protected by registry.mu

@@ -96,7 +96,7 @@ func (r *registry) look(o *object) wire.Stat {
 }
 
 // holders returns a function that tells how many permits, leases and reserved slots,
-// or reads the client of an owner word holds.
+// reads, or roles the client of an owner word holds.
 func (o *object) holders() func(owner uint32) uint32 {
 	switch {
 	case o.semaphore != nil:
@@ -104,6 +104,8 @@ func (o *object) holders() func(owner uint32) uint32 {
 	case o.queue != nil:
 		slots := o.queue.Holders() // once, and without the registry's lock: a queue may be long
 		return func(owner uint32) uint32 { return slots[owner] }
+	case o.stream != nil || o.pipe != nil:
+		return func(owner uint32) uint32 { return uint32(len(o.rolesOf(owner))) }
 	case o.rwlock != nil:
 		return func(owner uint32) uint32 { return o.rwlock.ReadersOf(shm.SeatOf(owner)) }
 	}

@@ -12,7 +12,7 @@ var (
 		MessageMax: 5000}
 	vectorTube = Info{ID: 15, Name: "jobs/tube", Kind: KindPipe, Length: 4096, Flags: []string{FlagBytes}, SeatsMax: 64,
 		Mode: 0o600, UID: 1000, GID: 1000, Lifetime: LifetimePersistent, CreatedNS: 1700000000000000014,
-		SegmentSize: 12288, Capacity: 4096, MessageMax: 1 << 30}
+		SegmentSize: 12288, Capacity: 4096}
 )
 
 // Handles of client 1, behind those of synchronisers().
@@ -30,13 +30,13 @@ func (r *recorder) rings() {
 }
 
 func (r *recorder) stream() {
-	notOwner := fails(status.NotOwner, "").On("jobs/flow")
+	notOwner := fails(status.NotOwner, "claim it first").On("jobs/flow")
 	attached := made(vectorFlow, flow)
 	attached.DataOffset, attached.DataSize = 4096, 4096
 	r.call("create of a stream", MethodCreate, "messages of at most 16 bytes in a ring of 4096", attached, "jobs/flow",
 		KindStream, CreateOptions{Capacity: new(uint32(4096)), MessageMax: new(uint32(16))})
 	r.call("create of a stream of an odd size", MethodCreate, "", fails(status.Invalid,
-		"capacity is 5000; it must be a power of two from 4096 to 268435456").On("jobs/odd"), "jobs/odd", KindStream,
+		"capacity is 5000 bytes; it must be a power of two, 4096 to 268435456").On("jobs/odd"), "jobs/odd", KindStream,
 		CreateOptions{Capacity: new(uint32(5000))})
 	r.call("send without the role", MethodSend, "", notOwner, flow, []byte("a"))
 	r.call("recv without the role", MethodRecv, "", notOwner, flow)
@@ -70,7 +70,8 @@ func (r *recorder) stream() {
 	r.call("retire", MethodRetire, "the producer's role: an orderly end", nil, flow, RoleProducer)
 	r.call("retire again", MethodRetire, "", notOwner, flow, RoleProducer)
 	r.call("recv of the last", MethodRecv, "", []byte("fourth"), flow, 0)
-	r.call("recv of the end", MethodRecv, "told once", fails(status.Ended, "the producer has ended").On("jobs/flow"), flow)
+	r.call("recv of the end", MethodRecv, "told once",
+		fails(status.Ended, "the producer retired; recv waits for the next from now on").On("jobs/flow"), flow)
 	r.call("recv after the end", MethodRecv, "it waits for the next producer",
 		fails(status.WouldBlock, "").On("jobs/flow"), flow, 0)
 	r.call("recv that ends", MethodRecv, "", fails(status.TimedOut, "").On("jobs/flow"), flow, 1000000)
@@ -100,7 +101,7 @@ func (r *recorder) pipe() {
 	r.call("send to who is gone", MethodSend, "",
 		fails(status.Ended, "the other end was closed").On("jobs/talk"), talk, []byte("x"))
 	r.call("claim of an end that was retired", MethodClaim, "", fails(status.Ended,
-		"end a was closed; an end is claimed once").On("jobs/talk"), talk, EndA)
+		"an end is claimed once, and whoever had it closed it, or died").On("jobs/talk"), talk, EndA)
 	r.call("read_bytes of messages", MethodReadBytes, "", fails(status.Unsupported,
 		"a pipe of messages: send and recv").On("jobs/talk"), talk, 1)
 }

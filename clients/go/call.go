@@ -13,6 +13,8 @@ var waiting = map[string]bool{
 	wire.MethodLock: true, wire.MethodRead: true, wire.MethodWrite: true, wire.MethodWaitChange: true,
 	wire.MethodAcquire: true, wire.MethodPut: true, wire.MethodTake: true, wire.MethodLease: true,
 	wire.MethodWait: true, wire.MethodWaitCondition: true, wire.MethodArrive: true, wire.MethodReadLock: true,
+	wire.MethodSend: true, wire.MethodSendMany: true, wire.MethodRecv: true, wire.MethodRecvMany: true,
+	wire.MethodWriteBytes: true, wire.MethodReadBytes: true, wire.MethodWaitAny: true,
 }
 
 // Call makes one call over the socket, by the names of wire/PROTOCOL.md, and

@@ -31,6 +31,7 @@ type Client struct {
 	link   *link            // immutable
 	hello  wire.HelloResult // immutable
 	serial atomic.Uint32    // source of owners
+	claims claims           // roles of streams and pipes
 }
 
 // DefaultSocket is the socket that Dial uses when none is named.

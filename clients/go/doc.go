@@ -1,6 +1,7 @@
 // Package shmd is the Go client of shmd: typed values and arrays, locks, semaphores,
-// queues, events, conditions and barriers in shared memory, by name, shared with
-// processes in any language, that survive the death of any of them at any instruction.
+// queues, streams, pipes, events, conditions and barriers in shared memory, by name,
+// shared with processes in any language, that survive the death of any of them at any
+// instruction.
 //
 //	c, err := shmd.Dial(ctx, shmd.Options{})
 //	a, err := shmd.OpenOrCreateArray[int32](ctx, c, "jobs/progress", shmd.ArrayOptions{Length: 100})

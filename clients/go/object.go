@@ -167,6 +167,8 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 			flags |= shm.FlagUndo
 		case wire.FlagAutoReset:
 			flags |= shm.FlagAutoReset
+		case wire.FlagBytes:
+			flags |= shm.FlagBytes
 		}
 	}
 	switch i.Lock {
@@ -180,7 +182,7 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 	}
 	parameters := shm.Geometry{Kind: kind, Code: code, Shape: i.Shape, Length: i.Length, Flags: flags,
 		SeatsMax: i.SeatsMax, Initial: i.Initial, Maximum: i.Maximum, SlotSize: i.SlotSize,
-		MessageMax: i.MessageMax, DeliveriesMax: i.DeliveriesMax}
+		MessageMax: i.MessageMax, DeliveriesMax: i.DeliveriesMax, Capacity: uint64(i.Capacity)}
 	g, err := parameters.Complete()
 	g.ID, g.LockID, g.CreatedNs = i.ID, i.LockID, uint64(i.CreatedNS)
 	if err == nil && g.SegmentSize != i.SegmentSize {
@@ -276,13 +278,19 @@ func (o *object) slowly(ctx context.Context, wait func(ctx context.Context) erro
 
 // beginWait makes Close call cancel, and wait for end. ErrClosed = it was closed.
 func (o *object) beginWait(cancel context.CancelFunc) (end func(), err error) {
+	return o.beginWaitIn(o.ctx, cancel)
+}
+
+// beginWaitIn is beginWait for a part of the object, whose context ends with the
+// object's, or before.
+func (o *object) beginWaitIn(ctx context.Context, cancel context.CancelFunc) (end func(), err error) {
 	o.waitsMu.Lock()
 	defer o.waitsMu.Unlock()
 	if o.closed.Load() {
 		return nil, status.Closed
 	}
 	o.waits.Add(1)
-	stop := context.AfterFunc(o.ctx, cancel)
+	stop := context.AfterFunc(ctx, cancel)
 	return func() {
 		stop()
 		o.waits.Done()

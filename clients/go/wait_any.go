@@ -11,7 +11,8 @@ import (
 // Waitable is what WaitAny and a Pollable wait for: until a try on an object may
 // succeed, or would say why it never will. Nothing is taken. Objects make them:
 // Waitable of mutexes, semaphores and events, WaitableTake and WaitablePut of queues,
-// WaitableRead of rwlocks, WaitableChange of values and arrays. The zero Waitable is
+// WaitableRead of rwlocks, WaitableSend and WaitableRecv of streams and pipes,
+// WaitableChange of values and arrays. The zero Waitable is
 // refused.
 type Waitable struct {
 	object *object

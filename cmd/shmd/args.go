@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -98,12 +99,12 @@ func parseIndex(op, text string, shape []uint64, length uint64) (uint64, error) 
 // negative matches numbers that look like flags.
 var negative = regexp.MustCompile(`(?i)^-(\.?[0-9]|inf|nan)`)
 
-// setNegatives rewrites the arguments of `set` and `put` so that negative numbers
+// setNegatives rewrites the arguments of `set`, `put` and `send` so that negative numbers
 // are values and not flags: flags first, then "--", then the rest in its order.
 // All other commands are left alone.
 func setNegatives(root *cobra.Command, args []string) []string {
 	cmd, rest, err := root.Find(args)
-	if err != nil || cmd.Name() != "set" && cmd.Name() != "put" {
+	if err != nil || !slices.Contains([]string{"set", "put", "send"}, cmd.Name()) {
 		return args
 	}
 	var options, positional []string

@@ -14,7 +14,7 @@ import (
 )
 
 const createLong = `Create an object: a value, an array, a mutex, a semaphore, a queue, an event, a
-condition, a barrier or an rwlock. It stays until it is removed, whoever comes and goes,
+condition, a barrier, an rwlock, a stream or a pipe. It stays until it is removed, whoever comes and goes,
 unless --lifetime says otherwise.
 
 A value or array has a type, given by its code:
@@ -50,7 +50,11 @@ A condition is waited for under a mutex, which --lock names for ever: @NAME or i
 
 A barrier lets go when --parties have arrived, all at once, and begins anew.
 
-An rwlock lets many read or one write, and knows who.`
+An rwlock lets many read or one write, and knows who.
+
+A stream carries messages one way, from one producer to one consumer, through a ring of
+--capacity bytes (64K). A pipe goes both ways between two ends; its messages may be longer
+than the ring, up to --message-max. With --bytes it carries bytes without borders.`
 
 // createFlags are the flags of create; only those that were given are sent.
 type createFlags struct {
@@ -69,11 +73,15 @@ type createFlags struct {
 
 	autoReset, set bool
 	parties        uint32
+
+	capacity sizeFlag
+	bytes    bool
 }
 
 // kinds are what can be created.
 var kinds = []string{wire.KindValue, wire.KindArray, wire.KindMutex, wire.KindSemaphore, wire.KindQueue,
-	wire.KindEvent, wire.KindCondition, wire.KindBarrier, wire.KindRWLock}
+	wire.KindEvent, wire.KindCondition, wire.KindBarrier, wire.KindRWLock,
+	wire.KindStream, wire.KindPipe}
 
 func (a *app) newCreate() *cobra.Command {
 	var f createFlags
@@ -92,6 +100,8 @@ shmd create ready event
 shmd create jobs/changed condition --lock @jobs/lock
 shmd create phase barrier --parties 3
 shmd create config rwlock
+shmd create frames stream --capacity 16M
+shmd create talk pipe
 shmd create shared value --code Q --mode 0660
 shmd create x value --code i --exist-ok`,
 		Args: cobra.MatchAll(cobra.ExactArgs(2), kindArg),
@@ -135,13 +145,16 @@ shmd create x value --code i --exist-ok`,
 	flags.StringVar(&f.content, "content", "", "queue: `WORD`: msgpack (default) or raw")
 	flags.Uint32Var(&f.maxsize, "maxsize", 0, "queue: `NUMBER` of messages (default 1024)")
 	flags.Var(&f.slotSize, "slot-size", "queue: bytes of a slot (default 256)")
-	flags.Var(&f.messageMax, "message-max", "queue: bytes of the longest message (default one slot)")
+	flags.Var(&f.messageMax, "message-max",
+		"queue, stream, pipe: bytes of the longest message (default\none slot; half of the capacity; 1G)")
 	flags.Uint32Var(&f.deliveriesMax, "deliveries-max", 0,
 		"queue: `NUMBER` of deliveries after which a message that was\n"+
 			"never acknowledged is a dead letter (default no limit)")
 	flags.BoolVar(&f.set, "set", false, "event: it is set at first")
 	flags.BoolVar(&f.autoReset, "auto-reset", false, "event: one wait ends for each signal, and resets it")
 	flags.Uint32Var(&f.parties, "parties", 0, "barrier: `NUMBER` of those who must arrive")
+	flags.Var(&f.capacity, "capacity", "stream, pipe: bytes of a ring, a power of two (default 64K)")
+	flags.BoolVar(&f.bytes, "bytes", false, "pipe: it carries bytes, not messages")
 	flags.Var(&f.mode, "mode", "who may read and write it, octal as for files (default 0600)")
 	flags.Uint32Var(&f.seatsMax, "seats-max", 0,
 		"`NUMBER` of processes that may have it open at once\n(default what the daemon says, 64)")
@@ -149,7 +162,7 @@ shmd create x value --code i --exist-ok`,
 		"`WORD`: persistent (default), refcounted (gone with the last\nuser) or owned (gone with its creator)")
 	flags.BoolVar(&f.existOK, "exist-ok", false, "no failure if it exists already and is the same")
 	cmd.MarkFlagsMutuallyExclusive("shape", "length")
-	for _, name := range []string{"mode", "slot-size", "message-max"} {
+	for _, name := range []string{"mode", "slot-size", "message-max", "capacity"} {
 		flags.Lookup(name).DefValue = "" // the daemon's, not 0
 	}
 	return cmd
@@ -205,7 +218,7 @@ func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOpt
 		from *bool
 	}{"recursive": {&o.Recursive, &f.recursive}, "unlock-any": {&o.UnlockAny, &f.unlockAny},
 		"strict": {&o.Strict, &f.strict}, "undo": {&o.Undo, &f.undo}, "auto-reset": {&o.AutoReset, &f.autoReset},
-		"set": {&o.Set, &f.set}} {
+		"set": {&o.Set, &f.set}, "bytes": {&o.Bytes, &f.bytes}} {
 		if given(name) {
 			*option.to = option.from
 		}
@@ -223,7 +236,8 @@ func (f *createFlags) options(cmd *cobra.Command, kind string) (o wire.CreateOpt
 	for name, option := range map[string]struct {
 		to   **uint32
 		from sizeFlag
-	}{"slot-size": {&o.SlotSize, f.slotSize}, "message-max": {&o.MessageMax, f.messageMax}} {
+	}{"slot-size": {&o.SlotSize, f.slotSize}, "message-max": {&o.MessageMax, f.messageMax},
+		"capacity": {&o.Capacity, f.capacity}} {
 		if !given(name) {
 			continue
 		}

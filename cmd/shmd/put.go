@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -136,26 +134,14 @@ func (p *putter) putArguments(ctx context.Context, args []string) error {
 }
 
 func (p *putter) putLines(ctx context.Context, lines *bufio.Scanner) error {
-	number := 0
-	for lines.Scan() {
-		number++
-		text := lines.Bytes()
+	return eachLine("put", lines, func(text []byte) error {
 		if p.object.info.Content != wire.ContentRaw && len(bytes.TrimSpace(text)) == 0 {
-			continue
+			return nil
 		}
 		m, err := p.message(text)
 		if err == nil {
 			err = p.put(ctx, m)
 		}
-		if err != nil {
-			return fmt.Errorf("line %d of stdin: %w", number, on(p.object.name, err))
-		}
-	}
-	switch err := lines.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		return status.New(status.TooLarge, "put", "line %d of stdin has more than %d bytes", number+1, lineMax)
-	case err != nil:
-		return status.Wrap(status.System, "put", err, "read stdin behind line %d", number)
-	}
-	return nil
+		return on(p.object.name, err)
+	})
 }

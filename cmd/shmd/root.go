@@ -36,8 +36,9 @@ const exitCommon = `0   success
 2   wrong usage: an unknown flag, a missing argument
 75  would block, or timed out: try again later`
 
-const rootLong = `Typed shared memory, locks, semaphores, events, barriers and queues that survive the
-death of whoever holds something of them, by name, for processes in any language.
+const rootLong = `Typed shared memory, locks, semaphores, events, barriers, queues, streams and pipes that
+survive the death of whoever holds something of them, by name, for processes in any
+language.
 
 A daemon (shmd serve) names the objects and knows who lives; whoever asks for a
 name, in whatever process, gets the same object. When a process is killed,
@@ -45,9 +46,9 @@ everything that it held comes back: the next owner of its lock is told, and what
 of a queue and did not finish is delivered again.
 
 The other commands look at these objects, make and remove them, read and write
-them, hold their locks, wait for them, and put and take messages. NAME is parts of
-letters, digits, '.', '_' and '-' joined by '/', such as jobs/lock; id:N names an object
-by its number, which is all that anonymous objects have.
+them, hold their locks, wait for them, put and take messages, and send and receive them.
+NAME is parts of letters, digits, '.', '_' and '-' joined by '/', such as jobs/lock; id:N
+names an object by its number, which is all that anonymous objects have.
 
 With --json every command writes one JSON document, or one for each item, a line
 each, and errors go to stderr as {"error":{"code":25,"name":"NOT_FOUND","text":"..."}}.
@@ -113,6 +114,7 @@ func (a *app) newRoot() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "write JSON, errors included")
 	root.AddCommand(a.newServe(), a.newLs(), a.newStat(), a.newCreate(), a.newRm(), a.newGet(), a.newSet(),
 		a.newLock(), a.newAcquire(), a.newRelease(), a.newPut(), a.newTake(), a.newShutdown(), a.newRedeliver(),
+		a.newSend(), a.newRecv(), a.newPipe(),
 		a.newSignal(), a.newPulse(), a.newReset(), a.newWait(), a.newAbort(),
 		a.newClients(), a.newStatus(), a.newVersion(), a.newGenMan())
 	root.InitDefaultCompletionCmd()

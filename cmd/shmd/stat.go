@@ -20,7 +20,8 @@ func (a *app) newStat() *cobra.Command {
 processes have it open, and whether an owner died holding it; of a semaphore the permits
 that are available and held, of a queue how many messages are ready, leased, being
 written or dead letters, of an event whether it is set, of a barrier how many have
-arrived, or why it is broken, of an rwlock who writes and how many read.
+arrived, or why it is broken, of an rwlock who writes and how many read, of a stream or a
+pipe who sends to whom, and how much is under way.
 
 This is a look from outside, taken without any lock: what it shows may have changed
 when you read it. "waiting" counts threads that sleep in the object, wherever they
@@ -107,6 +108,10 @@ func (a *app) showStat(s *wire.Stat, l levels) error {
 	case s.Kind == wire.KindRWLock:
 		line("writing", "%s", heldText(s))
 		line("reading", "%s", plural(uint64(s.Readers), "thread"))
+		line("deaths", "%s", deathsText(s))
+	case s.Kind == wire.KindStream, s.Kind == wire.KindPipe:
+		line("carries", "%s", ringText(s))
+		showRings(line, s)
 		line("deaths", "%s", deathsText(s))
 	case s.Kind == wire.KindMutex, s.Code != "" && s.Lock != wire.LockNone:
 		line("held", "%s", heldText(s))

@@ -15,6 +15,7 @@ type Holding struct {
 	Slots   uint32 // of a queue, reserved
 	Reads   uint32 // of an rwlock: threads inside, and those that are trying
 	Party   bool   // of a barrier
+	Roles   uint32 // of a stream; of a pipe: ends
 }
 
 // Holding looks up what a seat has, past everybody.
@@ -63,6 +64,9 @@ func (s *Segment) Holding(seat uint16) (Holding, error) {
 		}
 		return Holding{Lock: shm.SeatOf(lines.Word) == seat && lines.Word&rwlockHeld != 0,
 			Reads: cells[seat].Word & readerActiveMask}, nil
+	case shm.KindStream, shm.KindPipe:
+		roles, err := s.rolesOf(seat)
+		return Holding{Roles: roles}, err
 	case shm.KindEvent, shm.KindCondition:
 		return Holding{}, nil
 	default:

@@ -142,6 +142,8 @@ func (s *Segment) atRest() error {
 		err = s.barrierAtRest(header, check)
 	case shm.KindRWLock:
 		err = s.rwlockAtRest(header, check)
+	case shm.KindStream, shm.KindPipe:
+		err = s.ringsAtRest(header, check)
 	default:
 		lockAtRest(page, check)
 	}

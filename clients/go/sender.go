@@ -1,0 +1,128 @@
+package shmd
+
+import (
+	"context"
+	"time"
+
+	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/status"
+)
+
+// sender is who sends through a ring: the producer of a stream, or an end of a pipe.
+type sender struct {
+	*direction
+	writer *shm.RingWriter // used in turns
+	inOne  int             // immutable; longer messages go in pieces
+}
+
+func newSender(o *object, w *shm.RingWriter) *sender {
+	return &sender{direction: newDirection(o), writer: w, inOne: int(shm.RingMessageMax(o.segment.Geometry().Capacity))}
+}
+
+// Send sends a message, waiting until ctx ends while the ring is full. Errors: ErrTooLarge
+// (both sizes are named), ErrTimedOut, ErrCancelled, ErrRemoved, ErrCorrupt, ErrClosed,
+// ErrInvalid (a reserved message is neither committed nor aborted), ErrUnsupported (a
+// pipe of bytes); of a pipe ErrEnded or ErrPeerDied (the other end is gone), which match
+// syscall.EPIPE and io.ErrClosedPipe. After each nothing was sent; of a message in
+// pieces the other end drops what it got.
+func (s *sender) Send(ctx context.Context, message []byte) error {
+	if len(message) <= s.inOne {
+		if err := s.trySend(message); err != status.WouldBlock {
+			return sendError("send to", s.object.info.Name, err)
+		}
+	}
+	return s.sendSlow(ctx, message)
+}
+
+// sendSlow waits, and so is apart from what must not allocate.
+func (s *sender) sendSlow(ctx context.Context, message []byte) error {
+	err := s.wait(ctx, true, func(ctx context.Context, timeout time.Duration) error {
+		return s.writer.Send(ctx, parker, message, timeout)
+	})
+	return sendError("send to", s.object.info.Name, err)
+}
+
+// TrySend is Send that does not wait: ErrWouldBlock if the ring is full, or another
+// goroutine is sending.
+func (s *sender) TrySend(message []byte) error {
+	return sendError("send to", s.object.info.Name, s.trySend(message))
+}
+
+func (s *sender) trySend(message []byte) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if !s.turn.try() {
+		return s.ended(status.WouldBlock)
+	}
+	err := s.writer.Send(context.Background(), parker, message, 0)
+	s.turn.give()
+	return err
+}
+
+// SendMany sends as many of the messages as there is room for, waiting for the first
+// only, and returns how many that were. Errors as Send, after which none was sent, and
+// ErrInvalid if there are none.
+func (s *sender) SendMany(ctx context.Context, messages [][]byte) (n int, err error) {
+	long := len(messages) > 0 && len(messages[0]) > s.inOne
+	err = s.wait(ctx, long, func(ctx context.Context, timeout time.Duration) (err error) {
+		n, err = s.writer.SendMany(ctx, parker, messages, timeout)
+		return err
+	})
+	return n, sendError("send to", s.object.info.Name, err)
+}
+
+// TrySendMany is SendMany that does not wait: ErrWouldBlock if there is room for none.
+func (s *sender) TrySendMany(messages [][]byte) (n int, err error) {
+	err = s.now(func() (err error) {
+		n, err = s.writer.SendMany(context.Background(), parker, messages, 0)
+		return err
+	})
+	return n, sendError("send to", s.object.info.Name, err)
+}
+
+// Reserve is the room of a message of size bytes, in shared memory, to be filled in
+// place; it waits until ctx ends while there is none. Until Commit nobody sees it;
+// before that no other message is sent. Errors as Send: ErrTooLarge also for what would
+// go in pieces.
+func (s *sender) Reserve(ctx context.Context, size int) (buffer []byte, err error) {
+	err = s.wait(ctx, false, func(ctx context.Context, timeout time.Duration) (err error) {
+		buffer, err = s.reserve(ctx, size, timeout)
+		return err
+	})
+	return buffer, sendError("reserve in", s.object.info.Name, err)
+}
+
+// TryReserve is Reserve that does not wait: ErrWouldBlock.
+func (s *sender) TryReserve(size int) (buffer []byte, err error) {
+	err = s.now(func() (err error) {
+		buffer, err = s.reserve(context.Background(), size, 0)
+		return err
+	})
+	return buffer, sendError("reserve in", s.object.info.Name, err)
+}
+
+func (s *sender) reserve(ctx context.Context, size int, timeout time.Duration) ([]byte, error) {
+	return s.writer.Reserve(ctx, parker, uint32(min(max(size, 0), maxUint32)), timeout)
+}
+
+// Commit sends the first n bytes of the reserved message. Errors: ErrInvalid (that many
+// are not reserved), and as Send, after which nothing is reserved any more.
+func (s *sender) Commit(n int) error {
+	err := s.now(func() error {
+		if n < 0 {
+			return status.New(status.Invalid, "", "%d bytes to commit", n)
+		}
+		return s.writer.Commit(uint32(min(n, maxUint32)))
+	})
+	return sendError("commit to", s.object.info.Name, err)
+}
+
+// Abort gives the reserved room back. Errors: ErrInvalid (nothing is reserved), ErrClosed.
+func (s *sender) Abort() error {
+	return wrap("abort in", s.object.info.Name, s.now(s.writer.Abort))
+}
+
+// WaitableSend is room in the ring, at least half of it; or that a send would say why
+// there will never be any.
+func (s *sender) WaitableSend() Waitable { return s.waitable(s.writer.Waitable) }

@@ -60,19 +60,8 @@ static uint64_t put(struct shmdi_ring *ring, uint64_t at, uint64_t start, uint32
 	return start + shmdi_record_bytes(size_bytes);
 }
 
-/* Commits what tells the end of an earlier producer. */
-static int put_end(struct shmdi_ring *ring, uint64_t *at, uint32_t marks, struct shmdi_ring_wait *wait)
-{
-	uint64_t start;
-	int result = room(ring, *at, SHMDI_RECORD_HEADER, wait, &start);
-	if (result < 0)
-		return result;
-	*at = put(ring, *at, start, SHMD_RECORD_END, marks, NULL, 0);
-	commit(ring, *at);
-	return 0;
-}
-
-/* Looks at everything, and commits what has to come before a message; where it goes. */
+/* Looks at everything; where a record goes. The end of an earlier producer is written
+ * before it, and committed with it. */
 static int begin(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, uint64_t *ret_at)
 {
 	if (wait->timeout_ns < SHMD_FOREVER)
@@ -86,7 +75,13 @@ static int begin(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, uint64_t
 	if ((word & SHMD_RING_ENDED) != 0 || (ring->pipe && marks != 0) ||
 	    (!ring->bytes && *ret_at % SHMD_RECORD_ALIGN != 0))
 		return shmdi_ring_corrupt(ring);
-	return marks == 0 ? 0 : put_end(ring, ret_at, (uint32_t)marks, wait);
+	if (marks == 0)
+		return 0;
+	uint64_t start;
+	result = room(ring, *ret_at, SHMDI_RECORD_HEADER, wait, &start);
+	if (result == 0)
+		*ret_at = put(ring, *ret_at, start, SHMD_RECORD_END, (uint32_t)marks, NULL, 0);
+	return result;
 }
 
 /* ---- messages ---- */
@@ -216,7 +211,7 @@ int shmdi_ring_reserve(struct shmdi_ring *ring, size_t size_bytes, int64_t timeo
 	ring->reserved = true;
 	ring->reserved_at = start;
 	ring->reserved_bytes = (uint32_t)size_bytes;
-	ring->reserved_word = at << SHMD_RING_POSITION_SHIFT;
+	ring->reserved_word = shmdi_load64(&ring->tail->word, SHMDI_RELAXED);
 	*ret_buffer = shmdi_record_contents(ring, start);
 	return 0;
 }

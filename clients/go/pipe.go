@@ -131,8 +131,8 @@ func (p *Pipe) claimEnd(ctx context.Context, which End) (*PipeEnd, error) {
 		if role, err = p.object.claim(ctx, each.String()); err == nil {
 			var e *shm.PipeEnd
 			if e, err = p.pipe.Claim(p.actor(), int(each)); err == nil {
-				return &PipeEnd{sender: newSender(p.object, e.W), receiver: newReceiver(p.object, e.R), end: e, pipe: p.object,
-					role: role}, nil
+				return &PipeEnd{sender: newSender(p.object, e.W), receiver: newReceiver(p.object, e.R), end: e,
+					pipe: p.object, role: role}, nil
 			}
 			role.give()
 		}

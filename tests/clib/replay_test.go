@@ -167,6 +167,13 @@ func newImages(t *testing.T, sc scenario) *images {
 			parameters.Length, parameters.SlotSize, parameters.MessageMax, parameters.DeliveriesMax = 4, 600, 5000, 2
 		case shm.KindBarrier:
 			parameters.Length = parties
+		case shm.KindStream:
+			parameters.Capacity, parameters.MessageMax = ringCapacity, shm.RingMessageMax(ringCapacity)
+		case shm.KindPipe:
+			parameters.Capacity = ringCapacity
+			if !sc.flags.Has(bytesFlag) {
+				parameters.MessageMax = 1 << 20
+			}
 		}
 		g, err := parameters.Complete()
 		if err != nil {

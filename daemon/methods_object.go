@@ -213,7 +213,8 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 	h := c.session.addHandle(s, e.readOnly)
 	a := &wire.Attachment{
 		Handle: h.number, Created: e.created, Access: wire.AccessReadWrite, Seat: uint32(s.number), Owner: s.word,
-		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset, Role: role,
+		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset,
+		Role: role,
 	}
 	if e.readOnly {
 		a.Access = wire.AccessRead

@@ -179,7 +179,7 @@ func (o *object) sayEnded(err error) error {
 func (c *call) messages(least, most int) (*handle, error) {
 	h, err := c.ring(least, most)
 	if err == nil && h.seat.object.geometry.Flags.Has(shm.FlagBytes) {
-		err = status.New(status.Unsupported, "", "a pipe of bytes: write_bytes and read_bytes").On(h.seat.object.label())
+		err = on(h.seat.object, status.New(status.Unsupported, "", "a pipe of bytes: write_bytes and read_bytes"))
 	}
 	return h, err
 }
@@ -191,8 +191,8 @@ func (c *call) bytes() (*handle, error) {
 		return nil, err
 	}
 	if o := h.seat.object; !o.geometry.Flags.Has(shm.FlagBytes) {
-		err = status.New(status.Unsupported, "", "%s of messages: send and recv", withArticle(o.geometry.Kind.String())).
-			On(o.label())
+		err = on(o, status.New(status.Unsupported, "", "%s of messages: send and recv",
+			withArticle(o.geometry.Kind.String())))
 	}
 	return h, err
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * shmd.h - values, arrays, mutexes, reader-writer locks, conditions, semaphores,
- * events, barriers and queues that several processes share by name.
+ * events, barriers, queues, streams and pipes that several processes share by name.
  *
  * A process asks the daemon for an object by name and gets a handle that works
  * at memory speed. When a process dies, at whatever instruction, the daemon
@@ -33,7 +33,8 @@
  *     threads. vfork and posix_spawn are harmless.
  *   - Threads: a client and its handles may be used by all threads at once,
  *     except that closing a handle while it is in use is an error that nobody
- *     detects. A lock belongs to a thread, and is NOT given back when a thread
+ *     detects; the role of a stream, and each direction of a pipe's end, is for one
+ *     thread at a time. A lock belongs to a thread, and is NOT given back when a thread
  *     ends: only when the process does, or closes its last handle on the object.
  *   - Signals: safe in a signal handler, also in one that interrupts the same
  *     function on the same object, are these and no others: shmd_event_set,
@@ -235,6 +236,8 @@ SHMD_API int shmd_destroy_id(struct shmd_client *client, uint64_t id);
 struct shmd_mutex;
 struct shmd_semaphore;
 struct shmd_queue;
+struct shmd_stream;
+struct shmd_pipe;
 struct shmd_event;
 struct shmd_condition;
 struct shmd_barrier;
@@ -274,10 +277,15 @@ struct shmd_create_options {
 	bool undo;                           /* semaphore: what a dead process held comes back; see below */
 	uint32_t maxsize;                    /* queue: messages at most, up to 65536; 0 = 1024 */
 	uint32_t slot_size;                  /* queue: bytes for each message, 8 to 2^20; 0 = 256 */
-	uint32_t message_max;                /* queue: bytes of the longest message, up to 1 GiB; 0 = slot_size */
+	uint32_t message_max;                /* bytes of the longest message. queue: up to 1 GiB; 0 = slot_size.
+	                                      * stream: up to capacity / 2 - 8, for which 0 stands too.
+	                                      * pipe: up to 1 GiB, for which 0 stands too */
 	uint32_t deliveries_max;             /* queue: deliveries after which a message is dead, up to 254; 0 = no limit */
 	uint64_t lease_ns;                   /* queue: who leases a message longer loses it; at least 1 ms; 0 = no limit */
 	bool raw;                            /* queue: messages are any bytes; else each is one msgpack value */
+	uint32_t capacity;                   /* stream, pipe: bytes under way each way, a power of two, 4 KiB
+	                                      * to 256 MiB; 0 = 64 KiB */
+	bool bytes;                          /* pipe: carries bytes, without message_max; else messages */
 	bool auto_reset;                     /* event: one wait ends for each set, and resets it */
 	bool set;                            /* event: set at first */
 	uint32_t parties;                    /* barrier: how many must arrive, 1 to 4094 */
@@ -590,6 +598,163 @@ SHMD_API bool shmd_queue_raw(const struct shmd_queue *queue);
 /* As those of a mutex. */
 SHMD_API uint64_t shmd_queue_id(const struct shmd_queue *queue);
 SHMD_API bool shmd_queue_created(const struct shmd_queue *queue);
+
+/* ---- Stream ---------------------------------------------------------------------
+ *
+ * Messages of any bytes one way, from one producer to one consumer, faster than a queue:
+ * nobody locks. Who wants to send or to receive claims the role, which then belongs to
+ * this client until it retires, dies, or closes its last handle on the stream. What was
+ * sent stays for the next consumer; who receives a message has it, there is no lease.
+ *
+ *	shmd_stream_claim(stream, SHMD_PRODUCER);          // one process
+ *	shmd_stream_send(stream, message, size_bytes, SHMD_FOREVER);
+ *
+ *	shmd_stream_claim(stream, SHMD_CONSUMER);          // another
+ *	while ((result = shmd_stream_recv(stream, buffer, sizeof buffer, SHMD_FOREVER, &size_bytes)) == 0)
+ *		work(buffer, size_bytes);
+ *	if (result == SHMD_E_PEER_DIED)
+ *		complain(shmd_last_error());                   // what it had sent was received
+ *
+ * The end of a producer is told once, behind its last message: ENDED if it retired,
+ * PEER_DIED if it died. The next receive waits for the next producer. A producer without
+ * a consumer sends until the stream is full, and then waits for one.
+ *
+ * A role is used through the handle that claimed it, by one thread at a time; the two
+ * roles by two threads at once. None of these functions is for signal handlers.
+ * Errors that any of them may return: NOT_OWNER (this client has not the role), REMOVED,
+ * CORRUPT (somebody has scribbled over the stream; nothing was overrun), PERMISSION
+ * (read-only), INVALID, FORKED, SYSTEM. Those without a timeout never wait. */
+
+enum shmd_role { SHMD_PRODUCER = 1, SHMD_CONSUMER = 2 };
+
+SHMD_API int shmd_stream_create(struct shmd_client *client, const char *name,
+                                const struct shmd_create_options *options, struct shmd_stream **ret_stream);
+SHMD_API int shmd_stream_open(struct shmd_client *client, const char *name, const struct shmd_open_options *options,
+                              struct shmd_stream **ret_stream);
+SHMD_API int shmd_stream_open_or_create(struct shmd_client *client, const char *name,
+                                        const struct shmd_create_options *options, struct shmd_stream **ret_stream);
+/* Takes null and returns null. What was peeked at is invalid then. */
+SHMD_API struct shmd_stream *shmd_stream_close(struct shmd_stream *stream);
+
+/* Takes a role; nothing happens if this client has it. Errors: TAKEN (another has). */
+SHMD_API int shmd_stream_claim(struct shmd_stream *stream, enum shmd_role role);
+
+/* Gives a role up. What was reserved or peeked at is left as if it had not been. */
+SHMD_API int shmd_stream_retire(struct shmd_stream *stream, enum shmd_role role);
+
+/* Sends a copy of the message, waiting up to timeout_ns for room. A message may have no bytes.
+ * Errors: WOULD_BLOCK, TIMED_OUT, TOO_LARGE (more than message_max). */
+SHMD_API int shmd_stream_send(struct shmd_stream *stream, const void *message, size_t size_bytes, int64_t timeout_ns);
+
+/* Sends count messages, or as many of the first as there is room for, at once: waits for
+ * the first only. ret_count is how many, at least 1. Errors: as send, of the first. */
+SHMD_API int shmd_stream_send_many(struct shmd_stream *stream, const struct iovec *messages, uint32_t count,
+                                   int64_t timeout_ns, uint32_t *ret_count);
+
+/* Room for a message of up to size_bytes, to be made in place; aligned to 8 bytes. It is
+ * sent by commit, or given up: by the next send or reserve, or by doing nothing.
+ * Errors: as send. */
+SHMD_API int shmd_stream_reserve(struct shmd_stream *stream, size_t size_bytes, int64_t timeout_ns,
+                                 void **ret_buffer);
+
+/* Sends the first size_bytes of what was reserved last.
+ * Errors: INVALID (nothing is reserved, or less). */
+SHMD_API int shmd_stream_commit(struct shmd_stream *stream, size_t size_bytes);
+
+/* Receives the first message, waiting up to timeout_ns for one.
+ * Errors: WOULD_BLOCK, TIMED_OUT, ENDED and PEER_DIED (see above), TOO_LARGE (than the
+ * buffer; the message stays, and ret_size_bytes is its size all the same). */
+SHMD_API int shmd_stream_recv(struct shmd_stream *stream, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
+                              size_t *ret_size_bytes);
+
+/* Shows the first message, or up to count of them, in place: waits for the first only.
+ * They are valid, and stay the first, until advance or recv; a producer that another
+ * process runs may scribble over them. Errors: as recv. */
+SHMD_API int shmd_stream_peek(struct shmd_stream *stream, int64_t timeout_ns, const void **ret_message,
+                              size_t *ret_size_bytes);
+SHMD_API int shmd_stream_peek_many(struct shmd_stream *stream, struct iovec *ret_messages, uint32_t count,
+                                   int64_t timeout_ns, uint32_t *ret_count);
+
+/* The first count messages of those that the last peek showed are received.
+ * Errors: INVALID (it did not show as many). */
+SHMD_API int shmd_stream_advance(struct shmd_stream *stream, uint32_t count);
+
+SHMD_API size_t shmd_stream_capacity_bytes(const struct shmd_stream *stream);
+SHMD_API size_t shmd_stream_message_max_bytes(const struct shmd_stream *stream);
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_stream_id(const struct shmd_stream *stream);
+SHMD_API bool shmd_stream_created(const struct shmd_stream *stream);
+
+/* ---- Pipe -----------------------------------------------------------------------
+ *
+ * Both ways, between two ends, each of which one client claims, once: messages of any
+ * bytes, or with the option bytes a flow of bytes. What one end sends the other receives,
+ * and after that the end: ENDED if the other end was shut, PEER_DIED if its client died,
+ * then and for ever. Who sends to an end that is gone is told so at once.
+ *
+ * Messages of more than capacity / 2 - 8 bytes go through in pieces, while both ends are
+ * at it. If such a send fails on its way the message is void, and never received; if such
+ * a receive does, the next one goes on. With timeout_ns 0 one is sent only if all of it has
+ * room, which is never so above 3/4 of the capacity.
+ *
+ * `end` is the caller's own; SHMD_END_ANY = the one that this client has (INVALID if it
+ * has both). The rest is as for a stream, functions and errors, but for what is said
+ * here; each direction of an end may be used by one thread at a time. UNSUPPORTED:
+ * messages where there are bytes, or the other way round. */
+
+#define SHMD_END_A 0
+#define SHMD_END_B 1
+#define SHMD_END_ANY (-1)
+
+SHMD_API int shmd_pipe_create(struct shmd_client *client, const char *name,
+                              const struct shmd_create_options *options, struct shmd_pipe **ret_pipe);
+SHMD_API int shmd_pipe_open(struct shmd_client *client, const char *name, const struct shmd_open_options *options,
+                            struct shmd_pipe **ret_pipe);
+SHMD_API int shmd_pipe_open_or_create(struct shmd_client *client, const char *name,
+                                      const struct shmd_create_options *options, struct shmd_pipe **ret_pipe);
+/* Takes null and returns null. */
+SHMD_API struct shmd_pipe *shmd_pipe_close(struct shmd_pipe *pipe);
+
+/* Takes an end, if this client has it not yet, or any that is free; ret_end, which may be
+ * null, is which. Errors: TAKEN (another client has it), ENDED (one had it). */
+SHMD_API int shmd_pipe_claim(struct shmd_pipe *pipe, int end, int *ret_end);
+
+/* Ends both directions of an end, for ever; what it has sent is still received. */
+SHMD_API int shmd_pipe_shut(struct shmd_pipe *pipe, int end);
+
+/* Errors: as those of a stream; ENDED and PEER_DIED from the sending ones too; NO_SPACE
+ * (memory for a message in pieces) from the receiving ones. What recv has written into the
+ * buffer of such a message when it fails is undefined. peek shows such a message alone, as
+ * a copy. reserve takes at most capacity / 2 - 8 bytes. */
+SHMD_API int shmd_pipe_send(struct shmd_pipe *pipe, int end, const void *message, size_t size_bytes,
+                            int64_t timeout_ns);
+SHMD_API int shmd_pipe_send_many(struct shmd_pipe *pipe, int end, const struct iovec *messages, uint32_t count,
+                                 int64_t timeout_ns, uint32_t *ret_count);
+SHMD_API int shmd_pipe_reserve(struct shmd_pipe *pipe, int end, size_t size_bytes, int64_t timeout_ns,
+                               void **ret_buffer);
+SHMD_API int shmd_pipe_commit(struct shmd_pipe *pipe, int end, size_t size_bytes);
+SHMD_API int shmd_pipe_recv(struct shmd_pipe *pipe, int end, void *ret_message, size_t buffer_bytes,
+                            int64_t timeout_ns, size_t *ret_size_bytes);
+SHMD_API int shmd_pipe_peek(struct shmd_pipe *pipe, int end, int64_t timeout_ns, const void **ret_message,
+                            size_t *ret_size_bytes);
+SHMD_API int shmd_pipe_peek_many(struct shmd_pipe *pipe, int end, struct iovec *ret_messages, uint32_t count,
+                                 int64_t timeout_ns, uint32_t *ret_count);
+SHMD_API int shmd_pipe_advance(struct shmd_pipe *pipe, int end, uint32_t count);
+
+/* Writes some of the bytes, or reads up to buffer_bytes, waiting up to timeout_ns until
+ * there is room, or are bytes, at all; ret_size_bytes is how many, 0 only of 0.
+ * Errors: as send and recv. */
+SHMD_API int shmd_pipe_write(struct shmd_pipe *pipe, int end, const void *bytes, size_t size_bytes,
+                             int64_t timeout_ns, size_t *ret_size_bytes);
+SHMD_API int shmd_pipe_read(struct shmd_pipe *pipe, int end, void *ret_bytes, size_t buffer_bytes,
+                            int64_t timeout_ns, size_t *ret_size_bytes);
+
+SHMD_API size_t shmd_pipe_capacity_bytes(const struct shmd_pipe *pipe); /* of each direction */
+SHMD_API size_t shmd_pipe_message_max_bytes(const struct shmd_pipe *pipe);
+SHMD_API bool shmd_pipe_bytes(const struct shmd_pipe *pipe);
+/* As those of a mutex. */
+SHMD_API uint64_t shmd_pipe_id(const struct shmd_pipe *pipe);
+SHMD_API bool shmd_pipe_created(const struct shmd_pipe *pipe);
 
 /* ---- Event ----------------------------------------------------------------------
  *
@@ -994,13 +1159,17 @@ enum shmd_until {
 	SHMD_UNTIL_VALUE_CHANGES = 5, /* struct shmd_value: its version is not `version` any more */
 	SHMD_UNTIL_ARRAY_CHANGES = 6, /* struct shmd_array: likewise */
 	SHMD_UNTIL_SET = 7,           /* struct shmd_event: set, or with manual reset set since the wait began */
-	SHMD_UNTIL_READABLE = 8       /* struct shmd_rwlock: read_lock; who waits so holds back no writer */
+	SHMD_UNTIL_READABLE = 8,      /* struct shmd_rwlock: read_lock; who waits so holds back no writer */
+	SHMD_UNTIL_STREAM_READABLE = 9, /* struct shmd_stream, its consumer: recv, peek */
+	SHMD_UNTIL_STREAM_WRITABLE = 10, /* its producer: send, reserve; half of the capacity is free */
+	SHMD_UNTIL_PIPE_READABLE = 11, /* struct shmd_pipe: recv, peek, read */
+	SHMD_UNTIL_PIPE_WRITABLE = 12 /* send, reserve, write; half of the capacity is free */
 };
 
 struct shmd_waitable {
 	enum shmd_until until;
 	void *object;     /* an open handle; not closed before the wait ends, or the pollable is closed */
-	uint64_t version; /* of values and arrays; else unused */
+	uint64_t version; /* of values and arrays; of a pipe which end, if this client has both; else unused */
 };
 
 #define SHMD_WAIT_ANY_MAX 127

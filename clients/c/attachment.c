@@ -16,7 +16,8 @@ static const struct {
 	uint32_t kind;
 } kinds[] = {{"value", SHMD_KIND_VALUE}, {"array", SHMD_KIND_ARRAY}, {"mutex", SHMD_KIND_MUTEX},
              {"semaphore", SHMD_KIND_SEMAPHORE}, {"queue", SHMD_KIND_QUEUE}, {"event", SHMD_KIND_EVENT},
-             {"condition", SHMD_KIND_CONDITION}, {"barrier", SHMD_KIND_BARRIER}, {"rwlock", SHMD_KIND_RWLOCK}};
+             {"condition", SHMD_KIND_CONDITION}, {"barrier", SHMD_KIND_BARRIER}, {"rwlock", SHMD_KIND_RWLOCK},
+             {"stream", SHMD_KIND_STREAM}, {"pipe", SHMD_KIND_PIPE}};
 
 static bool get_u32(const msgpack_object *map, const char *key, uint32_t *ret)
 {
@@ -44,6 +45,8 @@ bool shmdi_flags_read(const msgpack_object *list, uint32_t *ret_flags)
 			flags |= SHMD_FLAG_UNDO;
 		else if (shmdi_text_is(name, "auto_reset"))
 			flags |= SHMD_FLAG_AUTO_RESET;
+		else if (shmdi_text_is(name, "bytes"))
+			flags |= SHMD_FLAG_BYTES;
 		else
 			return false; /* rules that we do not know */
 	}
@@ -99,6 +102,11 @@ static uint64_t cell_bytes(const struct shmdi_attachment *is)
 	return (is->flags & SHMD_FLAG_UNDO) != 0 ? sizeof(struct shmd_held_cell) : 0;
 }
 
+static bool is_ring(uint32_t kind)
+{
+	return kind == SHMD_KIND_STREAM || kind == SHMD_KIND_PIPE;
+}
+
 /* Whether the daemon lays the object out as this build would: then no offset
  * leads outside of the segment. */
 static bool layout_is_ours(const struct shmdi_attachment *is)
@@ -112,6 +120,8 @@ static bool layout_is_ours(const struct shmdi_attachment *is)
 	}
 	if (is->kind == SHMD_KIND_ARRAY)
 		data_bytes = round_up(is->data_size_bytes, SHMD_PAGE_SIZE);
+	if (is_ring(is->kind))
+		data_bytes = is->data_size_bytes;
 	if (cell_bytes(is) != 0) {
 		uint64_t cells_bytes = ((uint64_t)is->seats_max + 1) * cell_bytes(is);
 		front_bytes = round_up(shmdi_cells_offset(is->seats_max) + cells_bytes, SHMD_PAGE_SIZE);
@@ -135,6 +145,7 @@ static uint32_t flags_of(uint32_t kind)
 	switch (kind) {
 	case SHMD_KIND_SEMAPHORE: return SHMD_FLAG_UNDO;
 	case SHMD_KIND_EVENT: return SHMD_FLAG_AUTO_RESET;
+	case SHMD_KIND_PIPE: return SHMD_FLAG_BYTES;
 	case SHMD_KIND_VALUE:
 	case SHMD_KIND_ARRAY:
 	case SHMD_KIND_MUTEX: return SHMD_FLAG_RECURSIVE | SHMD_FLAG_UNLOCK_ANY | SHMD_FLAG_STRICT;
@@ -175,6 +186,21 @@ static bool read_slots(const msgpack_object *map, struct shmdi_attachment *is)
 	       is->slot_size_bytes <= SHMD_SLOT_SIZE_MAX && is->slot_size_bytes % 8 == 0 &&
 	       get_u32(map, "message_max", &is->message_max_bytes) && is->message_max_bytes >= 1 &&
 	       is->message_max_bytes <= SHMD_QUEUE_MESSAGE_MAX;
+}
+
+/* The rings of a stream or pipe, which follow the seat cells. */
+static bool read_rings(const msgpack_object *map, struct shmdi_attachment *is)
+{
+	if (!is_ring(is->kind))
+		return true;
+	bool sound = shmdi_get_u64(map, "capacity", SHMD_RING_CAPACITY_MAX, &is->length) &&
+	             is->length >= SHMD_RING_CAPACITY_MIN && (is->length & (is->length - 1)) == 0;
+	if (sound && (is->flags & SHMD_FLAG_BYTES) == 0)
+		sound = get_u32(map, "message_max", &is->message_max_bytes) && is->message_max_bytes >= 1 &&
+		        is->message_max_bytes <= SHMD_QUEUE_MESSAGE_MAX;
+	is->data_offset_bytes = shmdi_front_size(is->seats_max);
+	is->data_size_bytes = is->length * (is->kind == SHMD_KIND_PIPE ? 2 : 1);
+	return sound;
 }
 
 static bool read_lock(const msgpack_object *map, struct shmdi_attachment *is)
@@ -260,7 +286,7 @@ int shmdi_attachment_read(const msgpack_object *map, struct shmdi_attachment *re
 	             is.seats_max <= SHMD_SEATS_LIMIT && owner_is_possible(is.owner, is.seats_max) &&
 	             shmdi_get_u64(map, "segment_size", 2 * SEGMENT_MAX, &is.segment_size_bytes) &&
 	             shmdi_get_u64(map, "seats_offset", is.segment_size_bytes, &is.seats_offset_bytes);
-	if (!sound || !read_counts(map, &is) || !read_slots(map, &is) || !read_lock(map, &is) || !read_data(map, &is))
+	if (!sound || !read_counts(map, &is) || !read_slots(map, &is) || !read_rings(map, &is) || !read_lock(map, &is) || !read_data(map, &is))
 		return shmdi_fail(SHMD_E_BAD_FRAME, "open: the daemon's description of the object contradicts itself");
 	if (!layout_is_ours(&is))
 		return shmdi_fail(SHMD_E_VERSION, "open: the daemon lays the object out differently; use equal builds");

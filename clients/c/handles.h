@@ -98,16 +98,75 @@ struct shmd_rwlock {
 	struct shmdi_object object;
 };
 
+/* What one side of a ring remembers; see ring.h. */
+struct shmdi_ring_side {
+	uint64_t seen;       /* the other side's word, as last loaded */
+	uint64_t looked;     /* attention of the own line, when everything was looked at */
+	uint64_t woken;      /* the same, when a commit last woke */
+	uint32_t generation; /* of fork.c */
+	uint32_t spins;      /* how long spinning for the other side has helped; a hint, atomic */
+	bool fast;           /* it carries messages, and no call has left something over */
+};
+
+/* One direction. Its halves belong to one thread each, and share no cache line. */
+struct shmdi_ring {
+	struct shmd_ring_line *tail;
+	struct shmd_ring_line *head;
+	const uint32_t *producer; /* owner words */
+	const uint32_t *consumer;
+	unsigned char *data;
+	struct shmdi_object *object;
+	uint32_t me; /* owner bits; read-only: what no owner word is */
+	uint32_t capacity_bytes;
+	uint32_t message_max_bytes;
+	uint32_t fast_max_bytes; /* the longest message that is one record, and allowed */
+	bool pipe;
+	bool bytes;
+	unsigned char apart0[64];
+	/* The producer's. */
+	struct shmdi_ring_side writer;
+	uint64_t reserved_at;    /* position of the record */
+	uint64_t reserved_word;  /* of the tail, when it was reserved */
+	uint32_t reserved_bytes; /* for the message */
+	bool reserved;
+	unsigned char apart1[64];
+	/* The consumer's. */
+	struct shmdi_ring_side reader;
+	uint64_t peeked_from; /* position that was peeked at */
+	uint64_t peeked_to;   /* behind what was peeked */
+	uint32_t peeked;      /* messages */
+	unsigned char *kept;  /* room for a message that arrives in pieces; NULL = none does */
+	uint32_t kept_bytes;  /* what has arrived of it */
+	uint32_t rest_bytes;  /* what has not */
+	bool kept_whole;      /* all has; atomic */
+};
+
+struct shmd_stream {
+	struct shmdi_ring ring;
+	struct shmdi_object object;
+};
+
+struct shmd_pipe {
+	struct shmdi_ring rings[2]; /* end e writes into rings[e], and reads from the other */
+	struct shmdi_object object;
+};
+
 /* ---- semaphore.c ----------------------------------------------------------------- */
 /* The pointers into the segment; the object is bound. */
 void shmdi_semaphore_bind(struct shmd_semaphore *semaphore);
 
-/* ---- event.c, condition.c, barrier.c, rwlock.c ---------------------------------------- */
+/* ---- event.c, condition.c, barrier.c, rwlock.c, stream.c, pipe.c ------------------------ */
 /* The same for those. */
 void shmdi_event_bind(void *event);
 void shmdi_condition_bind(void *condition);
 void shmdi_barrier_bind(void *barrier);
 void shmdi_rwlock_bind(void *rwlock);
+void shmdi_stream_bind(void *stream);
+void shmdi_pipe_bind(void *pipe);
+
+/* The end itself; of SHMD_END_ANY the one that this client has, or any if it has none.
+ * INVALID if it has both. */
+int shmdi_pipe_end(const struct shmd_pipe *pipe, int end);
 
 /* ---- semaphore_undo.c: what a semaphore with undo does; it may be written ------------ */
 int shmdi_pool_acquire(struct shmd_semaphore *semaphore, uint32_t n, int64_t timeout_ns);

@@ -11,7 +11,8 @@
 static const char *const kind_names[] = {
 	[SHMD_KIND_VALUE] = "value", [SHMD_KIND_ARRAY] = "array", [SHMD_KIND_MUTEX] = "mutex",
 	[SHMD_KIND_SEMAPHORE] = "semaphore", [SHMD_KIND_QUEUE] = "queue", [SHMD_KIND_EVENT] = "event",
-	[SHMD_KIND_CONDITION] = "condition", [SHMD_KIND_BARRIER] = "barrier", [SHMD_KIND_RWLOCK] = "rwlock"};
+	[SHMD_KIND_CONDITION] = "condition", [SHMD_KIND_BARRIER] = "barrier", [SHMD_KIND_RWLOCK] = "rwlock",
+	[SHMD_KIND_STREAM] = "stream", [SHMD_KIND_PIPE] = "pipe"};
 
 /* Whether objects of the kind have a type code, and a lock beside themselves. */
 static bool is_coded(uint32_t kind)
@@ -47,8 +48,13 @@ static bool options_are_possible(const struct shmdi_wish *wish)
 	if (wish->kind != SHMD_KIND_MUTEX && (create->recursive || create->unlock_any || create->strict))
 		return false;
 	if (wish->kind != SHMD_KIND_QUEUE &&
-	    (create->maxsize != 0 || create->slot_size != 0 || create->message_max != 0 || create->deliveries_max != 0 ||
-	     create->lease_ns != 0 || create->raw))
+	    (create->maxsize != 0 || create->slot_size != 0 || create->deliveries_max != 0 || create->lease_ns != 0 ||
+	     create->raw))
+		return false;
+	bool ring = wish->kind == SHMD_KIND_STREAM || wish->kind == SHMD_KIND_PIPE;
+	if ((create->message_max != 0 && !ring && wish->kind != SHMD_KIND_QUEUE) || (create->capacity != 0 && !ring))
+		return false;
+	if (create->bytes && (wish->kind != SHMD_KIND_PIPE || create->message_max != 0))
 		return false;
 	if (wish->kind != SHMD_KIND_EVENT && (create->auto_reset || create->set))
 		return false;
@@ -132,6 +138,8 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	members += create->deliveries_max != 0;
 	members += create->lease_ns != 0;
 	members += create->raw;
+	members += create->capacity != 0;
+	members += create->bytes;
 	members += create->auto_reset;
 	members += create->set;
 	members += crowded;
@@ -170,6 +178,8 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 		shmdi_pack_text(request, "content");
 		shmdi_pack_text(request, "raw");
 	}
+	pack_number(request, "capacity", create->capacity);
+	pack_true(request, "bytes", create->bytes);
 	pack_true(request, "auto_reset", create->auto_reset);
 	pack_true(request, "set", create->set);
 	if (crowded) {

@@ -12,6 +12,7 @@
  * compares the word again.
  */
 #include "queue_wait.h"
+#include "ring.h"
 #include "rwlock.h"
 #include "waitable.h"
 
@@ -24,6 +25,18 @@
 
 /* ---- by kind ---- */
 
+/* The ring that is read from, or written into. */
+static struct shmdi_ring *ring_of(const struct shmd_waitable *item)
+{
+	if (item->until == SHMD_UNTIL_STREAM_READABLE || item->until == SHMD_UNTIL_STREAM_WRITABLE)
+		return &((struct shmd_stream *)item->object)->ring;
+	struct shmd_pipe *pipe = item->object;
+	int end = shmdi_pipe_end(pipe, SHMD_END_ANY);
+	if (end < 0) /* it has both */
+		end = item->version == SHMD_END_B ? SHMD_END_B : SHMD_END_A;
+	return &pipe->rings[item->until == SHMD_UNTIL_PIPE_READABLE ? 1 - end : end];
+}
+
 static struct shmdi_object *object_of(const struct shmd_waitable *item)
 {
 	switch (item->until) {
@@ -35,6 +48,10 @@ static struct shmdi_object *object_of(const struct shmd_waitable *item)
 	case SHMD_UNTIL_READABLE: return &((struct shmd_rwlock *)item->object)->object;
 	case SHMD_UNTIL_VALUE_CHANGES: return &((struct shmd_value *)item->object)->object;
 	case SHMD_UNTIL_ARRAY_CHANGES: return &((struct shmd_array *)item->object)->object;
+	case SHMD_UNTIL_STREAM_READABLE:
+	case SHMD_UNTIL_STREAM_WRITABLE: return &((struct shmd_stream *)item->object)->object;
+	case SHMD_UNTIL_PIPE_READABLE:
+	case SHMD_UNTIL_PIPE_WRITABLE: return &((struct shmd_pipe *)item->object)->object;
 	}
 	return NULL;
 }
@@ -165,6 +182,18 @@ static int arm_change(struct shmdi_object *object, uint64_t version, bool announ
 	}
 }
 
+static int arm_ring(struct shmdi_ring *ring, bool reads, bool announce, struct shmdi_sleep *ret_sleep)
+{
+	uint64_t judged;
+	if (reads ? shmdi_ring_is_readable(ring, &judged) : shmdi_ring_is_writable(ring, &judged))
+		return SHMDI_READY;
+	struct shmd_ring_line *other = reads ? ring->tail : ring->head;
+	if (announce)
+		shmdi_add32(&other->attention, 1, SHMDI_SEQ_CST); /* the kernel loads the word again */
+	*ret_sleep = (struct shmdi_sleep){shmdi_ring_futex(other), (uint32_t)judged};
+	return 0;
+}
+
 /* ---- all kinds ---- */
 
 int shmdi_waitable_check(const struct shmd_waitable *item)
@@ -202,6 +231,10 @@ int shmdi_waitable_arm(const struct shmd_waitable *item, bool announce, int64_t 
 	case SHMD_UNTIL_SLOT: return arm_queue(item, announce, deadline_ns, ret_sleep);
 	case SHMD_UNTIL_VALUE_CHANGES:
 	case SHMD_UNTIL_ARRAY_CHANGES: return arm_change(object_of(item), item->version, announce, ret_sleep);
+	case SHMD_UNTIL_STREAM_READABLE:
+	case SHMD_UNTIL_PIPE_READABLE: return arm_ring(ring_of(item), true, announce, ret_sleep);
+	case SHMD_UNTIL_STREAM_WRITABLE:
+	case SHMD_UNTIL_PIPE_WRITABLE: return arm_ring(ring_of(item), false, announce, ret_sleep);
 	}
 	return SHMD_E_INVALID;
 }
@@ -229,6 +262,10 @@ void shmdi_waitable_pass(const struct shmd_waitable *item)
 	case SHMD_UNTIL_READABLE:
 	case SHMD_UNTIL_VALUE_CHANGES:
 	case SHMD_UNTIL_ARRAY_CHANGES: break; /* whoever clears the bit wakes all */
+	case SHMD_UNTIL_STREAM_READABLE:
+	case SHMD_UNTIL_STREAM_WRITABLE:
+	case SHMD_UNTIL_PIPE_READABLE:
+	case SHMD_UNTIL_PIPE_WRITABLE: break; /* a commit wakes all */
 	}
 }
 

@@ -66,6 +66,20 @@ func TestFastPathsDoNotAllocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
+	s, err := shmd.CreateStream(ctx, c, "", shmd.StreamOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p, err := s.Producer(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Consumer(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, space := make([]byte, 64), make([]byte, 0, 64)
 	twice, reader := m.NewOwner(), l.NewOwner()
 	locked := func(_ *shmd.Notice, err error) error { return err }
 	for _, op := range []struct {
@@ -83,6 +97,11 @@ func TestFastPathsDoNotAllocate(t *testing.T) {
 		{"Wait at a barrier of one", func() error { _, err := b.Wait(ctx); return err }},
 		{"a recursive Lock", func() error {
 			return first(locked(twice.Lock(ctx)), locked(twice.Lock(ctx)), twice.Unlock(), twice.Unlock())
+		}},
+		{"Send and RecvAppend", func() error {
+			err := p.Send(ctx, message)
+			_, failed := r.RecvAppend(ctx, space)
+			return first(err, failed)
 		}},
 		{"Notify", func() error { return first(locked(w.Lock(ctx)), w.Notify(1), w.Unlock()) }},
 	} {

@@ -73,7 +73,8 @@ func (d *direction) ended(err error) error {
 // wait runs an act that waits until ctx ends, or the role or the handle is closed. act
 // is called with timeout 0 first, unless it is long: that goes in pieces, which are not
 // begun in vain.
-func (d *direction) wait(ctx context.Context, long bool, act func(ctx context.Context, timeout time.Duration) error) error {
+func (d *direction) wait(ctx context.Context, long bool,
+	act func(ctx context.Context, timeout time.Duration) error) error {
 	if err := d.usable(); err != nil {
 		return err
 	}

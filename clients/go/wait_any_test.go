@@ -60,6 +60,28 @@ func choices(t *testing.T, c *shmd.Client) []choice {
 	must(err)
 	_, err = rw.Lock(ctx)
 	must(err)
+	quiet, err := shmd.CreateStream(ctx, c, "", shmd.StreamOptions{CapacityBytes: 4096})
+	must(err)
+	crowded, err := shmd.CreateStream(ctx, c, "", shmd.StreamOptions{CapacityBytes: 4096})
+	must(err)
+	carries := func(s *shmd.Stream, size int, fills bool) (*shmd.StreamProducer, *shmd.StreamConsumer,
+		func(bool) error) {
+		p, err := s.Producer(ctx)
+		must(err)
+		r, err := s.Consumer(ctx)
+		must(err)
+		return p, r, func(ready bool) error {
+			if ready == fills {
+				return p.TrySend(make([]byte, size))
+			}
+			_, err := r.TryRecv()
+			return err
+		}
+	}
+	_, recv, carry := carries(quiet, 10, true)
+	send, _, crowd := carries(crowded, 2040, false)
+	must(crowd(false))
+	must(crowd(false))
 	set := func(e *shmd.Event) func(bool) error {
 		return func(ready bool) error {
 			if ready {
@@ -97,6 +119,8 @@ func choices(t *testing.T, c *shmd.Client) []choice {
 		{"undo", undo.Waitable(), undo, permit(undo)},
 		{"take", empty.WaitableTake(), empty, message(empty, true)},
 		{"put", full.WaitablePut(), full, message(full, false)},
+		{"recv", recv.WaitableRecv(), quiet, carry},
+		{"send", send.WaitableSend(), crowded, crowd},
 		{"manual", manual.Waitable(), manual, set(manual)},
 		{"auto", auto.Waitable(), auto, set(auto)},
 		{"read", rw.WaitableRead(), rw, func(ready bool) error {

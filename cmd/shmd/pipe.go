@@ -26,37 +26,40 @@ func (a *app) newPipe() *cobra.Command {
 		Short: "Connect stdin and stdout to an end of a pipe of bytes",
 		Long:  pipeLong,
 		Example: `shmd create tube pipe --bytes
-echo "to whoever has the other end" | shmd pipe tube --end a --close
-shmd pipe tube --end b < /dev/null`,
+shmd pipe tube --end a --close
+shmd pipe tube --end b`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeKind(wire.KindPipe),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRole(cmd, []string{wire.KindPipe}, args[0], "", end, func(ctx context.Context, o *openObject) error {
-				ctx, cancel := context.WithCancel(ctx)
-				defer cancel()
-				sent := make(chan error, 1)
-				go func() { sent <- a.sendInput(ctx, o) }()
-				received := make(chan error, 1)
-				go func() { received <- a.printBytes(ctx, o) }()
-				for {
-					select {
-					case err := <-received:
-						return unlessEnded(err)
-					case err := <-sent:
-						// Whose end is gone is told by what is received, after what it sent before.
-						if gone := errors.Is(err, status.Ended) || errors.Is(err, status.PeerDied); err != nil && !gone {
-							return err
-						} else if !gone && closes {
-							return nil
-						}
-					}
-				}
-			})
+			connect := func(ctx context.Context, o *openObject) error { return a.connect(ctx, o, closes) }
+			return a.withRole(cmd, []string{wire.KindPipe}, args[0], "", end, connect)
 		},
 	}
 	cmd.Flags().BoolVarP(&closes, "close", "N", false, "close the end when stdin ends")
 	end.register(cmd)
 	return cmd
+}
+
+// connect copies both ways until the other end is gone, or, if it closes with stdin, until
+// that ends.
+func (a *app) connect(ctx context.Context, o *openObject, closes bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sent, received := make(chan error, 1), make(chan error, 1)
+	go func() { sent <- a.sendInput(ctx, o) }()
+	go func() { received <- a.printBytes(ctx, o) }()
+	for {
+		select {
+		case err := <-received:
+			return unlessEnded(err)
+		case err := <-sent:
+			// That the other end is gone is told to who receives, after what that sent before.
+			gone := errors.Is(err, status.Ended) || errors.Is(err, status.PeerDied)
+			if !gone && (err != nil || closes) {
+				return err
+			}
+		}
+	}
 }
 
 // chunk is how many bytes go over the socket at once.

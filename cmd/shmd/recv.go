@@ -40,7 +40,7 @@ shmd recv log -n 2`,
 		ValidArgsFunction: a.completeKind(ringKinds...),
 		Annotations:       map[string]string{sectionExit: recvExit},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRole(cmd, ringKinds, args[0], wire.RoleConsumer, end, func(ctx context.Context, o *openObject) error {
+			receive := func(ctx context.Context, o *openObject) error {
 				for n := uint64(0); follow || n < count; n++ {
 					var message []byte
 					if err := o.call(ctx, wire.MethodRecv, &message, wait.nanoseconds(cmd)); err != nil {
@@ -54,7 +54,8 @@ shmd recv log -n 2`,
 					}
 				}
 				return nil
-			})
+			}
+			return a.withRole(cmd, ringKinds, args[0], wire.RoleConsumer, end, receive)
 		},
 	}
 	flags := cmd.Flags()

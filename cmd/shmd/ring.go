@@ -54,7 +54,8 @@ func (a *app) withRole(cmd *cobra.Command, kinds []string, name, role string, en
 		}
 		switch {
 		case !slices.Contains(kinds, found.Kind):
-			return status.New(status.KindMismatch, cmd.Name(), "its kind is %s: want %s", found.Kind, oneOf(kinds)).On(name)
+			return status.New(status.KindMismatch, cmd.Name(), "its kind is %s: want %s", found.Kind, oneOf(kinds)).
+				On(name)
 		case found.Kind == wire.KindStream && end != "":
 			return usage("%q is a stream, which has no --end: that is of pipes", name)
 		case found.Kind == wire.KindPipe && end == "":
@@ -76,7 +77,8 @@ func ringText(s *wire.Stat) string {
 	if slices.Contains(s.Flags, wire.FlagBytes) {
 		what = "bytes"
 	}
-	return fmt.Sprintf("%s, in %s of %s", what, plural(uint64(len(s.Rings)), "ring"), plural(uint64(s.Capacity), "byte"))
+	return fmt.Sprintf("%s, in %s of %s", what, plural(uint64(len(s.Rings)), "ring"),
+		plural(uint64(s.Capacity), "byte"))
 }
 
 // showRings writes the lines of stat about who sends to whom.

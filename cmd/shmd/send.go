@@ -40,7 +40,7 @@ shmd send talk --end a hello`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeKind(ringKinds...),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRole(cmd, ringKinds, args[0], wire.RoleProducer, end, func(ctx context.Context, o *openObject) error {
+			send := func(ctx context.Context, o *openObject) error {
 				s := &feed{object: o, timeout: wait.nanoseconds(cmd)}
 				var err error
 				if len(args) > 1 {
@@ -52,7 +52,8 @@ shmd send talk --end a hello`,
 					return err
 				}
 				return a.emit(append(o.head(), entry{"count", s.count}))
-			})
+			}
+			return a.withRole(cmd, ringKinds, args[0], wire.RoleProducer, end, send)
 		},
 	}
 	wait.register(cmd, "")

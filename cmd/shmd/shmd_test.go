@@ -268,7 +268,7 @@ func TestCompletionOffersNames(t *testing.T) {
 	if r := invoke(t, "__completeNoDesc", "take", "jo"); !strings.HasPrefix(r.stdout, "jobs/todo\n:") {
 		t.Errorf("completion of a queue: %+v", r)
 	}
-	const last = "queue\nevent\ncondition\nbarrier\nrwlock\n:"
+	const last = "queue\nevent\ncondition\nbarrier\nrwlock\nstream\npipe\n:"
 	if r := invoke(t, "__completeNoDesc", "create", "x", ""); !strings.Contains(r.stdout, last) {
 		t.Errorf("completion of kinds: %+v", r)
 	}

@@ -170,6 +170,13 @@ func newImages(t *testing.T, sc scenario) *images {
 			}
 		case shm.KindBarrier:
 			parameters.Length = parties
+		case shm.KindStream:
+			parameters.Capacity, parameters.MessageMax = ringCapacity, shm.RingMessageMax(ringCapacity)
+		case shm.KindPipe:
+			parameters.Capacity = ringCapacity
+			if !sc.flags.Has(bytesFlag) {
+				parameters.MessageMax = 1 << 20
+			}
 		}
 		g, err := parameters.Complete()
 		if err != nil {

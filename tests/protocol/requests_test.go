@@ -210,7 +210,7 @@ var badCreates = []badRequest{
 	{"create", list{"t/new", "mutex", list{}}, status.BadParams, "options: want map, got array"},
 	{"create", list{"t/new", 1, m{}}, status.BadParams, "kind: want str"},
 	creating("stack", m{}, status.Invalid,
-		`kind is "stack"|value, array, mutex, semaphore, queue, event, condition, barrier or rwlock`),
+		`kind is "stack"|value, array, mutex, semaphore, queue, event, condition, barrier, rwlock, stream or pipe`),
 	{"create", list{"t/new", "value", m{"length": -1}}, status.BadParams, "length: want integer of at least 0"},
 	{"create", list{"t/new", "value", m{"colour": 1}}, status.Invalid, `unknown option "colour"`},
 	{"create", list{"t/new", "mutex", m{"recursive": 1}}, status.BadParams, "recursive: want boolean"},

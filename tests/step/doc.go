@@ -21,12 +21,14 @@
 //	condition lock NS, unlock, mark, wait NS, notify N, all
 //	barrier wait NS, action NS, abort, reset
 //	rwlock read NS, unread, write NS, unwrite, mark
+//	stream make NUMBER BYTES, produce, consume, retire, leave, send NS, recv NS
+//	pipe make NUMBER BYTES, claim END, shut, send NS, recv NS
 //
 // and answers "ok NUMBER...", "notice NUMBER..." or "error NAME". NS is a timeout,
 // -1 = for ever. An array has four elements: read tells them all, write makes
 // all of them X, store and add change the first. wait waits for a change since the
 // last version or wait. make makes the message that put, and fill and commit,
-// use; take and lease tell the number of a message that is whole, lease also its
+// use, and send too; recv, take and lease tell the number of a message that is whole, lease also its
 // deliveries; ack and nack end the last lease; extend makes it last an hour. put_many
 // puts the message and one with the next number; the others of many are of two. all notifies all; action is a wait with
 // an action that does nothing; both tell the index.

@@ -22,6 +22,8 @@ var groups = []struct {
 	{"condition", conditionScenes},
 	{"barrier", barrierScenes},
 	{"rwlock", rwlockScenes},
+	{"stream", streamScenes},
+	{"pipe", pipeScenes},
 }
 
 func allScenes() []*scene {

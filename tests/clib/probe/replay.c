@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #include "../../../clients/c/internal.h"
 #include "gone.h"
+#include "ring_words.h"
 #include "sync_words.h"
 
 #include <fcntl.h>
@@ -286,6 +287,8 @@ static void run(char *word)
 	case SHMD_KIND_CONDITION: got = condition_word(word); break;
 	case SHMD_KIND_BARRIER: got = barrier_word(word); break;
 	case SHMD_KIND_RWLOCK: got = rwlock_word(word); break;
+	case SHMD_KIND_STREAM: got = stream_word(word); break;
+	case SHMD_KIND_PIPE: got = pipe_word(word); break;
 	case SHMD_KIND_VALUE: got = value_word(word); break;
 	default: got = array_word(word); break;
 	}
@@ -305,6 +308,8 @@ int main(int count, char **arguments)
 	map(arguments[1], &segments[0]);
 	uint32_t kind = segments[0].page->header.kind;
 	struct shmdi_object *object = sync_object(kind) != NULL ? sync_object(kind) : &array.object;
+	if (ring_object(kind) != NULL)
+		object = ring_object(kind);
 	if (kind == SHMD_KIND_SEMAPHORE)
 		object = &semaphore.object;
 	else if (kind == SHMD_KIND_QUEUE)
@@ -313,6 +318,7 @@ int main(int count, char **arguments)
 	object->is = describe(&segments[0].page->header, (uint32_t)atol(arguments[3]));
 	shmdi_object_bind(object, generation);
 	sync_bind(kind);
+	ring_bind(kind);
 	if (kind == SHMD_KIND_SEMAPHORE)
 		shmdi_semaphore_bind(&semaphore);
 	else if (kind == SHMD_KIND_QUEUE) {

@@ -23,6 +23,8 @@ static struct shmd_event *event;
 static struct shmd_condition *condition;
 static struct shmd_barrier *barrier;
 static struct shmd_rwlock *rwlock;
+static struct shmd_stream *stream;
+static struct shmd_pipe *pipe_;
 
 static struct shmd_lease lease;
 static struct shmd_lease leases[2]; /* of lease_many, */
@@ -89,6 +91,10 @@ static int open_thing(const char *kind, const char *name)
 		return shmd_condition_open(client, name, NULL, &condition);
 	if (strcmp(kind, "barrier") == 0)
 		return shmd_barrier_open(client, name, NULL, &barrier);
+	if (strcmp(kind, "stream") == 0)
+		return shmd_stream_open(client, name, NULL, &stream);
+	if (strcmp(kind, "pipe") == 0)
+		return shmd_pipe_open(client, name, NULL, &pipe_);
 	return shmd_rwlock_open(client, name, NULL, &rwlock);
 }
 
@@ -103,6 +109,8 @@ static void close_things(void)
 	condition = shmd_condition_close(condition);
 	barrier = shmd_barrier_close(barrier);
 	rwlock = shmd_rwlock_close(rwlock);
+	stream = shmd_stream_close(stream);
+	pipe_ = shmd_pipe_close(pipe_);
 }
 
 /* ---- Operations; a[] are the numbers of the line ---- */
@@ -249,6 +257,26 @@ static int rwlock_write(const int64_t *a) { return shmd_rwlock_write_lock(rwlock
 static int rwlock_unwrite(const int64_t *a) { return (void)a, shmd_rwlock_write_unlock(rwlock); }
 static int rwlock_mark(const int64_t *a) { return (void)a, shmd_rwlock_mark_consistent(rwlock); }
 
+static int stream_produce(const int64_t *a) { return (void)a, shmd_stream_claim(stream, SHMD_PRODUCER); }
+static int stream_consume(const int64_t *a) { return (void)a, shmd_stream_claim(stream, SHMD_CONSUMER); }
+static int stream_retire(const int64_t *a) { return (void)a, shmd_stream_retire(stream, SHMD_PRODUCER); }
+static int stream_leave(const int64_t *a) { return (void)a, shmd_stream_retire(stream, SHMD_CONSUMER); }
+static int stream_send(const int64_t *a) { return shmd_stream_send(stream, message, message_bytes, a[0]); }
+
+static int stream_recv(const int64_t *a)
+{
+	return shmd_stream_recv(stream, message, sizeof message, a[0], &message_bytes);
+}
+
+static int pipe_claim(const int64_t *a) { return shmd_pipe_claim(pipe_, (int)a[0], NULL); }
+static int pipe_shut(const int64_t *a) { return (void)a, shmd_pipe_shut(pipe_, SHMD_END_ANY); }
+static int pipe_send(const int64_t *a) { return shmd_pipe_send(pipe_, SHMD_END_ANY, message, message_bytes, a[0]); }
+
+static int pipe_recv(const int64_t *a)
+{
+	return shmd_pipe_recv(pipe_, SHMD_END_ANY, message, sizeof message, a[0], &message_bytes);
+}
+
 /* ---- Answers that look at what the operation brought, outside of the marks ---- */
 
 static int tell_taken(void) { return tell_message(message, message_bytes); }
@@ -349,6 +377,18 @@ static const struct operation {
 	{"rwlock", "write", rwlock_write, NULL},
 	{"rwlock", "unwrite", rwlock_unwrite, NULL},
 	{"rwlock", "mark", rwlock_mark, NULL},
+	{"stream", "make", queue_make, NULL},
+	{"stream", "produce", stream_produce, NULL},
+	{"stream", "consume", stream_consume, NULL},
+	{"stream", "retire", stream_retire, NULL},
+	{"stream", "leave", stream_leave, NULL},
+	{"stream", "send", stream_send, NULL},
+	{"stream", "recv", stream_recv, tell_taken},
+	{"pipe", "make", queue_make, NULL},
+	{"pipe", "claim", pipe_claim, NULL},
+	{"pipe", "shut", pipe_shut, NULL},
+	{"pipe", "send", pipe_send, NULL},
+	{"pipe", "recv", pipe_recv, tell_taken},
 };
 
 #define OPERATIONS_COUNT (sizeof operations / sizeof operations[0])

@@ -74,6 +74,11 @@ type player struct {
 	barrier   *shmd.Barrier
 	rwlock    *shmd.RWLock
 	rwOwner   *shmd.RWOwner // of the rwlock, likewise
+	stream    *shmd.Stream
+	producer  *shmd.StreamProducer
+	consumer  *shmd.StreamConsumer
+	pipe      *shmd.Pipe
+	end       *shmd.PipeEnd
 
 	version     uint64
 	message     []byte
@@ -139,6 +144,12 @@ func (p *player) open(kind, name string) (err error) {
 		p.condition, err = shmd.OpenCondition(ctx, p.client, name)
 	case "barrier":
 		p.barrier, err = shmd.OpenBarrier(ctx, p.client, name)
+	case "stream":
+		p.producer, p.consumer = nil, nil
+		p.stream, err = shmd.OpenStream(ctx, p.client, name)
+	case "pipe":
+		p.end = nil
+		p.pipe, err = shmd.OpenPipe(ctx, p.client, name)
 	default:
 		if p.rwlock, err = shmd.OpenRWLock(ctx, p.client, name); err == nil {
 			p.rwOwner = p.rwlock.NewOwner()
@@ -176,6 +187,8 @@ func (p *player) close(kind string) closer {
 	add("condition", p.condition != nil, p.condition)
 	add("barrier", p.barrier != nil, p.barrier)
 	add("rwlock", p.rwlock != nil, p.rwlock)
+	add("stream", p.stream != nil, p.stream)
+	add("pipe", p.pipe != nil, p.pipe)
 	return open
 }
 

@@ -1,0 +1,278 @@
+package step
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/shmd/shmd/wire"
+)
+
+const (
+	ringCapacity = 4096
+	// halfRing fills half of the ring, alone; pieces goes through it in pieces.
+	halfRing = 2000
+	pieces   = 3000
+	ringOver = 3 // died or closed
+)
+
+// ringRules: each message is received once, or never if it is the victim's own or one that
+// the victim may have received; and whoever receives is told of the victim's end once.
+type ringRules struct {
+	*stage
+	ends  []int // how many may be told; a producer that has sent nothing is told of with the one before
+	after int   // how many when the operation is over; -1 = any of those
+	sent  []int // by peers
+	got   []int
+	ended int
+}
+
+func rings(after int, ends ...int) func(s *stage) rules {
+	return func(s *stage) rules { return &ringRules{stage: s, after: after, ends: ends} }
+}
+
+func (r *ringRules) piped() bool { return r.scene.kind == "pipe" }
+
+// begin empties a stream, and leaves nobody a role; a pipe is new each time.
+func (r *ringRules) begin() error {
+	if r.piped() {
+		return nil
+	}
+	err := r.drain()
+	r.got, r.ended = nil, 0
+	return err
+}
+
+func (r *ringRules) stopped(uint16) error { return nil }
+
+// offers: whoever sleeps wants a message, or the end, or room.
+func (r *ringRules) offers() (bool, error) {
+	lines, err := r.segment.Rings()
+	for _, ring := range lines.Rings {
+		tail, head := ring.Tail.Word, ring.Head.Word
+		if tail>>3 != head>>3 || tail&ringOver != 0 && head&4 == 0 {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+func (r *ringRules) said(p *peer, line, answer string) error {
+	var n int
+	switch {
+	case strings.Contains(line, " make ") && answer == "ok":
+		if _, err := fmt.Sscanf(line, r.scene.kind+" make %d", &p.message); err != nil {
+			return err
+		}
+	case strings.Contains(line, " send") && answer == "ok":
+		r.sent = append(r.sent, p.message)
+	case strings.Contains(line, " recv") && strings.HasPrefix(answer, "ok "):
+		if _, err := fmt.Sscanf(answer, "ok %d", &n); err != nil {
+			return err
+		}
+		r.got = append(r.got, n)
+	case answer == "error PEER_DIED" || answer == "error ENDED":
+		r.ended++
+	case strings.Contains(line, " recv"+try) && answer == "error WOULD_BLOCK":
+	case strings.Contains(line, " send") && answer == "error WOULD_BLOCK":
+	case answer == "ok" || answer == "error NOT_OWNER":
+	default:
+		return fmt.Errorf("peer %d answers %q to %q", p.index, answer, line)
+	}
+	return nil
+}
+
+// feed gives a message to a consumer who sleeps rightly: a producer that has sent nothing is
+// told of together with the one before it.
+func (r *ringRules) feed() error {
+	if r.piped() || r.peers[first].sleep == "" {
+		return nil
+	}
+	r.number++
+	p := r.peers[holder]
+	p.message = numbersFrom + r.number
+	return errors.Join(r.want(p, "stream produce", "ok"),
+		r.want(p, fmt.Sprintf("stream make %d %d", p.message, shortMessage), "ok"), r.send(p), r.want(p, "stream retire", "ok"))
+}
+
+func (r *ringRules) send(p *peer) error {
+	const line = "stream send" + try
+	if err := r.want(p, line, "ok"); err != nil {
+		return err
+	}
+	return r.said(p, line, "ok")
+}
+
+// drain lets the peers give up their roles, and receives all that is left.
+func (r *ringRules) drain() error {
+	for i, p := range r.peers {
+		for _, line := range []string{"stream leave", "stream retire"} {
+			if i != holder {
+				if _, err := r.tell(p, line); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	p := r.peers[holder]
+	if err := r.want(p, "stream consume", "ok"); err != nil {
+		return err
+	}
+	for {
+		answer, err := r.tell(p, "stream recv"+try)
+		if err == nil && answer == "error WOULD_BLOCK" {
+			return r.want(p, "stream leave", "ok")
+		}
+		if err == nil {
+			err = r.said(p, "stream recv"+try, answer)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// hangUp receives what is left in a pipe, and ends the other end.
+func (r *ringRules) hangUp() error {
+	p := r.peers[first]
+	for {
+		answer, err := r.tell(p, "pipe recv"+try)
+		if err == nil {
+			err = r.said(p, "pipe recv"+try, answer)
+		}
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(answer, "error ") {
+			if answer == "error WOULD_BLOCK" {
+				return fmt.Errorf("nobody is told that the victim is gone")
+			}
+			return r.want(p, "pipe shut", "ok")
+		}
+	}
+}
+
+func (r *ringRules) verify(over bool) error {
+	var err error
+	if r.piped() {
+		err = r.hangUp()
+	} else {
+		err = r.drain()
+	}
+	if err != nil {
+		return err
+	}
+	report := func(what string) error {
+		return fmt.Errorf("%s: sent %d, the victim's is %d; received %d, and %d ends", what, r.sent, mine, r.got, r.ended)
+	}
+	effect := 0
+	for i, n := range r.got {
+		if slices.Contains(r.got[:i], n) {
+			return report("received twice")
+		}
+		if n == mine {
+			effect++
+		} else if !slices.Contains(r.sent, n) && n < 100 {
+			return report("from nowhere")
+		}
+	}
+	for _, n := range r.sent {
+		if !slices.Contains(r.got, n) {
+			effect--
+		}
+	}
+	if !r.scene.mayHave(effect) || over && len(r.scene.effects) == 1 && effect != r.scene.effects[0] {
+		return report("lost or found")
+	}
+	if r.piped() {
+		return nil
+	}
+	if !slices.Contains(r.ends, r.ended) || over && r.after >= 0 && r.ended != r.after {
+		return report("ends that nobody told, or told twice")
+	}
+	return nil
+}
+
+func streamScenes() []*scene {
+	const produce, consume, retire, leave = "stream produce", "stream consume", "stream retire", "stream leave"
+	const send, recv = "stream send", "stream recv"
+	makes := func(number, size int) string { return fmt.Sprintf("stream make %d %d", number, size) }
+	made := []string{produce, makes(mine, shortMessage)}
+	full := []string{produce, makes(100, halfRing), send + try, makes(101, halfRing), send + try, makes(mine, halfRing)}
+	sends := func(number int) []cue { return all(says(first, makes(number, shortMessage)), says(first, send+try)) }
+	producing, consuming := does(first, produce), does(first, consume)
+	receives := sleeps(first, recv+forever)
+	in, out := []int{1}, []int{-1}
+	options := wire.CreateOptions{Capacity: new(uint32(ringCapacity))}
+	of := func(after int, ends ...int) props {
+		return props{kind: "stream", options: options, rules: rings(after, ends...)}
+	}
+	return flat(
+		of(-1, 0, 1, 2).with( // the victim's, unless it has sent nothing, and that of who was given to the consumer instead
+			scene{operation: send, situation: uncontended, before: made, act: send + forever, effects: in},
+			scene{operation: send, situation: contended, setUp: consuming, before: made, during: receives,
+				act: send + forever, effects: in},
+			scene{operation: send, situation: refused, before: full, act: send + try, answer: "error WOULD_BLOCK"},
+			scene{operation: send, situation: timedOut, before: full, act: send + shortly, answer: "error TIMED_OUT"},
+			scene{operation: send, situation: woken, setUp: consuming, before: full, act: send + forever,
+				release: says(first, recv+try), effects: in},
+			scene{operation: retire, situation: uncontended, before: made, act: retire},
+			scene{operation: retire, situation: contended, setUp: consuming, before: made, during: receives, act: retire},
+		),
+		of(1, 1).with( // the producer's
+			scene{operation: recv, situation: uncontended, setUp: all(producing, sends(100)), before: []string{consume},
+				act: recv + forever, effects: out},
+			scene{operation: recv, situation: woken, setUp: producing, before: []string{consume}, act: recv + forever,
+				release: sends(100), effects: out},
+			scene{operation: leave, situation: uncontended, setUp: all(producing, sends(100)), before: []string{consume},
+				act: leave},
+		),
+		of(-1, 0, 1).with(
+			scene{operation: produce, situation: uncontended, act: produce},
+			scene{operation: produce, situation: refused, setUp: producing, act: produce, answer: "error TAKEN"},
+		),
+		of(0, 0, 1).with(
+			scene{operation: recv + ", the end", situation: uncontended, setUp: all(producing, sends(100), does(first, retire)),
+				before: []string{consume, recv + try}, act: recv + forever, answer: "error ENDED", effects: out},
+		),
+		of(-1, 0, 1).with( // that of who has sent nothing
+			scene{operation: recv, situation: refused, setUp: producing, before: []string{consume}, act: recv + try,
+				answer: "error WOULD_BLOCK"},
+			scene{operation: recv, situation: timedOut, setUp: producing, before: []string{consume}, act: recv + shortly,
+				answer: "error TIMED_OUT"},
+			scene{operation: consume, situation: uncontended, act: consume},
+		),
+	)
+}
+
+func pipeScenes() []*scene {
+	const send, recv, shut = "pipe send", "pipe recv", "pipe shut"
+	makes := func(number, size int) string { return fmt.Sprintf("pipe make %d %d", number, size) }
+	claimed := func(size int) []string { return []string{"pipe claim 0", makes(mine, size)} }
+	other := does(first, "pipe claim 1")
+	receives := sleeps(first, recv+forever)
+	sends := func(size int) []cue { return all(says(first, makes(100, size)), starts(first, send+forever)) }
+	in, out := []int{1}, []int{-1}
+	p := props{kind: "pipe", options: wire.CreateOptions{Capacity: new(uint32(ringCapacity))}, rules: rings(-1)}
+	scenes := []scene{
+		{operation: send, situation: uncontended, before: claimed(shortMessage), act: send + forever, effects: in},
+		{operation: send, situation: contended, before: claimed(shortMessage), during: receives, act: send + forever,
+			effects: in},
+		{operation: send + ", in pieces", situation: contended, before: claimed(pieces), during: receives,
+			act: send + forever, effects: in},
+		{operation: send + ", in pieces", situation: timedOut, act: send + shortly, answer: "error TIMED_OUT",
+			before: append(claimed(pieces), makes(100, halfRing), send+try, makes(mine, pieces))},
+		{operation: recv, situation: woken, before: claimed(shortMessage), act: recv + forever,
+			release: sends(shortMessage), effects: out},
+		{operation: recv + ", in pieces", situation: woken, before: claimed(shortMessage), act: recv + forever,
+			release: sends(pieces), effects: out},
+		{operation: recv, situation: timedOut, before: claimed(shortMessage), act: recv + shortly,
+			answer: "error TIMED_OUT"},
+		{operation: shut, situation: contended, before: claimed(shortMessage), during: receives, act: shut},
+	}
+	for i := range scenes {
+		scenes[i].setUp, scenes[i].anew = other, true
+	}
+	return p.with(scenes...)
+}

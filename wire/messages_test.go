@@ -68,6 +68,12 @@ func TestMessagesHaveTheKeysOfTheProtocol(t *testing.T) {
 		{Stat{Set: true, Waiting: 1, Broken: true, Readers: 1}, infoKeys + " state linked handles version dirty " +
 			"seats held inconsistent waiters deaths last_death set waiting broken readers"},
 		{Info{Parties: 1}, infoKeys + " parties"},
+		{Info{MessageMax: 1, Capacity: 1}, infoKeys + " message_max capacity"},
+		{Attachment{Role: EndA}, attachmentKeys + " role"},
+		{Stat{Rings: []Ring{{}}}, infoKeys + " state linked handles version dirty seats held inconsistent waiters " +
+			"deaths last_death rings"},
+		{Ring{Producer: &Holder{}, Consumer: &Holder{}, Ended: EndedDied}, "used_bytes producer consumer ended"},
+		{Holder{}, "seat pid"},
 		{CreateOptions{}, ""},
 		{OpenOptions{}, ""},
 	} {

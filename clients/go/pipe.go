@@ -157,12 +157,30 @@ func (e *PipeEnd) WriteBytes(ctx context.Context, b []byte) (n int, err error) {
 	return n, sendError("write to", e.pipe.info.Name, err)
 }
 
+// TryWriteBytes is WriteBytes that does not wait: ErrWouldBlock if there is no room.
+func (e *PipeEnd) TryWriteBytes(b []byte) (n int, err error) {
+	err = e.sender.now(func() (err error) {
+		n, err = e.writer.Write(context.Background(), parker, b, 0)
+		return err
+	})
+	return n, sendError("write to", e.pipe.info.Name, err)
+}
+
 // ReadBytes reads 1 to len(b) bytes from a pipe of bytes and returns how many, waiting
 // until ctx ends while there are none. Errors as Recv, and ErrInvalid (no room),
 // ErrUnsupported (a pipe of messages).
 func (e *PipeEnd) ReadBytes(ctx context.Context, b []byte) (n int, err error) {
 	err = e.receiver.wait(ctx, false, func(ctx context.Context, timeout time.Duration) (err error) {
 		n, err = e.reader.Read(ctx, parker, b, timeout)
+		return err
+	})
+	return n, recvError("read from", e.pipe.info.Name, err)
+}
+
+// TryReadBytes is ReadBytes that does not wait: ErrWouldBlock if there are none.
+func (e *PipeEnd) TryReadBytes(b []byte) (n int, err error) {
+	err = e.receiver.now(func() (err error) {
+		n, err = e.reader.Read(context.Background(), parker, b, 0)
 		return err
 	})
 	return n, recvError("read from", e.pipe.info.Name, err)

@@ -168,6 +168,10 @@ func TestPipeOfBytes(t *testing.T) {
 	if n, err := a.WriteBytes(ctx, make([]byte, 5000)); n != 4096 || err != nil {
 		t.Errorf("wrote %d, %v", n, err)
 	}
+	_, err = a.TryWriteBytes([]byte("x"))
+	wantError(t, "write to a full ring", err, shmd.ErrWouldBlock)
+	_, err = a.TryReadBytes(make([]byte, 1))
+	wantError(t, "read of nothing", err, shmd.ErrWouldBlock)
 	buffer := make([]byte, 5000)
 	if n, err := b.ReadBytes(ctx, buffer[:96]); n != 96 || err != nil {
 		t.Errorf("read %d, %v", n, err)

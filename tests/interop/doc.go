@@ -79,9 +79,22 @@
 //	readlock SLOT TIMEOUT_NS                    ok, or died
 //	readunlock SLOT                             ok
 //
+// Of streams (create SLOT stream NAME - - CAPACITY MESSAGE_MAX) and pipes (create SLOT pipe
+// NAME - -|bytes CAPACITY MESSAGE_MAX), where the last words may be left out, with messages
+// and bytes in hex as above; a driver has one end of a pipe at most:
+//
+//	claim SLOT ROLE                             ok ROLE: what it has now
+//	retire SLOT ROLE                            ok
+//	send SLOT MESSAGE TIMEOUT_NS                ok
+//	sendmany SLOT TIMEOUT_NS MESSAGE...         ok COUNT
+//	recv SLOT TIMEOUT_NS                        ok MESSAGE
+//	recvmany SLOT MAX TIMEOUT_NS                ok MESSAGE...
+//	writebytes SLOT BYTES TIMEOUT_NS            ok COUNT
+//	readbytes SLOT MAX TIMEOUT_NS               ok BYTES
+//
 // Anything may be answered by "error NAME" with the name of a status code. SLOT
 // is the driver's own word for an open object; KIND is value, array, mutex,
-// semaphore, queue, event, condition, barrier or rwlock. CODE is "-" for what has none.
+// semaphore, queue, event, condition, barrier, rwlock, stream or pipe. CODE is "-" for what has none.
 // FLAGS are joined by commas, "-" if there is none: recursive, unlock_any, strict, nolock,
 // undo, raw, auto_reset, isset (of an event that begins so), and @SLOT for the mutex in
 // that slot as the lock. A value has one VALUE, an array as many as it

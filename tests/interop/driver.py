@@ -150,7 +150,18 @@ OPTIONS = {
     "semaphore": ("initial", "maximum"),
     "queue": ("maxsize", "slot_size", "deliveries_max", "message_max"),
     "barrier": ("parties",),
+    "stream": ("capacity", "message_max"),
+    "pipe": ("capacity", "message_max"),
 }
+
+
+def unhex(text):
+    """Bytes as the commands write them, "-" for none."""
+    return b"" if text == "-" else bytes.fromhex(text)
+
+
+def inhex(message):
+    return message.hex() or "-"
 
 
 def told(notice):
@@ -364,6 +375,32 @@ class Driver:
 
     def do_readunlock(self, name):
         self.connection.call("read_unlock", self.slots[name].handle)
+
+    def do_claim(self, name, role):
+        return (self.connection.call("claim", self.slots[name].handle, role),)
+
+    def do_retire(self, name, role):
+        self.connection.call("retire", self.slots[name].handle, role)
+
+    def do_send(self, name, text, timeout):
+        self.connection.call("send", self.slots[name].handle, unhex(text), int(timeout))
+
+    def do_sendmany(self, name, timeout, *texts):
+        messages = [unhex(text) for text in texts]
+        return (self.connection.call("send_many", self.slots[name].handle, messages, int(timeout)),)
+
+    def do_recv(self, name, timeout):
+        return (inhex(self.connection.call("recv", self.slots[name].handle, int(timeout))),)
+
+    def do_recvmany(self, name, most, timeout):
+        messages = self.connection.call("recv_many", self.slots[name].handle, int(most), int(timeout))
+        return [inhex(message) for message in messages]
+
+    def do_writebytes(self, name, text, timeout):
+        return (self.connection.call("write_bytes", self.slots[name].handle, unhex(text), int(timeout)),)
+
+    def do_readbytes(self, name, most, timeout):
+        return (inhex(self.connection.call("read_bytes", self.slots[name].handle, int(most), int(timeout))),)
 
 
 def main():

@@ -74,6 +74,7 @@ type goSlot struct {
 	mutex    *shmd.Mutex
 	latched  *goLatched // nil unless a semaphore or a queue
 	sync     *goSync    // nil unless of syncKinds
+	ring     *goRing    // nil unless a stream or a pipe
 }
 
 // goLock is what mutexes, values and arrays share.
@@ -141,6 +142,8 @@ func (d *goDriver) obey(words []string) ([]string, error) {
 		return s.latched.obey(verb, words)
 	case s.sync != nil:
 		return s.sync.obey(verb, words)
+	case s.ring != nil:
+		return s.ring.obey(verb, words)
 	}
 	switch verb {
 	case "lock":
@@ -251,6 +254,9 @@ func (d *goDriver) create(ctx context.Context, slot, kind, name, code, flags str
 	if kind == wire.KindSemaphore || kind == wire.KindQueue {
 		return d.createLatched(ctx, slot, kind, name, flags, xs)
 	}
+	if kind == wire.KindStream || kind == wire.KindPipe {
+		return d.createRing(ctx, slot, kind, name, flags, xs)
+	}
 	if strings.Contains(syncKinds, kind) {
 		return d.createSync(ctx, slot, kind, name, flags, xs)
 	}
@@ -282,6 +288,9 @@ func (d *goDriver) create(ctx context.Context, slot, kind, name, code, flags str
 func (d *goDriver) open(ctx context.Context, slot, kind, name, access string) ([]string, error) {
 	if kind == wire.KindSemaphore || kind == wire.KindQueue {
 		return []string{"-", "0"}, d.openLatched(ctx, slot, kind, name)
+	}
+	if kind == wire.KindStream || kind == wire.KindPipe {
+		return []string{"-", "0"}, d.openRing(ctx, slot, kind, name)
 	}
 	if strings.Contains(syncKinds, kind) {
 		return []string{"-", "0"}, d.openSync(ctx, slot, kind, name, access)

@@ -19,6 +19,7 @@ enum {
 
 struct latched;
 struct synced;
+struct ring;
 
 struct slot {
 	char name[32]; /* "" = free */
@@ -28,6 +29,7 @@ struct slot {
 	struct shmd_array *array;
 	struct latched *latched;
 	struct synced *synced;
+	struct ring *ring;
 };
 
 /* A line in words. */
@@ -173,6 +175,7 @@ static void answer_item(const struct slot *s, int result, const void *item)
 /* These need client and answer. */
 #include "latched.h"
 #include "sync.h"
+#include "rings.h"
 
 /* ---- Commands ----------------------------------------------------------------- */
 
@@ -196,6 +199,7 @@ static void drop(struct slot *s)
 {
 	close_latched(s->latched);
 	close_sync(s->synced);
+	close_ring(s->ring);
 	*s = (struct slot){0};
 }
 
@@ -213,6 +217,14 @@ static struct synced *synchronise(struct slot *s)
 	if (s->synced == NULL)
 		abort();
 	return s->synced;
+}
+
+static struct ring *link_ring(struct slot *s)
+{
+	s->ring = calloc(1, sizeof *s->ring);
+	if (s->ring == NULL)
+		abort();
+	return s->ring;
 }
 
 static bool has(const char *flags, const char *flag) { return strstr(flags, flag) != NULL; }
@@ -238,6 +250,8 @@ static void create(const struct command *c)
 	int result;
 	if (strcmp(kind, "semaphore") == 0 || strcmp(kind, "queue") == 0) {
 		result = create_latched(latch(s), kind, name, flags, (char **)c->words + 6, c->count - 6);
+	} else if (is_ring(kind)) {
+		result = create_ring(link_ring(s), kind, name, flags, (char **)c->words + 6, c->count - 6);
 	} else if (is_sync(kind)) {
 		options.auto_reset = has(flags, "auto_reset");
 		options.set = has(flags, "isset");
@@ -277,6 +291,8 @@ static void open_object(const struct command *c)
 	int result;
 	if (strcmp(kind, "semaphore") == 0 || strcmp(kind, "queue") == 0)
 		result = open_latched(latch(s), kind, name, &options);
+	else if (is_ring(kind))
+		result = open_ring(link_ring(s), kind, name, &options);
 	else if (is_sync(kind))
 		result = open_sync(synchronise(s), kind, name, &options);
 	else if (strcmp(kind, "mutex") == 0)
@@ -444,6 +460,8 @@ static void obey(const struct command *c)
 		known(obey_latched(find(c->words[1])->latched, verb, (char **)c->words + 2), verb);
 	else if (find(c->words[1])->synced != NULL)
 		known(obey_sync(find(c->words[1])->synced, verb, (char **)c->words + 2), verb);
+	else if (find(c->words[1])->ring != NULL)
+		known(obey_ring(find(c->words[1])->ring, verb, (char **)c->words + 2), verb);
 	else if (one_of(verb, "load store add exchange cas"))
 		element(c, find(c->words[1]));
 	else if (strcmp(verb, "read") == 0)

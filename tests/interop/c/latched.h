@@ -33,7 +33,7 @@ static size_t parse_message(const char *text, unsigned char *message)
 	return size;
 }
 
-static void print_message(const void *message, size_t size)
+static void print_bytes(const void *message, size_t size)
 {
 	const unsigned char *bytes = message;
 	if (size == 0)
@@ -42,6 +42,11 @@ static void print_message(const void *message, size_t size)
 		putchar(' ');
 	for (size_t i = 0; i < size; i++)
 		printf("%02x", bytes[i]);
+}
+
+static void print_message(const void *message, size_t size)
+{
+	print_bytes(message, size);
 	putchar('\n');
 }
 

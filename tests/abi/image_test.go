@@ -135,7 +135,7 @@ var scenes = []scene{
 	{"queue-waiters", shm.KindQueue, 0, nil, 0, queueWaiters, slots},
 	{"queue-shut-down", shm.KindQueue, 0, nil, 0, steps(queueWaiters, shutDown), slots},
 	{"queue-sides", shm.KindQueue, 0, nil, shm.FlagRaw, queueSides, longSlots},
-	{"queue-timed", shm.KindQueue, 0, nil, shm.FlagRaw, steps(), timedSlots},
+	{"queue-timed", shm.KindQueue, 0, nil, shm.FlagRaw, queueTimed, timedSlots},
 	{"queue-removed", shm.KindQueue, 0, nil, shm.FlagRaw, steps(queueStates, destroy), slots},
 	{"event-fresh", shm.KindEvent, 0, nil, 0, steps(), event(false)},
 	{"event-set-at-first", shm.KindEvent, 0, nil, 0, steps(), event(true)},

@@ -2,6 +2,7 @@ package abi
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"reflect"
 	"testing"
@@ -46,6 +47,27 @@ func queueStates(t *testing.T, s *shm.Segment) {
 // timedSlots is slots with leases that end after a year.
 func timedSlots(sc scene) (shm.Geometry, error) {
 	return shm.NewTimedQueueGeometry(365*24*3600*1e9, 4, 64, 60, 2, sc.flags, shm.SeatsDefault)
+}
+
+// queueTimed leaves a lease with a deadline, and somebody who waits for its end, in vain.
+func queueTimed(t *testing.T, s *shm.Segment) {
+	q := s.Queue()
+	check(t, q.Put(background, nil, actor(1), []byte("timed"), 0))
+	_, err := q.Lease(background, nil, actor(2), 0)
+	check(t, err)
+	if err := q.Join(background, shm.NewParker(shm.ParkerOptions{}), actor(3), 1); err != status.TimedOut {
+		t.Fatal(err)
+	}
+	// The clock that says when is not of the images.
+	const deadline = createdNs
+	field, _ := reflect.TypeOf(shm.QueueLines{}).FieldByName("ExpiryNs")
+	expiry := constants()["KIND_OFFSET"] + uint64(field.Offset)
+	for _, at := range []uint64{expiry, s.Geometry().DeadlineOffset} {
+		if binary.LittleEndian.Uint64(s.Bytes()[at:]) == 0 {
+			t.Fatalf("no deadline at %#x", at)
+		}
+		binary.LittleEndian.PutUint64(s.Bytes()[at:], deadline)
+	}
 }
 
 // longSlots is slots with messages of up to 5000 bytes.

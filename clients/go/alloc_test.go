@@ -70,7 +70,7 @@ func TestFastPathsDoNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer closeObject(t, s)
 	p, err := s.Producer(ctx)
 	if err != nil {
 		t.Fatal(err)

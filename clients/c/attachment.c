@@ -276,7 +276,8 @@ int shmdi_attachment_read(const msgpack_object *map, struct shmdi_attachment *re
 	             is.seats_max <= SHMD_SEATS_LIMIT && owner_is_possible(is.owner, is.seats_max) &&
 	             shmdi_get_u64(map, "segment_size", 2 * SEGMENT_MAX, &is.segment_size_bytes) &&
 	             shmdi_get_u64(map, "seats_offset", is.segment_size_bytes, &is.seats_offset_bytes);
-	if (!sound || !read_counts(map, &is) || !read_slots(map, &is) || !read_rings(map, &is) || !read_lock(map, &is) || !read_data(map, &is))
+	if (!sound || !read_counts(map, &is) || !read_slots(map, &is) || !read_rings(map, &is) || !read_lock(map, &is) ||
+	    !read_data(map, &is))
 		return shmdi_fail(SHMD_E_BAD_FRAME, "open: the daemon's description of the object contradicts itself");
 	if (!layout_is_ours(&is))
 		return shmdi_fail(SHMD_E_VERSION, "open: the daemon lays the object out differently; use equal builds");

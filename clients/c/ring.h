@@ -119,7 +119,8 @@ SHMDI_INLINE struct shmdi_ring_wait shmdi_ring_wait(int64_t timeout_ns)
 
 /* Whether a record fits behind a position, as far as known; where it begins, behind a
  * PAD if it must not go round. */
-SHMDI_INLINE bool shmdi_ring_fits(const struct shmdi_ring *ring, uint64_t at, uint64_t record_bytes, uint64_t *ret_start)
+SHMDI_INLINE bool shmdi_ring_fits(const struct shmdi_ring *ring, uint64_t at, uint64_t record_bytes,
+                                  uint64_t *ret_start)
 {
 	uint64_t used = shmdi_ring_between(shmdi_ring_position(ring->writer.seen), at);
 	uint64_t left = ring->capacity_bytes - shmdi_ring_offset(ring, at);

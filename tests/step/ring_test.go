@@ -93,7 +93,8 @@ func (r *ringRules) feed() error {
 	p := r.peers[holder]
 	p.message = numbersFrom + r.number
 	return errors.Join(r.want(p, "stream produce", "ok"),
-		r.want(p, fmt.Sprintf("stream make %d %d", p.message, shortMessage), "ok"), r.send(p), r.want(p, "stream retire", "ok"))
+		r.want(p, fmt.Sprintf("stream make %d %d", p.message, shortMessage), "ok"), r.send(p),
+		r.want(p, "stream retire", "ok"))
 }
 
 func (r *ringRules) send(p *peer) error {
@@ -164,7 +165,8 @@ func (r *ringRules) verify(over bool) error {
 		return err
 	}
 	report := func(what string) error {
-		return fmt.Errorf("%s: sent %d, the victim's is %d; received %d, and %d ends", what, r.sent, mine, r.got, r.ended)
+		return fmt.Errorf("%s: sent %d, the victim's is %d; received %d, and %d ends", what, r.sent, mine, r.got,
+			r.ended)
 	}
 	effect := 0
 	for i, n := range r.got {
@@ -209,7 +211,8 @@ func streamScenes() []*scene {
 		return props{kind: "stream", options: options, rules: rings(after, ends...)}
 	}
 	return flat(
-		of(-1, 0, 1, 2).with( // the victim's, unless it has sent nothing, and that of who was given to the consumer instead
+		// The victim's, unless it has sent nothing, and that of who feeds the consumer instead.
+		of(-1, 0, 1, 2).with(
 			scene{operation: send, situation: uncontended, before: made, act: send + forever, effects: in},
 			scene{operation: send, situation: contended, setUp: consuming, before: made, during: receives,
 				act: send + forever, effects: in},
@@ -218,29 +221,31 @@ func streamScenes() []*scene {
 			scene{operation: send, situation: woken, setUp: consuming, before: full, act: send + forever,
 				release: says(first, recv+try), effects: in},
 			scene{operation: retire, situation: uncontended, before: made, act: retire},
-			scene{operation: retire, situation: contended, setUp: consuming, before: made, during: receives, act: retire},
+			scene{operation: retire, situation: contended, setUp: consuming, before: made, during: receives,
+				act: retire},
 		),
 		of(1, 1).with( // the producer's
 			scene{operation: recv, situation: uncontended, setUp: all(producing, sends(100)), before: []string{consume},
 				act: recv + forever, effects: out},
 			scene{operation: recv, situation: woken, setUp: producing, before: []string{consume}, act: recv + forever,
 				release: sends(100), effects: out},
-			scene{operation: leave, situation: uncontended, setUp: all(producing, sends(100)), before: []string{consume},
-				act: leave},
+			scene{operation: leave, situation: uncontended, setUp: all(producing, sends(100)),
+				before: []string{consume}, act: leave},
 		),
 		of(-1, 0, 1).with(
 			scene{operation: produce, situation: uncontended, act: produce},
 			scene{operation: produce, situation: refused, setUp: producing, act: produce, answer: "error TAKEN"},
 		),
 		of(0, 0, 1).with(
-			scene{operation: recv + ", the end", situation: uncontended, setUp: all(producing, sends(100), does(first, retire)),
+			scene{operation: recv + ", the end", situation: uncontended,
+				setUp:  all(producing, sends(100), does(first, retire)),
 				before: []string{consume, recv + try}, act: recv + forever, answer: "error ENDED", effects: out},
 		),
 		of(-1, 0, 1).with( // that of who has sent nothing
 			scene{operation: recv, situation: refused, setUp: producing, before: []string{consume}, act: recv + try,
 				answer: "error WOULD_BLOCK"},
-			scene{operation: recv, situation: timedOut, setUp: producing, before: []string{consume}, act: recv + shortly,
-				answer: "error TIMED_OUT"},
+			scene{operation: recv, situation: timedOut, setUp: producing, before: []string{consume},
+				act: recv + shortly, answer: "error TIMED_OUT"},
 			scene{operation: consume, situation: uncontended, act: consume},
 		),
 	)

@@ -87,7 +87,8 @@ static void basics(struct shmd_client *client)
 	send_text(stream, "first");
 	send_text(stream, "");
 	EXPECT(shmd_stream_recv(stream, buffer, 4, 0, &size_bytes), SHMD_E_TOO_LARGE);
-	CHECK(size_bytes == 5 && strstr(shmd_last_error(), "5 bytes") != NULL && strstr(shmd_last_error(), "buffer 4") != NULL);
+	CHECK(size_bytes == 5 && strstr(shmd_last_error(), "5 bytes") != NULL);
+	CHECK(strstr(shmd_last_error(), "buffer 4") != NULL);
 	expect_received(stream, "first");
 	expect_received(stream, "");
 	EXPECT(shmd_stream_send(stream, buffer, MESSAGE_MAX + 1, 0), SHMD_E_TOO_LARGE);

@@ -168,7 +168,7 @@ int shmd_queue_put(struct shmd_queue *queue, const void *message, size_t size_by
 		return result;
 	if (size_bytes > queue->copy_max_bytes)
 		return put_long(queue, message, size_bytes, timeout_ns);
-	struct shmdi_queue_wait wait = shmdi_wait_slot(queue, timeout_ns);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, timeout_ns);
 	uint32_t slot = 0;
 	while ((result = shmdi_queue_find_slot(&wait, &slot)) == 0)
 		;
@@ -248,7 +248,7 @@ int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_b
 		return shmdi_queue_refuse(queue, timeout_ns);
 	if (!SHMDI_LIKELY((ret_message != NULL || buffer_bytes == 0) && ret_size_bytes != NULL))
 		return SHMD_E_INVALID;
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
 	uint32_t slot = 0;
 	uint64_t word = 0;
 	int result;
@@ -265,7 +265,7 @@ int shmd_queue_shutdown(struct shmd_queue *queue)
 {
 	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
 		return shmdi_queue_refuse(queue, SHMD_FOREVER);
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
 	int result = shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result;
@@ -280,7 +280,7 @@ int shmd_queue_join(struct shmd_queue *queue, int64_t timeout_ns)
 {
 	if (!shmdi_queue_usable(queue, timeout_ns))
 		return shmdi_queue_refuse(queue, timeout_ns);
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
 	wait.event = &queue->lines->idle;
 	wait.spun = true; /* work takes longer than spinning is worth */
 	for (;;) {
@@ -302,7 +302,7 @@ int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_counts *ret_co
 		return shmdi_queue_refuse(queue, SHMD_FOREVER);
 	if (ret_counts == NULL)
 		return SHMD_E_INVALID;
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
 	int result = shmdi_queue_enter_expired(&wait);
 	if (result < 0)
 		return result;

@@ -103,7 +103,7 @@ int shmd_queue_put_many(struct shmd_queue *queue, const struct iovec *messages, 
 		*ret_count = result == 0;
 		return result;
 	}
-	struct shmdi_queue_wait wait = shmdi_wait_slot(queue, timeout_ns);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, timeout_ns);
 	wait.many = true;
 	uint32_t slot = 0;
 	while ((result = shmdi_queue_find_slot(&wait, &slot)) == 0)
@@ -203,7 +203,7 @@ int shmd_queue_take_many(struct shmd_queue *queue, void *buffer, size_t buffer_b
 	if (ret_messages == NULL || count == 0 || (buffer == NULL && buffer_bytes > 0))
 		return SHMD_E_INVALID;
 	int result;
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
 	wait.many = true;
 	uint32_t slot = 0;
 	uint64_t word = 0;
@@ -258,7 +258,7 @@ int shmd_queue_lease_many(struct shmd_queue *queue, struct shmd_lease *ret_lease
 	if (ret_leases == NULL || count == 0)
 		return SHMD_E_INVALID;
 	int result;
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
 	wait.many = true;
 	uint32_t slot = 0;
 	uint64_t word = 0;

@@ -46,7 +46,7 @@ int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_l
 		return shmdi_queue_refuse(queue, timeout_ns);
 	if (ret_lease == NULL)
 		return SHMD_E_INVALID;
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
 	uint32_t slot = 0;
 	uint64_t word = 0;
 	int result;
@@ -153,7 +153,7 @@ static int nack_one(struct shmd_queue *queue, const struct shmd_lease *lease)
 SHMDI_INLINE int end_some(struct shmd_queue *queue, const struct shmd_lease *leases, uint32_t count,
                           int (*end_one)(struct shmd_queue *, const struct shmd_lease *), uint32_t *ret_done)
 {
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
 	wait.many = count > 1;
 	uint32_t ended[KILLED + 1] = {0};
 	uint64_t again = 0; /* which of them had ended before */
@@ -245,7 +245,7 @@ int shmd_queue_extend(struct shmd_queue *queue, const struct shmd_lease *lease, 
 	if (lease_ns < SHMD_LEASE_NS_MIN || lease_ns > SHMD_LEASE_NS_MAX)
 		return shmdi_fail(SHMD_E_INVALID, "lease_ns is %llu; it must be %llu (1 ms) to %llu",
 		                  (unsigned long long)lease_ns, SHMD_LEASE_NS_MIN, SHMD_LEASE_NS_MAX);
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
 	uint64_t word = 0;
 	int result = shmdi_queue_enter(&wait);
 	if (result < 0)
@@ -264,7 +264,7 @@ int shmd_queue_take_dead(struct shmd_queue *queue, struct shmd_lease *ret_lease)
 		return shmdi_queue_refuse(queue, SHMD_FOREVER);
 	if (ret_lease == NULL)
 		return SHMD_E_INVALID;
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
 	int result = shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result;
@@ -297,7 +297,7 @@ int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count)
 {
 	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
 		return shmdi_queue_refuse(queue, SHMD_FOREVER);
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
 	int result = shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result;

@@ -17,7 +17,7 @@ int shmd_queue_reserve(struct shmd_queue *queue, int64_t timeout_ns, struct shmd
 		return shmdi_queue_refuse(queue, timeout_ns);
 	if (ret_reservation == NULL)
 		return SHMD_E_INVALID;
-	struct shmdi_queue_wait wait = shmdi_wait_slot(queue, timeout_ns);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, timeout_ns);
 	uint32_t slot = 0;
 	int result;
 	while ((result = shmdi_queue_find_slot(&wait, &slot)) == 0)
@@ -92,7 +92,7 @@ SHMDI_INLINE void let_go(struct shmd_queue *queue, const struct shmd_reservation
 
 int shmdi_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *reservation, size_t size_bytes)
 {
-	struct shmdi_queue_wait wait = shmdi_wait_slot(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, SHMD_FOREVER);
 	uint32_t slot = reservation->slot;
 	uint64_t word = 0;
 	int result = enter_reservation(&wait, reservation, &word);
@@ -155,7 +155,7 @@ int shmd_queue_abort(struct shmd_queue *queue, const struct shmd_reservation *re
 		return shmdi_queue_refuse(queue, SHMD_FOREVER);
 	if (reservation == NULL)
 		return SHMD_E_INVALID;
-	struct shmdi_queue_wait wait = shmdi_wait_slot(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, SHMD_FOREVER);
 	uint32_t slot = reservation->slot;
 	uint64_t word = 0;
 	int result = enter_reservation(&wait, reservation, &word);

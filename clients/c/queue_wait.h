@@ -68,27 +68,16 @@ SHMDI_INLINE bool shmdi_queue_usable(const struct shmd_queue *queue, int64_t tim
 	                    shmdi_fork_same(queue->generation));
 }
 
-/* A wait for a message. Even who only tries waits for the latch, which nobody
- * living keeps. */
-SHMDI_INLINE struct shmdi_queue_wait shmdi_wait_message(struct shmd_queue *queue, int64_t timeout_ns)
-{
-	return (struct shmdi_queue_wait){
-		.queue = queue,
-		.event = &queue->lines->not_empty,
-		.level = &queue->lines->ready_count,
-		.timeout_ns = timeout_ns,
-		.deadline_ns = timeout_ns > 0 ? 0 : SHMDI_FOREVER_NS,
-	};
-}
-
-/* A wait for a slot. */
-SHMDI_INLINE struct shmdi_queue_wait shmdi_wait_slot(struct shmd_queue *queue, int64_t timeout_ns)
-{
-	struct shmdi_queue_wait wait = shmdi_wait_message(queue, timeout_ns);
-	wait.event = &queue->lines->not_full;
-	wait.level = &queue->lines->free_count;
-	return wait;
-}
+/* A wait for the level to be more than 0. Even who only tries waits for the latch, which
+ * nobody living keeps. Made in one piece: a copy would read it back in other pieces than
+ * it was just written in, which processors do slowly. */
+#define SHMDI_WAIT(q, what, of, ns)                                                                 \
+	{                                                                                               \
+		.queue = (q), .event = &(q)->lines->what, .level = &(q)->lines->of, .timeout_ns = (ns),     \
+		.deadline_ns = (ns) > 0 ? 0 : SHMDI_FOREVER_NS,                                             \
+	}
+#define SHMDI_WAIT_MESSAGE(q, ns) SHMDI_WAIT(q, not_empty, ready_count, ns)
+#define SHMDI_WAIT_SLOT(q, ns) SHMDI_WAIT(q, not_full, free_count, ns)
 
 /* Ends a latch section, or what comes before it, without having taken anything. */
 SHMDI_INLINE int shmdi_queue_pass_on(struct shmdi_queue_wait *wait, int why)

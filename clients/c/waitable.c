@@ -139,8 +139,9 @@ static int arm_reading(uint32_t *word, bool announce, struct shmdi_sleep *ret_sl
 static struct shmdi_queue_wait wait_of(const struct shmd_waitable *item)
 {
 	struct shmd_queue *queue = item->object;
-	return item->until == SHMD_UNTIL_MESSAGE ? shmdi_wait_message(queue, SHMD_FOREVER)
-	                                         : shmdi_wait_slot(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait message = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait slot = SHMDI_WAIT_SLOT(queue, SHMD_FOREVER);
+	return item->until == SHMD_UNTIL_MESSAGE ? message : slot;
 }
 
 static int arm_queue(const struct shmd_waitable *item, bool announce, int64_t deadline_ns,

@@ -116,7 +116,8 @@ func (q *Queue) Empty() bool {
 	for range idleLooks {
 		n := load32(&q.lines.ReadyCount)
 		if load32(q.latch.word) == 0 {
-			return n == 0 && load32(&q.lines.Closed) == 0 && q.seg.State() == StateLive && !q.seg.readOnly
+			return n == 0 && load32(&q.lines.Closed) == 0 && q.seg.State() == StateLive && !q.seg.readOnly &&
+				!q.leasesMayEnd()
 		}
 		pause(1)
 	}
@@ -415,7 +416,7 @@ func (q *Queue) takeShort(m *readyMessage, dst []byte) []byte {
 
 // takeLong takes the message that w found by a lease, and ends its latch section.
 func (q *Queue) takeLong(ctx context.Context, p *Parker, w *queueWait, m readyMessage, dst []byte) ([]byte, error) {
-	l, err := q.deliver(w, m)
+	l, err := q.deliver(w, m, LeaseNsMax) // copying may take its time
 	if err == nil {
 		l, err = q.findSide(ctx, p, w.actor, l)
 	}

@@ -152,7 +152,7 @@ func (q *Queue) LeaseManyWithin(ctx context.Context, p *Parker, a Actor, dst []L
 			continue
 		}
 		if m.side != 0 {
-			l, err := q.deliver(&w, m)
+			l, err := q.deliver(&w, m, q.leases.ns)
 			if err == nil {
 				l, err = q.findSide(ctx, p, a, l)
 			}
@@ -165,7 +165,7 @@ func (q *Queue) LeaseManyWithin(ctx context.Context, p *Parker, a Actor, dst []L
 			if size -= int(m.length); size < 0 && done > 0 {
 				break
 			}
-			dst = append(dst, q.leaseOf(&m, q.hand(a, &m)))
+			dst = append(dst, q.leaseOf(&m, q.hand(a, &m, q.leases.ns)))
 			m, ok, err = q.firstReady()
 		}
 		return dst, w.finish(q.notFull, false)

@@ -33,7 +33,7 @@ func (q *Queue) TakeDead(ctx context.Context, p *Parker, a Actor, timeout time.D
 		return Lease{}, w.leave(errCorrupt)
 	}
 	word = makeSlot(slotLeased, a.Seat, word.deliveries()) // looking at it is no delivery
-	q.leases.begin(q, oldest)
+	q.leases.begin(q, oldest, q.leases.ns)
 	q.set(oldest, word) // the commit
 	count(&q.lines.DeadCount, ^uint32(0))
 	count(&q.lines.LeasedCount, 1)

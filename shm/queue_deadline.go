@@ -26,13 +26,15 @@ type leaseTimes struct {
 }
 
 // begin gives a slot that is about to be leased its deadline, with the latch held.
-func (t *leaseTimes) begin(q *Queue, slot uint32) {
+func (t *leaseTimes) begin(q *Queue, slot uint32, ns uint64) {
 	if t.deadlines != nil {
-		t.beginTimed(q.lines, slot)
+		t.beginTimed(q.lines, slot, ns)
 	}
 }
 
-func (t *leaseTimes) beginTimed(l *QueueLines, slot uint32) { t.set(l, slot, uint64(t.clock())+t.ns) }
+func (t *leaseTimes) beginTimed(l *QueueLines, slot uint32, ns uint64) {
+	t.set(l, slot, uint64(t.clock())+ns)
+}
 
 // set keeps expiry_ns at or before every deadline, after each of its stores.
 func (t *leaseTimes) set(l *QueueLines, slot uint32, deadline uint64) {
@@ -40,6 +42,12 @@ func (t *leaseTimes) set(l *QueueLines, slot uint32, deadline uint64) {
 		put64(&l.ExpiryNs, deadline)
 	}
 	put64(&t.deadlines[slot], deadline)
+}
+
+// leasesMayEnd is a look without the latch: whether a lease may be over.
+func (q *Queue) leasesMayEnd() bool {
+	return q.leases.deadlines != nil && load32(&q.lines.LeasedCount) != 0 &&
+		load64(&q.lines.ExpiryNs) <= uint64(q.leases.clock())
 }
 
 // endLeases ends the leases that are over, with the latch held, and says until when

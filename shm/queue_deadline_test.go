@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -313,5 +315,40 @@ func TestQueueManyLeasesEndAtOnce(t *testing.T) {
 	}
 	if got := take(t, q.Queue, 2); got != "last" {
 		t.Errorf("then comes %q", got)
+	}
+}
+
+// A look without the latch does not hide a lease that is over.
+func TestQueueEmptyButForLeases(t *testing.T) {
+	q := newTimedQueue(t, 4, 0)
+	put(t, q.Queue, 1, "a")
+	if _, err := q.Lease(background, nil, actor(1), 0); err != nil {
+		t.Fatal(err)
+	}
+	if !q.Empty() {
+		t.Error("a lease that runs is no message")
+	}
+	q.passes(leaseTime)
+	if q.Empty() {
+		t.Error("the lease is over: a take would find the message")
+	}
+	if got := take(t, q.Queue, 2); got != "a" {
+		t.Errorf("took %q", got)
+	}
+}
+
+// A take that copies a long message loses it to no clock.
+func TestQueueLongTakeIsNotTimed(t *testing.T) {
+	g, err := NewTimedQueueGeometry(leaseTime, 2, 1024, 1024, 0, FlagRaw, SeatsDefault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := NewHeapSegment(g, 1).Queue()
+	put(t, q, 1, strings.Repeat("x", 1000))
+	if got := take(t, q, 1); len(got) != 1000 {
+		t.Errorf("took %d bytes", len(got))
+	}
+	if deadline := slices.Max(q.leases.deadlines); deadline < LeaseNsMax {
+		t.Errorf("it was leased until %d ns", deadline)
 	}
 }

@@ -32,7 +32,7 @@ func (q *Queue) Lease(ctx context.Context, p *Parker, a Actor, timeout time.Dura
 		if !ok {
 			continue
 		}
-		l, err := q.deliver(&w, m)
+		l, err := q.deliver(&w, m, q.leases.ns)
 		if err != nil {
 			return l, err
 		}
@@ -40,18 +40,19 @@ func (q *Queue) Lease(ctx context.Context, p *Parker, a Actor, timeout time.Dura
 	}
 }
 
-// deliver leases the message that w found, and ends its latch section.
-func (q *Queue) deliver(w *queueWait, m readyMessage) (Lease, error) {
-	l := q.leaseOf(&m, q.hand(w.actor, &m))
+// deliver leases the message that w found, for leaseNs if leases end, and ends its latch
+// section.
+func (q *Queue) deliver(w *queueWait, m readyMessage, leaseNs uint64) (Lease, error) {
+	l := q.leaseOf(&m, q.hand(w.actor, &m, leaseNs))
 	return l, w.finish(q.notFull, false)
 }
 
 // hand leases the message that firstReady found, with the latch held, and returns the
 // word of its slot.
-func (q *Queue) hand(a Actor, m *readyMessage) slotWord {
+func (q *Queue) hand(a Actor, m *readyMessage, leaseNs uint64) slotWord {
 	word := m.word.delivered(a.Seat)
 	q.popReady()
-	q.leases.begin(q, m.slot)
+	q.leases.begin(q, m.slot, leaseNs)
 	q.set(m.slot, word) // the commit
 	count(&q.lines.LeasedCount, 1)
 	return word

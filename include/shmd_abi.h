@@ -674,11 +674,10 @@ struct shmd_page {
  * flight); 64-aligned struct shmd_queue_desc[length]; if lease_ns is not 0, 64-aligned
  * uint64_t deadline_ns[length] (latched, before the commit of the lease; atomic;
  * CLOCK_MONOTONIC, when the lease of the slot ends; says nothing of a slot that is not
- * LEASED); from the next page on the slots, item_size bytes each. Their contents are written by who has the slot
- * WRITING, or under the latch, and read by who has it LEASED, or under the latch.
- * So are those of a side segment: a memfd of its own that belongs to a slot and holds
- * what is longer than that, from its first byte on. The daemon makes it, hands it out,
- * and numbers it: never 0, never twice in a queue. */
+ * LEASED); from the next page on the slots, item_size bytes each. Their contents are
+ * written by who has the slot WRITING, or under the latch, and read by who has it LEASED,
+ * or under the latch. So are those of a side segment: a memfd of a slot's own that holds
+ * what is longer than that. The daemon makes and numbers it: never 0, never twice. */
 struct shmd_queue_lines {
 	uint32_t latch;         /* all; all; atomic, futex; a latch, 0 = free */
 	uint32_t closed;        /* all, latched, authoritative; all; atomic; 1 = no more puts, for ever */

@@ -255,7 +255,8 @@ func (w ofRing) arm(_ context.Context, _ *Parker, _ int64, announce bool) (sleep
 	if announce {
 		add32(&w.other.Attention, 1)
 	}
-	return sleep{word: futexWord32(&w.other.Word), expected: other.futex()}, w.gone(), nil // after the announcement; pairs with remove
+	// gone after the announcement; pairs with remove
+	return sleep{word: futexWord32(&w.other.Word), expected: other.futex()}, w.gone(), nil
 }
 
 // gone reports whether a try would say why it never will succeed.

@@ -145,8 +145,8 @@ func (r *recorder) letters() {
 }
 
 // vectorBatch is what batches() creates.
-var vectorBatch = Info{ID: 13, Name: "jobs/batch", Kind: KindQueue, Length: 4, ItemSize: 16, SeatsMax: 64,
-	Mode: 0o600, UID: 1000, GID: 1000, Lifetime: LifetimePersistent, CreatedNS: 1700000000000000012,
+var vectorBatch = Info{ID: 16, Name: "jobs/batch", Kind: KindQueue, Length: 4, ItemSize: 16, SeatsMax: 64,
+	Mode: 0o600, UID: 1000, GID: 1000, Lifetime: LifetimePersistent, CreatedNS: 1700000000000000015,
 	SegmentSize: 8192, Content: ContentMsgpack, MaxSize: 4, SlotSize: 16, MessageMax: 16, LeaseNS: 30000000000}
 
 // batches has a queue whose leases last 30 s.

@@ -21,6 +21,7 @@ const (
 	flowConsumer
 	talk
 	tube
+	batch // of batches()
 )
 
 func (r *recorder) rings() {

@@ -27,7 +27,6 @@ const (
 	meet
 	meetParty
 	table
-	batch
 )
 
 // made is what create answers client 1.

@@ -7,7 +7,7 @@
 
 #include <sys/uio.h>
 
-enum { BATCH = 16 /* messages at once */ };
+enum { RING_BATCH = 16 /* messages at once */ };
 
 /* An open stream or pipe; the other is null. */
 struct ring {
@@ -78,11 +78,11 @@ static void answer_count(int result, size_t count)
 
 static void send_many(struct ring *r, char **words)
 {
-	static unsigned char bytes[BATCH][64];
-	struct iovec messages[BATCH];
+	static unsigned char bytes[RING_BATCH][64];
+	struct iovec messages[RING_BATCH];
 	uint32_t count = 0, sent = 0;
 	int64_t timeout = timeout_of(words);
-	while (count < BATCH && words[1 + count] != NULL) {
+	while (count < RING_BATCH && words[1 + count] != NULL) {
 		messages[count].iov_base = bytes[count];
 		messages[count].iov_len = strlen(words[1 + count]) / 2 > sizeof bytes[0]
 		                              ? 0
@@ -96,11 +96,11 @@ static void send_many(struct ring *r, char **words)
 
 static void recv_many(struct ring *r, char **words)
 {
-	struct iovec messages[BATCH];
+	struct iovec messages[RING_BATCH];
 	uint32_t most = (uint32_t)strtoul(words[0], NULL, 10), count = 0;
 	int64_t timeout = timeout_of(words + 1);
-	if (most > BATCH)
-		most = BATCH;
+	if (most > RING_BATCH)
+		most = RING_BATCH;
 	int result = r->stream ? shmd_stream_peek_many(r->stream, messages, most, timeout, &count)
 	                       : shmd_pipe_peek_many(r->pipe, SHMD_END_ANY, messages, most, timeout, &count);
 	if (result < 0) {

@@ -18,8 +18,8 @@ func TestSpinnerHasTheNumbersOfC(t *testing.T) {
 			"SHMDI_SPIN_ALONE": spinAlone, "SHMDI_SPIN_LEAST": spinLeast, "SHMDI_SPIN_PROBE": spinProbe,
 			"SHMDI_SPIN_PATIENCE": spinPatience, "SHMDI_SPIN_PROBE_AFTER": spinProbeAfter,
 		},
-		"lock.c":  {"SPIN_MAX": spinMax, "PAUSES_MAX": lockPausesMax},
-		"latch.c": {"PAUSES_MIN": latchPausesMin, "PAUSES_MAX": latchPausesMax},
+		"lock.c":     {"SPIN_MAX": spinMax, "PAUSES_MAX": lockPausesMax},
+		"internal.h": {"SHMDI_LOOK_SELDOM": latchPausesMax},
 	} {
 		text, err := os.ReadFile("../clients/c/" + file)
 		if err != nil {

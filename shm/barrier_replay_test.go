@@ -30,7 +30,7 @@ type barrierCase struct {
 
 func barrierCases() []barrierCase {
 	me, live := actor(victimSeat), actor(liveSeat)
-	arrived := func(b *Barrier) { b.join(live.Seat); b.set(b.load().in(barrierFill, 1)) }
+	arrived := func(b *Barrier) { must(b.join(live.Seat)); b.set(b.load().in(barrierFill, 1)) }
 	party := func(b *Barrier) { must(b.Declare(me)) }
 	leading := func(b *Barrier) {
 		arrived(b)

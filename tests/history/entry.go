@@ -38,6 +38,13 @@ const (
 	OpRedeliver Op = 39 // -> Result how many
 	OpCounts    Op = 40 // -> Result see Counts, Extra free
 
+	// Batches: Desired messages in one call, at most BatchMax -> Result how many.
+	OpPutMany   Op = 41 // Argument the first one's number, the others' follow; N the bytes of each
+	OpTakeMany  Op = 42 // -> Numbers
+	OpLeaseMany Op = 43 // -> Numbers, Extra the deliveries of each in a byte
+	OpAckMany   Op = 44 // the oldest leases; Numbers are known before
+	OpNackMany  Op = 45 // likewise
+
 	// N is the element.
 	OpLoad            Op = 50 // -> Result
 	OpStore           Op = 51 // Argument
@@ -63,7 +70,26 @@ const (
 	// OpLock, OpUnlock and OpMark of a rwlock are the writer's.
 	OpReadLock   Op = 90 // -> as OpLock
 	OpReadUnlock Op = 91
+
+	// Streams and pipes; N is the role, see RoleProducer.
+	OpClaim    Op = 100
+	OpRetire   Op = 101
+	OpSend     Op = 102 // Argument the message's number, N its bytes; of a pipe by the end that the client has
+	OpRecv     Op = 103 // -> Result number
+	OpSendMany Op = 104 // as OpPutMany
+	OpRecvMany Op = 105 // as OpTakeMany
 )
+
+// Roles of a stream, and of a pipe the ends.
+const (
+	RoleProducer uint32 = 1
+	RoleConsumer uint32 = 2
+	EndA         uint32 = 1
+	EndB         uint32 = 2
+)
+
+// BatchMax bounds the messages of one operation.
+const BatchMax = 4
 
 var opNames = map[Op]string{
 	OpPause: "pause", OpOpen: "open", OpClose: "close", OpFork: "fork",
@@ -78,6 +104,10 @@ var opNames = map[Op]string{
 	OpWaitCondition: "wait_condition", OpNotify: "notify",
 	OpArrive: "arrive", OpBreak: "break", OpState: "state",
 	OpReadLock: "read_lock", OpReadUnlock: "read_unlock",
+	OpPutMany: "put_many", OpTakeMany: "take_many", OpLeaseMany: "lease_many", OpAckMany: "ack_many",
+	OpNackMany: "nack_many",
+	OpClaim:    "claim", OpRetire: "retire", OpSend: "send", OpRecv: "recv", OpSendMany: "send_many",
+	OpRecvMany: "recv_many",
 }
 
 // String is the name of the operation, as in PROTOCOL.md where it has one.
@@ -92,7 +122,7 @@ func (o Op) String() string {
 // of the client.
 func (o Op) Takes() bool {
 	switch o {
-	case OpLock, OpReadLock, OpAcquire, OpLease, OpReserve, OpTakeDead:
+	case OpLock, OpReadLock, OpAcquire, OpLease, OpReserve, OpTakeDead, OpLeaseMany, OpClaim:
 		return true
 	}
 	return false
@@ -122,7 +152,30 @@ type Entry struct {
 	Result   int64
 	Status   int32 // a status.Code, Skipped or Broken
 	Extra    uint32
+	Numbers  [BatchMax]int64 // of the messages of a batch
 }
+
+// Batch are the numbers of the messages that a batch did or, if its outcome is unknown,
+// may have done: the first so many.
+func (e *Entry) Batch() []int64 {
+	n := e.Result
+	if e.Unknown() {
+		n = e.Desired
+	}
+	if n < 0 || n > BatchMax || e.Return != 0 && !e.OK() {
+		return nil
+	}
+	numbers := e.Numbers
+	if e.Op == OpPutMany || e.Op == OpSendMany {
+		for i := range numbers {
+			numbers[i] = e.Argument + int64(i)
+		}
+	}
+	return numbers[:n]
+}
+
+// Deliveries is the count of the message i of OpLeaseMany.
+func (e *Entry) Deliveries(i int) uint32 { return e.Extra >> (8 * i) & 0xff }
 
 // Code is the status of an entry that returned.
 func (e *Entry) Code() status.Code { return status.Code(e.Status) }
@@ -143,7 +196,11 @@ func (e *Entry) String() string {
 	switch e.Op {
 	case OpAcquire, OpRelease, OpPost, OpNotify:
 		text += fmt.Sprintf("(%d)", e.N)
-	case OpPut, OpCommit, OpWrite:
+	case OpPutMany, OpTakeMany, OpLeaseMany, OpAckMany, OpNackMany, OpSendMany, OpRecvMany:
+		text += fmt.Sprintf("(%d: %v)", e.Desired, e.Batch())
+	case OpClaim, OpRetire:
+		text += fmt.Sprintf("(%d)", e.N)
+	case OpPut, OpCommit, OpWrite, OpSend:
 		text += fmt.Sprintf("(%d)", e.Argument)
 	case OpStore, OpAdd, OpExchange:
 		text += fmt.Sprintf("([%d], %d)", e.N, e.Argument)

@@ -70,6 +70,9 @@ func (l *Log) Read(i int) Entry {
 		Argument: e.Argument, Desired: e.Desired}
 	if call != 0 {
 		read.Result = atomic.LoadInt64(&e.Result)
+		for i := range e.Numbers {
+			read.Numbers[i] = atomic.LoadInt64(&e.Numbers[i])
+		}
 	}
 	if returned != 0 {
 		read.Status, read.Extra = atomic.LoadInt32(&e.Status), atomic.LoadUint32(&e.Extra)

@@ -121,6 +121,17 @@ func (q *mappedQueue) perform(e *Entry) error {
 		return q.end(e)
 	case OpCommit, OpAbort:
 		return q.fill(e)
+	case OpAckMany, OpNackMany:
+		return q.endMany(e, func(leases []lease) (int, error) {
+			held := make([]*shmd.Lease, len(leases))
+			for i, l := range leases {
+				held[i] = l.(*shmd.Lease)
+			}
+			if e.Op == OpAckMany {
+				return q.AckMany(held)
+			}
+			return q.NackMany(held)
+		})
 	}
 	e.begin()
 	ctx, cancel := within(e.Timeout)
@@ -141,6 +152,8 @@ func (q *mappedQueue) perform(e *Entry) error {
 		return q.take(ctx, e)
 	case OpLease, OpTakeDead:
 		return q.lease(ctx, e)
+	case OpPutMany, OpTakeMany, OpLeaseMany:
+		return q.many(ctx, e)
 	case OpRedeliver:
 		n, err := q.Redeliver()
 		e.Result = int64(n)
@@ -182,6 +195,50 @@ func (q *mappedQueue) lease(ctx context.Context, e *Entry) error {
 		return err
 	}
 	return q.hold(e, l, l.Message(), l.Deliveries())
+}
+
+func (q *mappedQueue) many(ctx context.Context, e *Entry) error {
+	most := int(e.Desired)
+	switch e.Op {
+	case OpPutMany:
+		put := q.TryPutMany
+		if e.Timeout != 0 {
+			put = func(messages [][]byte) (int, error) { return q.PutMany(ctx, messages) }
+		}
+		n, err := put(e.Messages())
+		e.Result = int64(n)
+		return err
+	case OpTakeMany:
+		var messages [][]byte
+		var err error
+		if e.Timeout == 0 {
+			messages, err = q.TryTakeMany(nil, most)
+		} else {
+			messages, err = q.TakeMany(ctx, nil, most)
+		}
+		if err != nil {
+			return err
+		}
+		return e.ReceiveMany(messages)
+	}
+	var leases []*shmd.Lease
+	var err error
+	if e.Timeout == 0 {
+		leases, err = q.TryLeaseMany(nil, most)
+	} else {
+		leases, err = q.LeaseMany(ctx, nil, most)
+	}
+	if err != nil {
+		return err
+	}
+	var messages [][]byte
+	var held []lease
+	var deliveries []int
+	for _, l := range leases {
+		messages, held = append(messages, l.Message()), append(held, l)
+		deliveries = append(deliveries, l.Deliveries())
+	}
+	return q.holdMany(e, messages, held, deliveries)
 }
 
 type mappedValue struct{ *shmd.Value[int64] }

@@ -7,7 +7,7 @@ import (
 	"github.com/shmd/shmd/status"
 )
 
-// openMappedSync opens events, conditions, barriers and rwlocks.
+// openMappedSync opens events, conditions, barriers and rwlocks, and what has rings.
 func openMappedSync(c *shmd.Client, kind, name string) (opened, error) {
 	ctx := context.Background()
 	switch kind {
@@ -29,6 +29,12 @@ func openMappedSync(c *shmd.Client, kind, name string) (opened, error) {
 			return nil, err
 		}
 		return &mappedRWLock{l, l.NewOwner()}, nil
+	case "stream":
+		s, err := shmd.OpenStream(ctx, c, name)
+		return &mappedRing{object: s, claim: claimStream(s)}, err
+	case "pipe":
+		p, err := shmd.OpenPipe(ctx, c, name)
+		return &mappedRing{object: p, claim: claimPipe(p)}, err
 	}
 	return nil, status.Unsupported
 }

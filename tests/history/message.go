@@ -28,7 +28,31 @@ func numberOf(m []byte) (number int64, whole bool) {
 	return number, string(m) == string(makeMessage(number, uint32(len(m))))
 }
 
-// Message is the message of OpPut and OpCommit.
+// Messages are those of OpPutMany and OpSendMany.
+func (e *Entry) Messages() [][]byte {
+	messages := make([][]byte, min(e.Desired, BatchMax))
+	for i := range messages {
+		messages[i] = makeMessage(e.Argument+int64(i), e.N)
+	}
+	return messages
+}
+
+// ReceiveMany writes the numbers of messages that came; all must be whole.
+func (e *Entry) ReceiveMany(messages [][]byte) error {
+	e.Result = int64(len(messages))
+	if e.Result < 1 || e.Result > min(e.Desired, BatchMax) {
+		return errBroken
+	}
+	for i, m := range messages {
+		number, whole := numberOf(m)
+		if e.Numbers[i] = number; !whole {
+			return errBroken
+		}
+	}
+	return nil
+}
+
+// Message is the message of OpPut, OpCommit and OpSend.
 func (e *Entry) Message() []byte { return makeMessage(e.Argument, e.N) }
 
 // Receive writes the number of a message that came, and reports whether it is whole.

@@ -229,6 +229,36 @@ func (h *holdings) hold(e *Entry, l lease, message []byte, deliveries int) error
 	return nil
 }
 
+// holdMany keeps leases on messages.
+func (h *holdings) holdMany(e *Entry, messages [][]byte, leases []lease, deliveries []int) error {
+	err := e.ReceiveMany(messages)
+	for i, l := range leases {
+		if i < BatchMax {
+			e.Extra |= uint32(deliveries[i]) << (8 * i)
+			h.leases = append(h.leases, heldLease{e.Numbers[i], l})
+		}
+	}
+	return err
+}
+
+// endMany ends the oldest leases in one call, or skips the entry.
+func (h *holdings) endMany(e *Entry, end func([]lease) (int, error)) error {
+	n := min(len(h.leases), int(e.Desired), BatchMax)
+	if n == 0 {
+		return e.skip()
+	}
+	leases := make([]lease, n)
+	for i, held := range h.leases[:n] {
+		e.Numbers[i], leases[i] = held.number, held.lease
+	}
+	e.Desired = int64(n)
+	h.leases = slices.Delete(h.leases, 0, n)
+	e.begin()
+	done, err := end(leases)
+	e.Result = int64(done)
+	return err
+}
+
 // fill ends the oldest reservation, or skips the entry.
 func (h *holdings) fill(e *Entry) error {
 	if len(h.reservations) == 0 {

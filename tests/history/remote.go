@@ -35,6 +35,19 @@ func (r *remote) perform(e *Entry) error {
 	switch e.Op {
 	case OpAck, OpNack:
 		return r.end(e)
+	case OpAckMany, OpNackMany:
+		return r.endMany(e, func(leases []lease) (n int, err error) {
+			ids := make([]wire.LeaseID, len(leases))
+			for i, l := range leases {
+				ids[i] = l.(*remoteLease).id
+			}
+			method := wire.MethodAckMany
+			if e.Op == OpNackMany {
+				method = wire.MethodNackMany
+			}
+			err = r.call(method, &n, ids)
+			return n, err
+		})
 	}
 	e.begin()
 	switch e.Op {
@@ -61,6 +74,8 @@ func (r *remote) perform(e *Entry) error {
 		return r.message(e)
 	case e.Op < OpSignal:
 		return r.element(e)
+	case e.Op >= OpClaim:
+		return r.ring(e)
 	}
 	return r.synchronise(e)
 }
@@ -103,6 +118,12 @@ func (r *remote) message(e *Entry) error {
 			return err
 		}
 		return r.hold(e, &remoteLease{r, l.Lease}, m, int(l.Deliveries))
+	case OpPutMany:
+		return r.call(wire.MethodPutMany, &e.Result, e.Messages(), e.Timeout)
+	case OpTakeMany:
+		return r.received(e, wire.MethodTakeMany)
+	case OpLeaseMany:
+		return r.leaseMany(e)
 	case OpRedeliver:
 		return r.call(wire.MethodRedeliver, &e.Result)
 	case OpCounts:
@@ -110,6 +131,60 @@ func (r *remote) message(e *Entry) error {
 		err := r.call(wire.MethodCounts, &n)
 		e.Result, e.Extra = packCounts(n.Ready, n.Leased, n.Writing, n.Dead), n.Free
 		return err
+	}
+	return status.Unsupported
+}
+
+// received makes a call that answers with several messages.
+func (r *remote) received(e *Entry, method string) error {
+	var messages [][]byte
+	if err := r.call(method, &messages, e.Desired, e.Timeout); err != nil {
+		return err
+	}
+	return e.ReceiveMany(messages)
+}
+
+func (r *remote) leaseMany(e *Entry) error {
+	var answer []wire.Lease
+	if err := r.call(wire.MethodLeaseMany, &answer, e.Desired, e.Timeout); err != nil {
+		return err
+	}
+	messages, leases, deliveries := make([][]byte, len(answer)), make([]lease, len(answer)), make([]int, len(answer))
+	for i, l := range answer {
+		if err := wire.Decode(l.Message, &messages[i]); err != nil {
+			return err
+		}
+		leases[i], deliveries[i] = &remoteLease{r, l.Lease}, int(l.Deliveries)
+	}
+	return r.holdMany(e, messages, leases, deliveries)
+}
+
+// roles are the names of the roles, by kind and number.
+var roles = map[string][3]string{
+	wire.KindStream: {RoleProducer: wire.RoleProducer, RoleConsumer: wire.RoleConsumer},
+	wire.KindPipe:   {EndA: wire.EndA, EndB: wire.EndB},
+}
+
+// ring does what is done with a stream or a pipe.
+func (r *remote) ring(e *Entry) error {
+	switch e.Op {
+	case OpClaim:
+		return r.call(wire.MethodClaim, nil, roles[r.attachment.Kind][e.N])
+	case OpRetire:
+		return r.call(wire.MethodRetire, nil, roles[r.attachment.Kind][e.N])
+	case OpSend:
+		return r.call(wire.MethodSend, nil, e.Message(), e.Timeout)
+	case OpSendMany:
+		return r.call(wire.MethodSendMany, &e.Result, e.Messages(), e.Timeout)
+	case OpRecv:
+		var m []byte
+		err := r.call(wire.MethodRecv, &m, e.Timeout)
+		if err == nil && !e.Receive(m) {
+			err = errBroken
+		}
+		return err
+	case OpRecvMany:
+		return r.received(e, wire.MethodRecvMany)
 	}
 	return status.Unsupported
 }

@@ -83,7 +83,8 @@ type story struct {
 // TestModelsRefuse shows each model what it must refuse.
 func TestModelsRefuse(t *testing.T) {
 	for _, stories := range [][]story{mutexStories(), semaphoreStories(), queueStories(), valueStories(),
-		eventStories(), rwlockStories(), conditionStories(), barrierStories()} {
+		eventStories(), rwlockStories(), conditionStories(), barrierStories(), batchStories(), streamStories(),
+		pipeStories()} {
 		for _, s := range stories {
 			t.Run(s.name, func(t *testing.T) {
 				if ops := made(s.good, s.split); !porcupine.CheckOperations(s.model, ops) {

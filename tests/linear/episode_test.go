@@ -138,7 +138,7 @@ func (s *stage) play(name string, random *rand.Rand, subjects []subject) *episod
 
 // script opens all objects and works on them.
 func (e *episode) script() []history.Entry {
-	w := writer{history.Script{Rand: e.random}, &e.numbers}
+	w := writer{Script: history.Script{Rand: e.random}, numbers: &e.numbers}
 	for i := range e.subjects {
 		w.Object = uint16(i)
 		w.Do(history.OpOpen)

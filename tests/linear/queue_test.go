@@ -137,6 +137,8 @@ func (m queueMachine) step(s queueState, a *action) []queueState {
 	}
 	ok := false
 	switch a.Op {
+	case history.OpPutMany, history.OpTakeMany, history.OpLeaseMany, history.OpAckMany, history.OpNackMany:
+		return m.batch(s, a)
 	case history.OpPut, history.OpReserve:
 		room := s.count+s.written() < m.size
 		switch {

@@ -33,6 +33,10 @@ var subjects = []subject{
 	queueSubject("queue of long messages", queueMachine{size: slotsMax, long: true}, 16, 700),
 	{"value", wire.KindValue, wire.CreateOptions{Code: new("q"), Lock: wire.LockNone},
 		modelOf[int64](valueMachine{}), false, nil, valuePhrase},
+	{"stream", wire.KindStream, wire.CreateOptions{Capacity: new(uint32(ringBytes))},
+		modelOf[streamState](streamMachine{}), false, nil, streamPhrase},
+	pipeSubject("pipe", pipeMachine{}, ringMost-8),
+	pipeSubject("pipe of long messages", pipeMachine{long: true}, 3*ringBytes),
 	eventSubject("event", wire.CreateOptions{}, eventMachine{}),
 	eventSubject("auto-reset event", wire.CreateOptions{AutoReset: new(true)}, eventMachine{auto: true}),
 	{"rwlock", wire.KindRWLock, wire.CreateOptions{}, modelOf[rwlockState](rwlockMachine{}), false, splitRWLock,
@@ -41,6 +45,11 @@ var subjects = []subject{
 		splitCondition, conditionPhrase},
 	{"barrier", wire.KindBarrier, wire.CreateOptions{Parties: new(uint32(partiesAll))},
 		modelOf[barrierState](barrierMachine{partiesAll}), false, splitBarrier, barrierPhrase},
+}
+
+func pipeSubject(name string, m pipeMachine, messageMax uint32) subject {
+	return subject{name, wire.KindPipe, wire.CreateOptions{Capacity: new(uint32(ringBytes))}, modelOf[pipeState](m), false,
+		nil, func(w *writer) { pipePhrase(w, messageMax) }}
 }
 
 func eventSubject(name string, o wire.CreateOptions, m eventMachine) subject {
@@ -72,6 +81,7 @@ func queueSubject(name string, m queueMachine, slotSize, messageMax uint32) subj
 type writer struct {
 	history.Script
 	numbers *int64 // the next message's, of all writers
+	end     uint32 // of the pipe that the client uses; 0 = none yet
 }
 
 // lockPhrase locks and unlocks, and does what one should not.
@@ -131,7 +141,16 @@ func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 		return history.Entry{Op: op, Argument: *w.numbers, N: 8 + w.Uint32N(messageMax-7), Timeout: w.Timeout()}
 	}
 	for range 1 + w.IntN(2) {
-		switch w.IntN(4) {
+		switch w.IntN(6) {
+		case 4:
+			e := message(history.OpPutMany)
+			e.Desired = min(2+w.Int64N(history.BatchMax-1), int64(m.size))
+			*w.numbers += e.Desired - 1
+			w.Add(e)
+		case 5:
+			e := get([]history.Op{history.OpTakeMany, history.OpLeaseMany}[w.IntN(2)])
+			e.Desired = 1 + w.Int64N(history.BatchMax)
+			w.Add(e)
 		case 0, 1:
 			w.Add(message(history.OpPut))
 		case 2:
@@ -147,6 +166,10 @@ func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 		end := history.Entry{Op: history.OpAck, N: w.Uint32N(4)}
 		if w.One(3) {
 			end.Op = history.OpNack
+		}
+		if w.One(3) {
+			end.Op += history.OpAckMany - history.OpAck // or of several
+			end.Desired = 1 + w.Int64N(history.BatchMax)
 		}
 		w.Add(end)
 	}

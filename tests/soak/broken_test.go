@@ -55,6 +55,11 @@ func arg(v int64) func(*history.Entry)         { return func(e *history.Entry) {
 func result(v int64) func(*history.Entry)      { return func(e *history.Entry) { e.Result = v } }
 func code(c status.Code) func(*history.Entry)  { return func(e *history.Entry) { e.Status = int32(c) } }
 func deliveries(n uint32) func(*history.Entry) { return func(e *history.Entry) { e.Extra = n } }
+func asked(n int64) func(*history.Entry)       { return func(e *history.Entry) { e.Desired = n } }
+func consumer(e *history.Entry)                { e.N = history.RoleConsumer }
+func numbers(of ...int64) func(*history.Entry) {
+	return func(e *history.Entry) { copy(e.Numbers[:], of) }
+}
 func told(deaths int64) func(e *history.Entry) {
 	return func(e *history.Entry) { e.Status, e.Result = int32(status.OwnerDied), deaths }
 }
@@ -71,6 +76,16 @@ func TestAuditorsComplain(t *testing.T) {
 		read, unread       = history.OpReadLock, history.OpReadUnlock
 		wait               = history.OpWaitCondition
 	)
+	const claim, retire, recv = history.OpClaim, history.OpRetire, history.OpRecv
+	streams := func() audit { return &streamAudit{name: "stream"} }
+	// producer is client 1 that has sent messages.
+	producer := func(sent ...int64) *books {
+		b := newBooks().did(1, claim)
+		for _, number := range sent {
+			b.did(1, history.OpSend, arg(number))
+		}
+		return b
+	}
 	locks := func() audit { return newLockAudit(0) }
 	events := func() audit { return &eventAudit{name: "event", look: func() bool { return false }} }
 	barriers := func() audit { return &barrierAudit{name: "barrier", parties: 2} }
@@ -205,6 +220,50 @@ func TestAuditorsComplain(t *testing.T) {
 				did(2, lease, result(2), deliveries(1)).did(2, ack, result(1)).did(2, ack, result(2)),
 			newBooks().did(1, put, arg(1)).did(1, put, arg(2)).did(2, lease, result(2), deliveries(1)).
 				did(2, lease, result(1), deliveries(1)).did(2, ack, result(1)).did(2, ack, result(2))},
+		{"a message of a batch that is lost", queue(1), queue(0),
+			newBooks().did(1, history.OpPutMany, arg(1), asked(3), result(2)).did(2, take, result(1)),
+			newBooks().did(1, history.OpPutMany, arg(1), asked(3), result(2)).did(2, take, result(1))},
+		{"a batch taken twice", queue(0), queue(0),
+			newBooks().did(1, put, arg(1)).did(1, put, arg(2)).
+				did(2, history.OpTakeMany, asked(4), result(2), numbers(1, 2)),
+			newBooks().did(1, put, arg(1)).did(1, put, arg(2)).
+				did(2, history.OpTakeMany, asked(4), result(2), numbers(1, 1))},
+		{"a batch that comes back after its acknowledgement", queue(0), queue(0),
+			newBooks().did(1, put, arg(1)).did(2, history.OpLeaseMany, asked(4), result(1), numbers(1), deliveries(1)).
+				did(2, history.OpNackMany, asked(1), result(1), numbers(1)).did(3, take, result(1)),
+			newBooks().did(1, put, arg(1)).did(2, history.OpLeaseMany, asked(4), result(1), numbers(1), deliveries(1)).
+				did(2, history.OpAckMany, asked(1), result(1), numbers(1)).did(3, take, result(1))},
+		{"two producers", streams, streams,
+			producer().did(1, retire).did(2, claim).did(2, retire).did(3, claim, consumer).did(3, recv, code(status.Ended)),
+			producer().did(2, claim).did(1, retire).did(2, retire).did(3, claim, consumer).did(3, recv, code(status.Ended))},
+		{"a gap in a stream", streams, streams,
+			producer(1, 2).did(1, retire).did(3, claim, consumer).did(3, recv, result(1)).did(3, recv, result(2)).
+				did(3, recv, code(status.Ended)),
+			producer(1, 2).did(1, retire).did(3, claim, consumer).did(3, recv, result(2)).
+				did(3, recv, code(status.Ended))},
+		{"a message of a stream twice", streams, streams,
+			producer(1).did(1, retire).did(3, claim, consumer).did(3, recv, inFlight).died(3).
+				did(4, claim, consumer).did(4, recv, code(status.Ended)),
+			producer(1).did(1, retire).did(3, claim, consumer).did(3, recv, result(1)).did(3, retire, consumer).
+				did(4, claim, consumer).did(4, recv, result(1)).did(4, recv, code(status.Ended))},
+		{"a stream out of order", streams, streams,
+			producer().did(1, history.OpSendMany, asked(3), arg(1), result(2)).did(1, retire).did(3, claim, consumer).
+				did(3, history.OpRecvMany, asked(4), result(2), numbers(1, 2)).did(3, recv, code(status.Ended)),
+			producer().did(1, history.OpSendMany, asked(3), arg(1), result(2)).did(1, retire).did(3, claim, consumer).
+				did(3, history.OpRecvMany, asked(4), result(2), numbers(2, 1)).did(3, recv, code(status.Ended))},
+		{"an end that is not told", streams, streams,
+			producer(1).died(1).did(2, claim).did(2, history.OpSend, arg(2)).did(2, retire).did(3, claim, consumer).
+				did(3, recv, result(1)).did(3, recv, code(status.PeerDied)).did(3, recv, result(2)).
+				did(3, recv, code(status.Ended)),
+			producer(1).died(1).did(2, claim).did(2, history.OpSend, arg(2)).did(2, retire).did(3, claim, consumer).
+				did(3, recv, result(1)).did(3, recv, result(2)).did(3, recv, code(status.Ended))},
+		{"an end that is told twice", streams, streams,
+			producer(1).did(1, retire).did(3, claim, consumer).did(3, recv, result(1)).did(3, recv, code(status.Ended)),
+			producer(1).did(1, retire).did(3, claim, consumer).did(3, recv, result(1)).did(3, recv, code(status.Ended)).
+				did(3, recv, code(status.Ended))},
+		{"a death that is told as an orderly end", streams, streams,
+			producer(1).died(1).did(3, claim, consumer).did(3, recv, result(1)).did(3, recv, code(status.PeerDied)),
+			producer(1).died(1).did(3, claim, consumer).did(3, recv, result(1)).did(3, recv, code(status.Ended))},
 		{"an end that cannot be", newStatusAudit, newStatusAudit,
 			newBooks().did(1, put, code(status.WouldBlock)),
 			newBooks().did(1, put, code(status.Corrupt))},

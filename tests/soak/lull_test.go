@@ -61,6 +61,7 @@ func (s *stage) lull() {
 		s.current = append(s.current, career{client: c.ID, entries: c.Await()})
 	}
 	s.level()
+	s.drainStream() // nobody has a role any more
 	if s.random.IntN(4) == 0 {
 		s.drain(jobs)
 		s.drain(letters)
@@ -90,10 +91,15 @@ func (s *stage) lacks(e *history.Entry) bool {
 	switch e.Op {
 	case history.OpAcquire:
 		return s.permits(e.Object).Available < e.N
-	case history.OpPut, history.OpReserve:
+	case history.OpPut, history.OpReserve, history.OpPutMany:
 		return s.counts(e.Object).Free == 0
-	case history.OpTake, history.OpLease:
+	case history.OpTake, history.OpLease, history.OpTakeMany, history.OpLeaseMany:
 		return s.counts(e.Object).Ready == 0
+	case history.OpSend, history.OpSendMany:
+		return s.ring().Consumer == nil
+	case history.OpRecv, history.OpRecvMany:
+		r := s.ring()
+		return r.Producer == nil && r.UsedBytes == 0
 	case history.OpWait:
 		return !s.isSet(e.Object)
 	case history.OpArrive:
@@ -136,13 +142,21 @@ func (s *stage) relieve(e *history.Entry) {
 	switch e.Op {
 	case history.OpAcquire:
 		s.do(history.Entry{Op: history.OpPost, Object: e.Object, N: 1})
-	case history.OpPut, history.OpReserve:
+	case history.OpPut, history.OpReserve, history.OpPutMany:
 		if !s.takeOne(e.Object) {
 			s.do(history.Entry{Op: history.OpRedeliver, Object: e.Object})
 		}
-	case history.OpTake, history.OpLease:
+	case history.OpTake, history.OpLease, history.OpTakeMany, history.OpLeaseMany:
 		s.serial++
 		s.do(history.Entry{Op: history.OpPut, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
+	case history.OpSend, history.OpSendMany:
+		s.drainStream()
+	case history.OpRecv, history.OpRecvMany:
+		s.serial++
+		if s.do(history.Entry{Op: history.OpClaim, Object: e.Object, N: history.RoleProducer}).OK() {
+			s.do(history.Entry{Op: history.OpSend, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
+			s.do(history.Entry{Op: history.OpRetire, Object: e.Object, N: history.RoleProducer})
+		}
 	case history.OpWait:
 		s.do(history.Entry{Op: history.OpSignal, Object: e.Object})
 	case history.OpArrive:
@@ -170,6 +184,19 @@ func (s *stage) drain(queue uint16) {
 	s.tally.drains++
 }
 
+// drainStream receives all that is in the stream.
+func (s *stage) drainStream() {
+	s.t.Helper()
+	role := history.Entry{Op: history.OpClaim, Object: stream, N: history.RoleConsumer}
+	if !s.do(role).OK() {
+		return // somebody has just come
+	}
+	for s.do(history.Entry{Op: history.OpRecv, Object: stream}).Code() != status.WouldBlock && !s.t.Failed() {
+	}
+	role.Op = history.OpRetire
+	s.do(role)
+}
+
 // level makes the permits of the plain semaphore as many as at the start, and the
 // event and the barrier as new.
 func (s *stage) level() {
@@ -184,6 +211,9 @@ func (s *stage) level() {
 		s.do(history.Entry{Op: history.OpAcquire, Object: permits, N: 1})
 	}
 }
+
+// roleNames are the names of the roles of the stream.
+var roleNames = map[uint32]string{history.RoleProducer: wire.RoleProducer, history.RoleConsumer: wire.RoleConsumer}
 
 // do does something with our own hand, without waiting, and books it.
 func (s *stage) do(e history.Entry) *history.Entry {
@@ -216,6 +246,17 @@ func (s *stage) do(e history.Entry) *history.Entry {
 		var a wire.Arrival
 		err = call(wire.MethodArrive, &a, 0)
 		e.Result = int64(a.Index)
+	case history.OpClaim:
+		err = call(wire.MethodClaim, nil, roleNames[e.N])
+	case history.OpRetire:
+		err = call(wire.MethodRetire, nil, roleNames[e.N])
+	case history.OpSend:
+		err = call(wire.MethodSend, nil, e.Message(), 0)
+	case history.OpRecv:
+		var m []byte
+		if err = call(wire.MethodRecv, &m, 0); err == nil && !e.Receive(m) {
+			s.t.Errorf("nobody made the message % x", m)
+		}
 	case history.OpLock:
 		var n *wire.Notice
 		if err = call(wire.MethodLock, &n, 0); n != nil {
@@ -228,7 +269,9 @@ func (s *stage) do(e history.Entry) *history.Entry {
 	}
 	e.Return, e.Status = history.Now(), int32(status.Of(err))
 	// The waiter's own time may be over just before we arrive: that breaks the barrier.
-	expected := errors.Is(err, status.WouldBlock) || e.Op == history.OpArrive && errors.Is(err, status.Broken)
+	expected := errors.Is(err, status.WouldBlock) || e.Op == history.OpArrive && errors.Is(err, status.Broken) ||
+		e.Op == history.OpClaim && errors.Is(err, status.Taken) ||
+		e.Op == history.OpRecv && (errors.Is(err, status.Ended) || errors.Is(err, status.PeerDied))
 	if err != nil && !e.OK() && !expected {
 		s.t.Errorf("%v of %s: %v", e.Op, s.infos[e.Object].Name, err)
 	}

@@ -24,6 +24,7 @@ const (
 	condition
 	barrier
 	rwlock
+	stream
 	objects
 )
 
@@ -37,6 +38,8 @@ const (
 	messageMax  = 700
 	deliveryMax = 3
 	parties     = 2
+	ringSize    = 4096
+	ringMax     = 1000 // bytes of a message
 )
 
 // createObjects creates them, and opens each for us.
@@ -69,6 +72,7 @@ func (s *stage) createObjects() {
 		condition:   {"condition", wire.KindCondition, wire.CreateOptions{Lock: "@guard"}},
 		barrier:     {"barrier", wire.KindBarrier, wire.CreateOptions{Parties: new(uint32(parties))}},
 		rwlock:      {"rwlock", wire.KindRWLock, wire.CreateOptions{}},
+		stream:      {"stream", wire.KindStream, wire.CreateOptions{Capacity: new(uint32(ringSize))}},
 	} {
 		var a wire.Attachment
 		s.call(wire.MethodCreate, &a, o.name, o.kind, o.options)
@@ -95,6 +99,14 @@ func (s *stage) isSet(object uint16) (set bool) {
 	s.t.Helper()
 	s.call(wire.MethodIsSet, &set, s.handles[object])
 	return set
+}
+
+// ring looks at the stream.
+func (s *stage) ring() wire.Ring {
+	s.t.Helper()
+	var st wire.Stat
+	s.call(wire.MethodStat, &st, s.infos[stream].Name)
+	return st.Rings[0]
 }
 
 func (s *stage) barrier() (b wire.Barrier) {

@@ -58,7 +58,7 @@ func (a *queueAudit) check(r round) (complaints []string) {
 	for _, c := range r {
 		all = append(all, a.career(c, complain)...)
 	}
-	slices.SortFunc(all, func(x, y *delivery) int { return int(x.from - y.from) })
+	slices.SortStableFunc(all, func(x, y *delivery) int { return int(x.from - y.from) })
 	first := make(map[[2]int64]int64) // the last first delivery, by consumer and producer
 	for _, d := range all {
 		a.delivered(d, first, complain)
@@ -79,6 +79,45 @@ func (a *queueAudit) career(c career, complain func(string, ...any)) (got []*del
 		case history.OpPut, history.OpCommit:
 			if e.OK() || e.Unknown() {
 				a.messages[e.Argument] = &message{put: e.Call, sure: e.OK()}
+			}
+		case history.OpPutMany:
+			for _, number := range e.Batch() {
+				a.messages[number] = &message{put: e.Call, sure: e.OK()}
+			}
+		case history.OpTakeMany, history.OpLeaseMany:
+			if !e.OK() {
+				if e.Unknown() || e.Code() == status.TimedOut {
+					a.got += e.Desired
+				}
+				if e.Unknown() && e.Op == history.OpTakeMany {
+					a.taken += e.Desired
+				}
+				continue
+			}
+			for i, number := range e.Batch() {
+				d := &delivery{client: c.client, number: number, call: e.Call, from: e.Return}
+				if e.Op == history.OpTakeMany {
+					d.until, d.done = e.Return, true
+				} else {
+					d.count = int64(e.Deliveries(i))
+					open = append(open, d)
+				}
+				got = append(got, d)
+			}
+		case history.OpAckMany, history.OpNackMany:
+			if e.Return != 0 && (!e.OK() || e.Result != e.Desired) {
+				complain("client %d: %v", c.client, e)
+			}
+			for _, number := range e.Batch() {
+				i := slices.IndexFunc(open, func(d *delivery) bool { return d.number == number })
+				if i < 0 {
+					complain("client %d: %v", c.client, e)
+					continue
+				}
+				d := open[i]
+				open = slices.Delete(open, i, i+1)
+				d.until, d.done = e.Call, e.Op == history.OpAckMany && e.OK()
+				d.doubt = e.Op == history.OpAckMany && e.Unknown()
 			}
 		case history.OpTake, history.OpLease, history.OpTakeDead:
 			d := &delivery{client: c.client, number: e.Result, call: e.Call, from: e.Return}

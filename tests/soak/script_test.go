@@ -40,6 +40,8 @@ func (s *stage) script(c *history.Client) []history.Entry {
 			w.barrier()
 		case rwlock:
 			w.rwlock()
+		case stream:
+			w.stream()
 		}
 	}
 	if w.One(16) {
@@ -141,7 +143,11 @@ func (w *writer) message(op history.Op, timeout int64) history.Entry {
 }
 
 func (w *writer) messages() {
-	switch w.IntN(6) {
+	switch w.IntN(8) {
+	case 6:
+		w.Add(w.batch(history.OpPutMany))
+	case 7:
+		w.receiveMany()
 	case 0, 1:
 		w.Add(w.message(history.OpPut, w.timeout()))
 	case 2:
@@ -165,6 +171,61 @@ func (w *writer) messages() {
 		w.Do(history.OpTakeDead)
 		w.end()
 	}
+}
+
+// batch is what puts or sends the client's next messages.
+func (w *writer) batch(op history.Op) history.Entry {
+	e := w.message(op, w.timeout())
+	e.Desired = 2 + w.Int64N(history.BatchMax-1)
+	w.stage.serial += e.Desired - 1
+	return e
+}
+
+// receiveMany takes or leases several messages, and ends the leases.
+func (w *writer) receiveMany() {
+	e := history.Entry{Op: history.OpTakeMany, Desired: 2 + w.Int64N(history.BatchMax-1), Timeout: w.timeout()}
+	if w.One(3) {
+		w.Add(e)
+		return
+	}
+	e.Op = history.OpLeaseMany
+	w.Add(e)
+	w.work()
+	end := history.Entry{Op: history.OpAckMany, Desired: 1 + w.Int64N(history.BatchMax)}
+	if w.One(3) {
+		end.Op = history.OpNackMany
+	}
+	w.Add(end)
+	end.Op, end.Desired = history.OpAckMany, history.BatchMax
+	w.Add(end)
+}
+
+// stream sends or receives, in a role that ends before anything else is done.
+func (w *writer) stream() {
+	role := 1 + w.Uint32N(2)
+	w.Add(history.Entry{Op: history.OpClaim, N: role})
+	for range w.IntN(8) {
+		switch {
+		case role == history.RoleConsumer && w.One(4):
+			w.Add(history.Entry{Op: history.OpRecvMany, Desired: history.BatchMax, Timeout: w.timeout()})
+		case role == history.RoleConsumer:
+			w.Add(history.Entry{Op: history.OpRecv, Timeout: w.timeout()})
+		default:
+			e := w.message(history.OpSend, w.timeout())
+			if w.One(4) {
+				e = w.batch(history.OpSendMany)
+			}
+			e.N = 8 + w.Uint32N(ringMax-8)
+			w.Add(e)
+		}
+		w.work()
+	}
+	if w.One(4) {
+		w.Do(history.OpClose) // with the role
+		w.Do(history.OpOpen)
+		return
+	}
+	w.Add(history.Entry{Op: history.OpRetire, N: role})
 }
 
 // lease leases one or two messages and ends the leases.

@@ -34,10 +34,15 @@ func mayEnd(e *history.Entry) bool {
 		case history.OpUnlock, history.OpReadUnlock, history.OpMark, history.OpRelease, history.OpNotify:
 			return true
 		}
+		return e.Object == stream // whose role was another's
+	case status.Taken:
+		return e.Op == history.OpClaim
+	case status.Ended:
+		return e.Op == history.OpRecv || e.Op == history.OpRecvMany
 	case status.Deadlock:
 		return e.Object == rwlock
 	case status.Broken, status.PeerDied, status.OutcomeUnknown: // who was stopped
-		return e.Op == history.OpArrive
+		return e.Op == history.OpArrive || e.Code() == status.PeerDied && (e.Op == history.OpRecv || e.Op == history.OpRecvMany)
 	case status.Unsupported:
 		return e.NotDone()
 	}

@@ -32,6 +32,11 @@ enum op {
 	OP_TAKE_DEAD = 38,
 	OP_REDELIVER = 39,
 	OP_COUNTS = 40,
+	OP_PUT_MANY = 41,
+	OP_TAKE_MANY = 42,
+	OP_LEASE_MANY = 43,
+	OP_ACK_MANY = 44,
+	OP_NACK_MANY = 45,
 	OP_LOAD = 50,
 	OP_STORE = 51,
 	OP_ADD = 52,
@@ -50,11 +55,19 @@ enum op {
 	OP_BREAK = 81,
 	OP_STATE = 82,
 	OP_READ_LOCK = 90,
-	OP_READ_UNLOCK = 91
+	OP_READ_UNLOCK = 91,
+	OP_CLAIM = 100,
+	OP_RETIRE = 101,
+	OP_SEND = 102,
+	OP_RECV = 103,
+	OP_SEND_MANY = 104,
+	OP_RECV_MANY = 105
 };
 
 /* Statuses besides the codes of shmd.h, which stand here without their sign. */
 enum { STATUS_SKIPPED = -1, STATUS_BROKEN = -2 };
+
+#define BATCH_MAX 4
 
 struct entry {
 	int64_t call_ns;   /* 0 = not begun; stored after all that is known before */
@@ -68,9 +81,10 @@ struct entry {
 	int64_t result;
 	int32_t status;
 	uint32_t extra;
+	int64_t numbers[BATCH_MAX]; /* of the messages of a batch */
 };
 
-_Static_assert(sizeof(struct entry) == 64, "the entry of entry.go");
+_Static_assert(sizeof(struct entry) == 96, "the entry of entry.go");
 _Static_assert(offsetof(struct entry, n) == 20, "the entry of entry.go");
 _Static_assert(offsetof(struct entry, result) == 48, "the entry of entry.go");
 _Static_assert(offsetof(struct entry, extra) == 60, "the entry of entry.go");

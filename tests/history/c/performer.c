@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "performer.h"
 #include "queue.h"
+#include "ring.h"
 #include "sync.h"
 
 #include <fcntl.h>
@@ -70,7 +71,7 @@ static bool is_open(const struct object *object)
 {
 	return object->mutex != NULL || object->semaphore != NULL || object->queue != NULL || object->value != NULL ||
 	       object->array != NULL || object->event != NULL || object->condition != NULL || object->barrier != NULL ||
-	       object->rwlock != NULL;
+	       object->rwlock != NULL || object->stream != NULL || object->pipe != NULL;
 }
 
 static int open_object(struct object *object)
@@ -94,6 +95,10 @@ static int open_object(struct object *object)
 		return shmd_barrier_open(client, name, NULL, &object->barrier);
 	if (strcmp(kind, "rwlock") == 0)
 		return shmd_rwlock_open(client, name, NULL, &object->rwlock);
+	if (strcmp(kind, "stream") == 0)
+		return shmd_stream_open(client, name, NULL, &object->stream);
+	if (strcmp(kind, "pipe") == 0)
+		return shmd_pipe_open(client, name, NULL, &object->pipe);
 	return SHMD_E_UNSUPPORTED;
 }
 
@@ -108,6 +113,8 @@ static int close_object(struct object *object)
 	object->condition = shmd_condition_close(object->condition);
 	object->barrier = shmd_barrier_close(object->barrier);
 	object->rwlock = shmd_rwlock_close(object->rwlock);
+	object->stream = shmd_stream_close(object->stream);
+	object->pipe = shmd_pipe_close(object->pipe);
 	object->leases_count = object->reservations_count = 0;
 	return 0;
 }
@@ -276,6 +283,10 @@ static int perform(struct entry *entry)
 		return perform_barrier(object->barrier, entry);
 	if (object->rwlock != NULL)
 		return perform_rwlock(object->rwlock, entry);
+	if (object->stream != NULL)
+		return perform_stream(object->stream, entry);
+	if (object->pipe != NULL)
+		return perform_pipe(object->pipe, entry);
 	return perform_array(object->array, entry);
 }
 

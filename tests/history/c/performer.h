@@ -29,6 +29,8 @@ struct object {
 	struct shmd_condition *condition;
 	struct shmd_barrier *barrier;
 	struct shmd_rwlock *rwlock;
+	struct shmd_stream *stream;
+	struct shmd_pipe *pipe;
 	struct shmd_lease leases[LEASES_MAX]; /* the oldest first */
 	uint32_t leases_count;
 	struct shmd_reservation reservations[LEASES_MAX];

@@ -5,38 +5,7 @@
 #ifndef QUEUE_H
 #define QUEUE_H
 
-#include "performer.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#define MESSAGE_MIN 8u
-#define MESSAGE_MAX 65536u
-
-static uint8_t message[MESSAGE_MAX];
-
-/* The message of a number: see message.go. */
-static size_t make_message(int64_t number, size_t size_bytes, uint8_t *into)
-{
-	size_bytes = size_bytes > MESSAGE_MIN ? size_bytes : MESSAGE_MIN;
-	for (size_t i = 0; i < size_bytes; i++)
-		into[i] = (uint8_t)(i < MESSAGE_MIN ? number >> (8 * i) : number + (int64_t)i);
-	return size_bytes;
-}
-
-/* Writes the number of a message that came; it must be whole. */
-static int receive(struct entry *entry, const uint8_t *bytes, size_t size_bytes)
-{
-	uint8_t want[MESSAGE_MAX];
-	uint64_t number = 0;
-	if (size_bytes < MESSAGE_MIN || size_bytes > MESSAGE_MAX)
-		return BROKEN;
-	for (size_t i = 0; i < MESSAGE_MIN; i++)
-		number |= (uint64_t)bytes[i] << (8 * i);
-	entry->result = (int64_t)number;
-	make_message(entry->result, size_bytes, want);
-	return memcmp(want, bytes, size_bytes) == 0 ? 0 : BROKEN;
-}
+#include "batch.h"
 
 static int take(struct shmd_queue *queue, struct entry *entry)
 {
@@ -70,6 +39,63 @@ static int end_lease(struct object *object, struct entry *entry)
 	receive(entry, lease.message, lease.size_bytes); /* which it is; it came whole */
 	begin(entry);
 	return entry->op == OP_ACK ? shmd_queue_ack(object->queue, &lease) : shmd_queue_nack(object->queue, &lease);
+}
+
+static int lease_many(struct object *object, struct entry *entry)
+{
+	struct shmd_lease *leases = &object->leases[object->leases_count];
+	struct iovec messages[BATCH_MAX];
+	uint32_t count = 0;
+	if (object->leases_count + BATCH_MAX > LEASES_MAX)
+		return SHMD_E_OVERFLOW;
+	int result = shmd_queue_lease_many(object->queue, leases, wanted(entry), entry->timeout_ns, &count);
+	if (result < 0)
+		return result;
+	object->leases_count += count;
+	for (uint32_t i = 0; i < count && i < BATCH_MAX; i++) {
+		messages[i] = (struct iovec){(void *)(uintptr_t)leases[i].message, leases[i].size_bytes};
+		entry->extra |= leases[i].deliveries << (8 * i);
+	}
+	return receive_batch(entry, messages, count);
+}
+
+/* Ends the oldest leases. */
+static int end_many(struct object *object, struct entry *entry)
+{
+	struct shmd_lease leases[BATCH_MAX];
+	uint32_t count = wanted(entry) < object->leases_count ? wanted(entry) : object->leases_count;
+	if (count == 0)
+		return skip(entry);
+	for (uint32_t i = 0; i < count; i++) {
+		leases[i] = object->leases[i];
+		number_of(leases[i].message, leases[i].size_bytes, &entry->numbers[i]); /* it came whole */
+	}
+	entry->desired = count;
+	object->leases_count -= count;
+	memmove(&object->leases[0], &object->leases[count], object->leases_count * sizeof leases[0]);
+	begin(entry);
+	int result = entry->op == OP_ACK_MANY ? shmd_queue_ack_many(object->queue, leases, count, &count)
+	                                      : shmd_queue_nack_many(object->queue, leases, count, &count);
+	entry->result = count;
+	return result;
+}
+
+static int put_many(struct shmd_queue *queue, struct entry *entry)
+{
+	struct iovec messages[BATCH_MAX];
+	uint32_t count = make_batch(entry, messages);
+	begin(entry);
+	int result = shmd_queue_put_many(queue, messages, count, entry->timeout_ns, &count);
+	entry->result = count;
+	return result;
+}
+
+static int take_many(struct shmd_queue *queue, struct entry *entry)
+{
+	struct iovec messages[BATCH_MAX];
+	uint32_t count = 0;
+	int result = shmd_queue_take_many(queue, message, sizeof message, messages, wanted(entry), entry->timeout_ns, &count);
+	return result < 0 ? result : receive_batch(entry, messages, count);
 }
 
 static int reserve(struct object *object, struct entry *entry)
@@ -127,6 +153,11 @@ static int perform_queue(struct object *object, struct entry *entry)
 	case OP_COMMIT:
 	case OP_ABORT:
 		return end_reservation(object, entry);
+	case OP_ACK_MANY:
+	case OP_NACK_MANY:
+		return end_many(object, entry);
+	case OP_PUT_MANY:
+		return put_many(object->queue, entry);
 	}
 	size_t size_bytes = entry->op == OP_PUT ? make_message(entry->argument, entry->n, message) : 0;
 	begin(entry);
@@ -138,6 +169,10 @@ static int perform_queue(struct object *object, struct entry *entry)
 	case OP_LEASE:
 	case OP_TAKE_DEAD:
 		return lease(object, entry);
+	case OP_TAKE_MANY:
+		return take_many(object->queue, entry);
+	case OP_LEASE_MANY:
+		return lease_many(object, entry);
 	case OP_RESERVE:
 		return reserve(object, entry);
 	case OP_REDELIVER:

@@ -191,7 +191,7 @@ static int arm_ring(struct shmdi_ring *ring, bool reads, bool announce, struct s
 	struct shmd_ring_line *other = reads ? ring->tail : ring->head;
 	if (announce)
 		shmdi_add32(&other->attention, 1, SHMDI_SEQ_CST); /* the kernel loads the word again */
-	*ret_sleep = (struct shmdi_sleep){shmdi_ring_futex(other), (uint32_t)judged};
+	*ret_sleep = (struct shmdi_sleep){shmdi_ring_futex(other), (uint32_t)judged, 0};
 	return 0;
 }
 

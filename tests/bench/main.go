@@ -37,6 +37,7 @@ var parts = []part{
 	{"blocking", "a message there and one back, both asleep", sleepingTrips},
 	{"long", "messages of 1 MiB in place", hauls},
 	{"mq", "POSIX message queues", mails},
+	{"mpqueue", "multiprocessing.Queue of Python", pythonQueues},
 	{"consumers", "1,000 consumers blocked at one queue", consumers},
 	{"slots", "what a queue needs for its slots", slots},
 	{"socket", "one call over the socket", roundTrips},

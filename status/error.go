@@ -59,6 +59,12 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Code, e.Cause}
 }
 
+// Is spares errors.Is the slice of Unwrap for the code: who tries in a loop asks each time.
+func (e *Error) Is(target error) bool {
+	c, is := target.(Code)
+	return is && c == e.Code
+}
+
 // Timeout satisfies net.Error's method.
 func (e *Error) Timeout() bool { return e.Code == TimedOut }
 

@@ -15,10 +15,12 @@ import (
 type receiver struct {
 	*direction
 	reader *shm.RingReader // used in turns
+	empty  error           // immutable; what who tries to receive in a loop is told each time
 }
 
 func newReceiver(o *object, r *shm.RingReader) *receiver {
-	return &receiver{direction: newDirection(o), reader: r}
+	return &receiver{direction: newDirection(o), reader: r,
+		empty: recvError("receive from", o.info.Name, status.WouldBlock)}
 }
 
 // Recv receives the next message, waiting until ctx ends while there is none. Errors:
@@ -50,6 +52,9 @@ func (r *receiver) recvSlow(ctx context.Context, dst []byte) (message []byte, er
 // goroutine is receiving.
 func (r *receiver) TryRecv() ([]byte, error) {
 	message, err := r.tryRecv(nil)
+	if err == status.WouldBlock {
+		return nil, r.empty
+	}
 	return message, recvError("receive from", r.object.info.Name, err)
 }
 

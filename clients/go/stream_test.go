@@ -183,6 +183,18 @@ func TestStream(t *testing.T) {
 }
 
 // A role is claimed through one handle of a client.
+// Who tries in a loop leaves no garbage behind while there is nothing.
+func TestTryRecvOfNothingDoesNotAllocate(t *testing.T) {
+	_, _, _, consumer := roles(t, start(t, daemon.Config{}), "empty", shmd.StreamOptions{})
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, err := consumer.TryRecv(); !errors.Is(err, shmd.ErrWouldBlock) {
+			t.Error(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestStreamTwoHandles(t *testing.T) {
 	s := start(t, daemon.Config{})
 	ctx, c := t.Context(), dial(t, s)

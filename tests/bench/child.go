@@ -20,8 +20,10 @@ var children = map[string]func(args []string) error{
 	"acquirer":  acquirer,
 	"messenger": messenger,
 	"partner":   partner,
+	"streamer":  streamer,
 	"syncer":    syncer,
 	"sleepers":  sleepers,
+	"takers":    takers,
 }
 
 // child is a process that is spoken to in lines.

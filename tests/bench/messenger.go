@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	shmd "github.com/shmd/shmd/clients/go"
 )
 
-// messenger is the twin of c/messenger.c as far as put and take, of one and of many: one end of two
-// queues, on one processor.
+// batchSize is BATCH of c/message.h.
+const batchSize = 64
+
+// messenger is the twin of c/messenger.c as far as put and take, of one and of many: one
+// end of two queues.
 func messenger(args []string) error { return asTwin(args, "SOCKET OUT IN", sendWhenTold) }
 
 func sendWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
@@ -24,70 +25,88 @@ func sendWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
 	if err != nil {
 		return err
 	}
-	err = serve(func(command string, n int) (string, error) {
-		switch command {
-		case "pin":
-			var one unix.CPUSet
-			one.Set(n)
-			return "done", unix.SchedSetaffinity(0, &one)
-		case "put":
-			return between(func() error { return putAll(ctx, out, n) })
-		case "take":
-			return between(func() error { return takeAll(ctx, in, n) })
-		case "ping":
-			return between(func() error { return ping(out, in, n) })
-		case "pong":
-			return between(func() error { return pong(out, in, n) })
-		case "put-many":
-			return between(func() error { return putBatches(ctx, out, n) })
-		case "take-many":
-			return between(func() error { return takeBatches(ctx, in, n) })
-		}
-		return "", errors.New("no such command")
+	put := func(message []byte) error { return out.Put(ctx, message) }
+	take := func() ([]byte, error) { return in.Take(ctx) }
+	tryTake := func() ([]byte, error) { return untilReady(in.TryTake) }
+	err = serveWorks(map[string]work{
+		"put":       sends(put),
+		"take":      receives(take),
+		"put-many":  {run: func(n int) error { return putBatches(ctx, out, n) }},
+		"take-many": {run: func(n int) error { return takeBatches(ctx, in, n) }},
+		"ping":      pings(out.TryPut, tryTake),
+		"pong":      pongs(out.TryPut, tryTake),
+		"ping-wait": pings(put, take),
+		"pong-wait": pongs(put, take),
 	})
 	return errors.Join(err, out.Close(), in.Close())
 }
 
-// between runs work and answers when it began and when it ended.
-func between(work func() error) (string, error) {
-	begin, err := monotonicNs()
-	if err != nil {
-		return "", err
-	}
-	if err := work(); err != nil {
-		return "", err
-	}
-	end, err := monotonicNs()
-	return fmt.Sprintf("%d %d", begin, end), err
-}
-
-func putAll(ctx context.Context, q *shmd.Queue, count int) error {
+// sends sends messages, counted from 0.
+func sends(send func(message []byte) error) work {
 	message := make([]byte, messageBytes)
-	for i := range count {
+	return repeated(func(i int) error {
 		binary.LittleEndian.PutUint64(message, uint64(i))
-		if err := q.Put(ctx, message); err != nil {
-			return err
-		}
-	}
-	return nil
+		return send(message)
+	})
 }
 
-func takeAll(ctx context.Context, q *shmd.Queue, count int) error {
-	for i := range count {
-		message, err := q.Take(ctx)
+// receives receives them.
+func receives(receive func() ([]byte, error)) work {
+	return repeated(func(i int) error {
+		message, err := receive()
 		if err != nil {
 			return err
 		}
-		if len(message) != messageBytes || binary.LittleEndian.Uint64(message) != uint64(i) {
-			return fmt.Errorf("not message %d: %x", i, message)
-		}
+		return isMessage(message, i)
+	})
+}
+
+func isMessage(message []byte, i int) error {
+	if len(message) != messageBytes || binary.LittleEndian.Uint64(message) != uint64(i) {
+		return fmt.Errorf("not message %d: %x", i, message)
 	}
 	return nil
 }
 
-const batchSize = 64
+// pings sends a message and receives the answer.
+func pings(send func(message []byte) error, receive func() ([]byte, error)) work {
+	message := make([]byte, messageBytes)
+	return repeated(func(i int) error {
+		binary.LittleEndian.PutUint64(message, uint64(i))
+		if err := send(message); err != nil {
+			return err
+		}
+		answer, err := receive()
+		if err != nil {
+			return err
+		}
+		return isMessage(answer, i)
+	})
+}
 
-func putBatches(ctx context.Context, q *shmd.Queue, count int) error {
+// pongs answers each message with itself.
+func pongs(send func(message []byte) error, receive func() ([]byte, error)) work {
+	return repeated(func(int) error {
+		message, err := receive()
+		if err != nil {
+			return err
+		}
+		return send(message)
+	})
+}
+
+// untilReady tries without sleeping.
+func untilReady(try func() ([]byte, error)) ([]byte, error) {
+	for {
+		message, err := try()
+		if !errors.Is(err, shmd.ErrWouldBlock) {
+			return message, err
+		}
+	}
+}
+
+// sendBatches sends messages by a function that sends some of the first and says how many.
+func sendBatches(count int, send func(messages [][]byte) (int, error)) error {
 	batch := make([][]byte, batchSize)
 	for i := range batch {
 		batch[i] = make([]byte, messageBytes)
@@ -97,13 +116,17 @@ func putBatches(ctx context.Context, q *shmd.Queue, count int) error {
 		for j, message := range some {
 			binary.LittleEndian.PutUint64(message, uint64(i+j))
 		}
-		n, err := q.PutMany(ctx, some)
+		n, err := send(some)
 		if err != nil {
 			return err
 		}
 		i += n
 	}
 	return nil
+}
+
+func putBatches(ctx context.Context, q *shmd.Queue, count int) error {
+	return sendBatches(count, func(messages [][]byte) (int, error) { return q.PutMany(ctx, messages) })
 }
 
 func takeBatches(ctx context.Context, q *shmd.Queue, count int) error {
@@ -114,52 +137,10 @@ func takeBatches(ctx context.Context, q *shmd.Queue, count int) error {
 			return err
 		}
 		for j, message := range batch {
-			if len(message) != messageBytes || binary.LittleEndian.Uint64(message) != uint64(i+j) {
-				return fmt.Errorf("not message %d: %x", i+j, message)
+			if err := isMessage(message, i+j); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
-}
-
-// ping puts a message and takes the answer, n times, without sleeping.
-func ping(out, in *shmd.Queue, count int) error {
-	message := make([]byte, messageBytes)
-	for i := range count {
-		binary.LittleEndian.PutUint64(message, uint64(i))
-		if err := out.TryPut(message); err != nil {
-			return err
-		}
-		answer, err := tryTake(in)
-		if err != nil {
-			return err
-		}
-		if len(answer) != messageBytes || binary.LittleEndian.Uint64(answer) != uint64(i) {
-			return fmt.Errorf("not answer %d: %x", i, answer)
-		}
-	}
-	return nil
-}
-
-// pong answers each message with itself.
-func pong(out, in *shmd.Queue, count int) error {
-	for range count {
-		message, err := tryTake(in)
-		if err != nil {
-			return err
-		}
-		if err := out.TryPut(message); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func tryTake(q *shmd.Queue) ([]byte, error) {
-	for {
-		message, err := q.TryTake()
-		if !errors.Is(err, shmd.ErrWouldBlock) {
-			return message, err
-		}
-	}
 }

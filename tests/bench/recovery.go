@@ -54,7 +54,7 @@ func recoveries(ctx context.Context, b *bench) error {
 
 func latencies(name string, took []float64) row {
 	sorted := slices.Sorted(slices.Values(took))
-	p90, p99 := percentile(sorted, 90), percentile(sorted, 99)
+	p90, p99 := percentile(sorted, 900), percentile(sorted, 990)
 	w := single(name, "ms", took, "below 1 ms at p50 and 10 ms at p99",
 		median(sorted) < recoveryGoalMs && p99 < recoveryGoalP99Ms)
 	w.P90, w.P99 = &p90, &p99

@@ -14,9 +14,11 @@ type row struct {
 	Ours  spread  `json:"ours"`
 	Rival *spread `json:"rival,omitempty"`
 	Ratio *spread `json:"ratio,omitempty"`
-	// P90 and P99 are there for latencies.
+	// Percentiles are there for latencies.
+	P50  *float64 `json:"p50,omitempty"`
 	P90  *float64 `json:"p90,omitempty"`
 	P99  *float64 `json:"p99,omitempty"`
+	P999 *float64 `json:"p99_9,omitempty"`
 	Goal string   `json:"goal,omitempty"`
 	Met  *bool    `json:"met,omitempty"`
 	Note string   `json:"note,omitempty"`
@@ -52,8 +54,8 @@ func (r *report) add(w row) {
 	if w.Ratio != nil {
 		fmt.Fprintf(r.live, "  %34s %s x\n", "ratio", *w.Ratio)
 	}
-	if w.P90 != nil && w.P99 != nil {
-		fmt.Fprintf(r.live, "  %34s %9.3g p90 %9.3g p99 %s\n", "", *w.P90, *w.P99, w.Unit)
+	if text := w.percentiles(); text != "" {
+		fmt.Fprintf(r.live, "  %34s%s %s\n", "", text, w.Unit)
 	}
 	if w.Met != nil {
 		verdict := "MISSED"
@@ -65,6 +67,19 @@ func (r *report) add(w row) {
 	if w.Note != "" {
 		fmt.Fprintf(r.live, "  %34s %s\n", "note", w.Note)
 	}
+}
+
+// percentiles are those that the row has.
+func (w *row) percentiles() (text string) {
+	for _, p := range []struct {
+		name  string
+		value *float64
+	}{{"p50", w.P50}, {"p90", w.P90}, {"p99", w.P99}, {"p99.9", w.P999}} {
+		if p.value != nil {
+			text += fmt.Sprintf(" %9.4g %s", *p.value, p.name)
+		}
+	}
+	return text
 }
 
 // conclude counts the goals.

@@ -23,9 +23,9 @@ func median(sorted []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// percentile is the smallest value that at least p of 100 do not exceed.
-func percentile(sorted []float64, p int) float64 {
-	return sorted[max(0, (len(sorted)*p+99)/100-1)]
+// percentile is the smallest value that at least perMille of 1,000 do not exceed.
+func percentile(sorted []float64, perMille int) float64 {
+	return sorted[max(0, (len(sorted)*perMille+999)/1000-1)]
 }
 
 // pairs are measurements that belong together, round by round.

@@ -30,8 +30,8 @@ func TestPercentile(t *testing.T) {
 		p      int
 		want   float64
 	}{
-		{hundred, 50, 50}, {hundred, 99, 99}, {hundred, 100, 100}, {hundred, 0, 1},
-		{hundred[:30], 99, 30}, {hundred[:1], 50, 1}, {hundred[:3], 50, 2},
+		{hundred, 500, 50}, {hundred, 990, 99}, {hundred, 1000, 100}, {hundred, 0, 1},
+		{hundred, 985, 99}, {hundred[:30], 990, 30}, {hundred[:1], 500, 1}, {hundred[:3], 500, 2},
 	} {
 		if got := percentile(c.sorted, c.p); got != c.want {
 			t.Errorf("p%d of %d: %v, want %v", c.p, len(c.sorted), got, c.want)

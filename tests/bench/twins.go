@@ -83,12 +83,17 @@ func both(one, other *child, tell func(c *child) error) (a, b string, err error)
 
 // untilWaiting returns when somebody sleeps for the object.
 func (s *service) untilWaiting(ctx context.Context, ref any) error {
+	return s.untilWaitingAll(ctx, ref, 1)
+}
+
+// untilWaitingAll returns when so many sleep for the object.
+func (s *service) untilWaitingAll(ctx context.Context, ref any, count uint64) error {
 	for {
 		var st wire.Stat
 		if err := s.client.Call(ctx, wire.MethodStat, &st, ref); err != nil {
 			return err
 		}
-		if st.Waiters > 0 {
+		if st.Waiters >= count {
 			return nil
 		}
 	}

@@ -1,56 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * messenger.c - one end of two queues, on one processor.
+ * messenger.c - one end of two queues.
  * Usage: messenger SOCKET OUT IN LINE. OUT is the queue that it puts into, IN the
  * one that it takes from, LINE an array of int64 with at least 8 elements.
- * Commands; messages have 64 bytes and are counted from 0:
- *	pin CPU    run on that processor only: "done"
+ * Commands, as works.h has them; message.h says what the messages are:
+ *	pin CPU    run on that processor only, -1 anywhere: "done"
  *	put N      put N messages, one by one
  *	take N     take N messages, one by one
  *	lease N    lease N messages and acknowledge each before the next
+ *	put-whole N, take-whole N  put and take, with every byte written, and checked
  *	put-many N, take-many N, lease-many N  the same, up to 64 in one call
  *	share N, share-many N  take N messages, whichever come, as take and take-many do
  *	ping N     N times put a message and take the answer, trying in a loop
  *	pong N     N times take a message and put the answer, trying in a loop
+ *	ping-wait N, pong-wait N  the same, waiting for what does not come at once
  *	pong-line N  N times wait for the line to become odd and make it even
  *	ping-line N  N times make the line odd and wait for it to become even
- * The others answer "BEGIN END", times of CLOCK_MONOTONIC in ns.
  */
 #define _GNU_SOURCE
-#include "bench.h"
-
-#include <errno.h>
-#include <sched.h>
-#include <stdbool.h>
-
-#define MESSAGE_BYTES 64
-#define BATCH 64
-#define ANY (-1)
+#include "message.h"
+#include "works.h"
 
 static struct shmd_queue *out;
 static struct shmd_queue *in;
 static int64_t *line;
 
-struct message {
-	int64_t words[MESSAGE_BYTES / 8];
-};
-
-static void expect(const struct message *message, size_t size_bytes, int want)
-{
-	if (want == ANY)
-		want = (int)message->words[0];
-	if (__builtin_expect(size_bytes == MESSAGE_BYTES && message->words[0] == want && message->words[7] == want, 1))
-		return;
-	fprintf(stderr, "messenger: %zu bytes, message %lld instead of %d\n", size_bytes, (long long)message->words[0],
-	        want);
-	exit(1);
-}
-
 static void put(int count)
 {
 	struct message message = {0};
 	for (int i = 0; i < count; i++) {
-		message.words[0] = message.words[7] = i;
+		number(&message, i);
 		must(shmd_queue_put(out, &message, sizeof message, SHMD_FOREVER), "put");
 	}
 }
@@ -62,6 +41,25 @@ static void take_each(int count, bool any)
 	for (int i = 0; i < count; i++) {
 		must(shmd_queue_take(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "take");
 		expect(&message, size_bytes, any ? ANY : i);
+	}
+}
+
+static void put_whole(int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct message message;
+		fill(&message, i);
+		must(shmd_queue_put(out, &message, sizeof message, SHMD_FOREVER), "put");
+	}
+}
+
+static void take_whole(int count)
+{
+	struct message message;
+	size_t size_bytes = 0;
+	for (int i = 0; i < count; i++) {
+		must(shmd_queue_take(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "take");
+		expect_whole(&message, size_bytes, i);
 	}
 }
 
@@ -80,7 +78,7 @@ static void put_many(int count)
 	for (int i = 0; i < count;) {
 		uint32_t n = at_once(count - i);
 		for (uint32_t j = 0; j < n; j++)
-			batch[j].words[0] = batch[j].words[7] = i + (int)j;
+			number(&batch[j], i + (int)j);
 		must(shmd_queue_put_many(out, places, n, SHMD_FOREVER, &n), "put_many");
 		i += (int)n;
 	}
@@ -134,14 +132,18 @@ static void try_take(struct message *message, int want)
 	expect(message, size_bytes, want);
 }
 
-static void ping(int count)
+static void ping_once(int i)
 {
 	struct message message = {0};
-	for (int i = 0; i < count; i++) {
-		message.words[0] = message.words[7] = i;
-		must(shmd_queue_put(out, &message, sizeof message, 0), "put");
-		try_take(&message, i);
-	}
+	number(&message, i);
+	must(shmd_queue_put(out, &message, sizeof message, 0), "put");
+	try_take(&message, i);
+}
+
+static void ping(int count)
+{
+	for (int i = 0; i < count; i++)
+		ping_once(i);
 }
 
 static void pong(int count)
@@ -150,6 +152,34 @@ static void pong(int count)
 	for (int i = 0; i < count; i++) {
 		try_take(&message, i);
 		must(shmd_queue_put(out, &message, sizeof message, 0), "put");
+	}
+}
+
+/* A round trip in which either side waits for the other, asleep if need be. */
+static void ping_wait_once(int i)
+{
+	struct message message = {0};
+	size_t size_bytes = 0;
+	number(&message, i);
+	must(shmd_queue_put(out, &message, sizeof message, SHMD_FOREVER), "put");
+	must(shmd_queue_take(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "take");
+	expect(&message, size_bytes, i);
+}
+
+static void ping_wait(int count)
+{
+	for (int i = 0; i < count; i++)
+		ping_wait_once(i);
+}
+
+static void pong_wait(int count)
+{
+	struct message message;
+	size_t size_bytes = 0;
+	for (int i = 0; i < count; i++) {
+		must(shmd_queue_take(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "take");
+		expect(&message, size_bytes, i);
+		must(shmd_queue_put(out, &message, sizeof message, SHMD_FOREVER), "put");
 	}
 }
 
@@ -174,41 +204,28 @@ static void pong_line(int count)
 	}
 }
 
-static void pin(int cpu)
-{
-	cpu_set_t one;
-	CPU_ZERO(&one);
-	CPU_SET((size_t)cpu, &one);
-	must_errno(sched_setaffinity(0, sizeof one, &one) != 0 ? errno : 0, "sched_setaffinity");
-}
-
-static const struct {
-	const char *name;
-	void (*run)(int count);
-} works[] = {
-	{"put", put},   {"take", take}, {"lease", lease},
-	{"ping", ping}, {"pong", pong}, {"pong-line", pong_line},
-	{"ping-line", ping_line}, {"share", share},
-	{"put-many", put_many}, {"take-many", take_many},
-	{"lease-many", lease_many}, {"share-many", share_many},
+static const struct work works[] = {
+	{"put", put, NULL},
+	{"take", take, NULL},
+	{"lease", lease, NULL},
+	{"share", share, NULL},
+	{"put-whole", put_whole, NULL},
+	{"take-whole", take_whole, NULL},
+	{"put-many", put_many, NULL},
+	{"take-many", take_many, NULL},
+	{"lease-many", lease_many, NULL},
+	{"share-many", share_many, NULL},
+	{"ping", ping, ping_once},
+	{"pong", pong, NULL},
+	{"ping-wait", ping_wait, ping_wait_once},
+	{"pong-wait", pong_wait, NULL},
+	{"ping-line", ping_line, NULL},
+	{"pong-line", pong_line, NULL},
 };
 
 static void execute(const char *command, int n)
 {
-	if (strcmp(command, "pin") == 0) {
-		pin(n);
-		puts("done");
-		return;
-	}
-	for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
-		if (strcmp(command, works[i].name) != 0)
-			continue;
-		int64_t begin = now_ns();
-		works[i].run(n);
-		printf("%lld %lld\n", (long long)begin, (long long)now_ns());
-		return;
-	}
-	no_command(command);
+	do_work(works, sizeof works / sizeof *works, command, n);
 }
 
 int main(int argc, char **argv)

@@ -13,14 +13,12 @@
  *	mutex N     the same with the mutex
  */
 #define _GNU_SOURCE
-#include "bench.h"
+#include "works.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -135,17 +133,6 @@ static void by_mutex(int turns)
 		shared->count++;
 		must(shmd_mutex_unlock(mutex), "unlock");
 	}
-}
-
-static void pin(int cpu)
-{
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	for (int i = 0; i < CPU_SETSIZE; i++)
-		if (cpu < 0 || i == cpu)
-			CPU_SET(i, &set);
-	must_errno(sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : errno, "sched_setaffinity");
-	puts("done");
 }
 
 static void execute(const char *command, int n)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
@@ -39,6 +40,7 @@ func (s *session) addHandle(target *seat, readOnly bool) *handle {
 			s.nextHandle++
 			each.number = s.nextHandle
 			s.handles[each.number] = each
+			s.server.chronicle.record(each.recorded())
 		}
 	}
 	return h
@@ -117,6 +119,7 @@ func (s *session) closeHandle(h *handle) {
 	for _, each := range []*handle{h, h.mutex} {
 		if each != nil && s.handles[each.number] == each {
 			delete(s.handles, each.number)
+			s.server.chronicle.record(&journal.HandleGone{Client: each.seat.client.id, Number: each.number})
 			closing = append(closing, each)
 		}
 	}
@@ -133,6 +136,7 @@ func (s *session) takeHandles() []*handle {
 	defer s.handlesMu.Unlock()
 	handles := make([]*handle, 0, len(s.handles))
 	for _, h := range s.handles {
+		s.server.chronicle.record(&journal.HandleGone{Client: h.seat.client.id, Number: h.number})
 		handles = append(handles, h)
 	}
 	s.handles = nil

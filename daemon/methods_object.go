@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -251,7 +252,9 @@ func (c *call) handOut(h *handle, file *os.File, result any) error {
 	}
 	// From before it has the descriptor, because afterwards is too late.
 	c.client.mapped.Store(true)
-	h.seat.mapped.Store(true)
+	if !h.seat.mapped.Swap(true) {
+		c.session.server.chronicle.record(&journal.SeatMapped{Object: h.seat.object.id, Number: h.seat.number})
+	}
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return err
@@ -338,6 +341,7 @@ func (c *call) chmod() error {
 	}
 	r.mu.Lock()
 	o.mode = mode
+	r.chronicle.record(&journal.Mode{ID: o.id, Mode: mode})
 	r.mu.Unlock()
 	return c.nothing()
 }

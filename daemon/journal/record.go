@@ -24,7 +24,6 @@ type Client struct {
 	ID       uint64
 	UUID     [16]byte
 	PID      int32
-	StartNs  int64 // after boot; 0 = unknown
 	UID, GID uint32
 	Groups   []uint32
 	Software string
@@ -77,7 +76,8 @@ type Seat struct {
 	Number     uint16
 	Client     uint64
 	Generation uint32
-	Mapped     bool // the client was given the segment
+	Mapped     bool   // the client was given the segment
+	Guard      uint16 // its seat in the mutex that guards the object; 0 = none does
 }
 
 // SeatMapped means that the seat's client is given the segment.

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"slices"
+
 	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -9,6 +11,7 @@ import (
 // handle is an object that a connection has open.
 type handle struct {
 	number   uint64  // immutable
+	request  uint32  // immutable; that opened it
 	seat     *seat   // immutable; the handle holds a reference
 	readOnly bool    // immutable
 	mutex    *handle // immutable; on the foreign mutex, opened along; or nil
@@ -27,10 +30,10 @@ func (s *session) room(n int) error {
 
 // addHandle makes a handle of a reference to a seat, and, if the seat has a
 // guard, one on that too.
-func (s *session) addHandle(target *seat, readOnly bool) *handle {
-	h := &handle{seat: target, readOnly: readOnly}
+func (s *session) addHandle(target *seat, readOnly bool, request uint32) *handle {
+	h := &handle{seat: target, readOnly: readOnly, request: request}
 	if target.guard != nil {
-		h.mutex = &handle{seat: target.guard, readOnly: readOnly}
+		h.mutex = &handle{seat: target.guard, readOnly: readOnly, request: request}
 	}
 	s.server.registry.opened(h) // before a client can guess its number and close it
 	s.handlesMu.Lock()
@@ -128,6 +131,23 @@ func (s *session) closeHandle(h *handle) {
 		s.pending.cancelHandle(each.number)
 	}
 	s.server.sweepAll(s.server.registry.closed(closing))
+}
+
+// openedBy are the handles that requests opened; not those on mutexes opened along.
+func (s *session) openedBy(requests []uint32) (found []*handle) {
+	if len(requests) == 0 {
+		return nil
+	}
+	s.handlesMu.Lock()
+	defer s.handlesMu.Unlock()
+	along := make(map[*handle]bool)
+	for _, h := range s.handles {
+		if slices.Contains(requests, h.request) {
+			found = append(found, h)
+			along[h.mutex] = true
+		}
+	}
+	return slices.DeleteFunc(found, func(h *handle) bool { return along[h] })
 }
 
 // takeHandles ends all handles of a session that is over.

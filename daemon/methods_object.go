@@ -208,7 +208,7 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 			return nil, on(o, err)
 		}
 	}
-	h := c.session.addHandle(s, e.readOnly)
+	h := c.session.addHandle(s, e.readOnly, c.id)
 	a := &wire.Attachment{
 		Handle: h.number, Created: e.created, Access: wire.AccessReadWrite, Seat: uint32(s.number), Owner: s.word,
 		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset,

@@ -40,7 +40,8 @@ func (c *call) hello() error {
 	if err != nil {
 		return err
 	}
-	resume, err := c.params.BoolOr("resume", false)
+	resume := c.params.More()
+	doubtful, err := c.doubtful()
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (c *call) hello() error {
 	}
 	srv := c.session.server
 	if c.client.id == 0 {
-		if err := c.enter([16]byte(uuid), software, resume); err != nil {
+		if err := c.enter([16]byte(uuid), software, resume, doubtful); err != nil {
 			return err
 		}
 		_ = c.session.conn.SetReadDeadline(time.Time{}) // fails only on a closed socket, which Read tells
@@ -68,11 +69,37 @@ func (c *call) hello() error {
 		Version: version, Server: Version, Epoch: uint64(srv.epoch), Client: c.client.id,
 		UID: c.client.peer.uid, PID: c.client.peer.pid, MessageMax: wire.MessageMax,
 		SeatsDefault: srv.config.SeatsDefault, ABIVersion: shm.ABIVersion, ABIFingerprint: shm.ABIFingerprint,
+		Resumable: srv.chronicle != nil,
 	})
 }
 
-// enter makes the session that of a new client, or of one that comes back.
-func (c *call) enter(uuid [16]byte, software string, resume bool) error {
+// doubtful reads the optional list of the requests to attach that a client which comes
+// back was not answered.
+func (c *call) doubtful() (requests []uint32, err error) {
+	if !c.params.More() {
+		return nil, nil
+	}
+	list, err := c.params.List("doubtful")
+	if err != nil {
+		return nil, err
+	}
+	if list.Len() > wire.PendingMax {
+		return nil, status.New(status.Invalid, "", "doubtful has %d requests, at most %d may be under way", list.Len(),
+			wire.PendingMax)
+	}
+	for list.More() {
+		request, err := list.Uint32("doubtful")
+		if err != nil {
+			return nil, err
+		}
+		requests = append(requests, request)
+	}
+	return requests, nil
+}
+
+// enter makes the session that of a new client, or of one that comes back; what doubtful
+// requests opened is closed then.
+func (c *call) enter(uuid [16]byte, software string, resume bool, doubtful []uint32) error {
 	srv := c.session.server
 	back, err := srv.comeBack(uuid, c.client.peer, c.session)
 	switch {
@@ -80,6 +107,9 @@ func (c *call) enter(uuid [16]byte, software string, resume bool) error {
 		return err
 	case back != nil:
 		c.session.client, c.client = back, back
+		for _, h := range c.session.openedBy(doubtful) {
+			c.session.closeHandle(h)
+		}
 		return nil
 	case resume:
 		return status.New(status.Lost, "", "this daemon knows no such client: the one before and its keeper are gone, "+

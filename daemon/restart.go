@@ -203,7 +203,8 @@ func (h *heir) handles(c *client, state *journal.ClientState) error {
 	s := c.session
 	for number, each := range state.Handles {
 		target := h.server.registry.ids[each.Object].seats.taken[each.Seat]
-		s.handles[number] = &handle{number: number, seat: target, readOnly: each.ReadOnly}
+		s.handles[number] = &handle{number: number, seat: target, readOnly: each.ReadOnly,
+			request: each.Request}
 		s.nextHandle = max(s.nextHandle, number)
 		target.refs++
 		target.handles++

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,10 @@ import (
 // reads stands in reader.go.
 type link struct {
 	conn  *wire.Conn    // immutable; read by the one reader, written by the one writer
-	ended chan struct{} // closed after cause is set
+	ended chan struct{} // closed after cause is set, and broken has returned
+	// broken is told of the end, before the calls under way are; nil = nobody. Set it before
+	// the first one that matters.
+	broken atomic.Pointer[func(l *link, cause error, pending map[uint32]*call)]
 
 	mu       sync.Mutex
 	pending  map[uint32]*call // protected by mu
@@ -41,6 +45,7 @@ const flushAt = 64 << 10
 // call is one request under way.
 type call struct {
 	id       uint32 // immutable
+	method   string // immutable
 	wantFile bool   // immutable; the answer carries one descriptor
 	done     chan answer
 }
@@ -50,10 +55,11 @@ type answer struct {
 	result []byte
 	file   int
 	err    error
+	broken bool // the link ended first, and err is why
 }
 
-func newLink(conn *wire.Conn) *link {
-	l := &link{conn: conn, ended: make(chan struct{}), pending: make(map[uint32]*call)}
+func newLink(conn *wire.Conn, lastID uint32) *link {
+	l := &link{conn: conn, nextID: lastID, ended: make(chan struct{}), pending: make(map[uint32]*call)}
 	l.mu.Lock() // before watch looks
 	defer l.mu.Unlock()
 	l.armed, l.idle = true, time.AfterFunc(idleAfter, l.watch)
@@ -70,7 +76,6 @@ func (l *link) fail(cause error) {
 	l.cause = cause
 	pending := l.pending
 	l.pending = nil
-	close(l.ended)
 	nobodyReads := !l.reading
 	l.reading = true // for ever
 	l.mu.Unlock()
@@ -79,14 +84,18 @@ func (l *link) fail(cause error) {
 	if nobodyReads {
 		l.input.drop()
 	}
+	if told := l.broken.Load(); told != nil {
+		(*told)(l, cause, pending)
+	}
+	close(l.ended)
 	for _, c := range pending {
-		c.done <- answer{file: -1, err: cause}
+		c.done <- answer{file: -1, err: cause, broken: true}
 	}
 }
 
 // start sends a request; params appends exactly n values.
 func (l *link) start(method string, n int, wantFile bool, params func([]byte) ([]byte, error)) (*call, error) {
-	c := &call{wantFile: wantFile, done: make(chan answer, 1)}
+	c := &call{method: method, wantFile: wantFile, done: make(chan answer, 1)}
 	l.mu.Lock()
 	if l.cause != nil {
 		defer l.mu.Unlock()

@@ -64,7 +64,7 @@ func TestServeFlags(t *testing.T) {
 func TestWithout(t *testing.T) {
 	for text, want := range map[string]daemon.Features{"peerpidfd": {PeerPIDFD: true},
 		"futex_waitv": {FutexWaitv: true}, "noexec_seal": {NoexecSeal: true}} {
-		c, err := (&serveFlags{logLevel: "info", without: []string{text}}).complete(&app{stderr: io.Discard})
+		c, err := (&serveFlags{logLevel: "info", keeper: keeperNone, without: []string{text}}).complete(&app{stderr: io.Discard})
 		if err != nil || c.Without != want {
 			t.Errorf("--without %s: %+v, %v", text, c.Without, err)
 		}

@@ -174,11 +174,11 @@ func (j *Journal) replace(state *State) error {
 
 // create makes the memfd of a journal; no exec, no other uid.
 func create(size int) (*os.File, mmap.MMap, error) {
-	fd, err := unix.MemfdCreate("shmd-journal", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	fd, err := unix.MemfdCreate("journal.shmd", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, nil, status.Wrap(status.System, "journal", err, "memfd_create")
 	}
-	file := os.NewFile(uintptr(fd), "memfd:shmd-journal")
+	file := os.NewFile(uintptr(fd), "memfd:journal.shmd")
 	err = errors.Join(unix.Fchmod(fd, 0o600), unix.Ftruncate(fd, int64(size)))
 	if err == nil {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)

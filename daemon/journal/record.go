@@ -98,6 +98,7 @@ type Handle struct {
 	Number   uint64
 	Object   uint64
 	Seat     uint16
+	Request  uint32 // that opened it
 	ReadOnly bool
 	Mutex    uint64 // the handle that was opened along; 0 = none
 }

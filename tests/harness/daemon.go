@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/daemon/keeper"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -74,11 +78,52 @@ func StartDaemonWith(t testing.TB, o DaemonOptions) *Daemon {
 	return d
 }
 
+// Restart starts another daemon on the socket of one that has ended.
+func (d *Daemon) Restart(o DaemonOptions) *Daemon {
+	d.t.Helper()
+	<-d.ended
+	o.Socket = d.Socket
+	return StartDaemonWith(d.t, o)
+}
+
+// KeeperPID is the process that keeps what the daemon has; 0 = there is none.
+func (d *Daemon) KeeperPID() int {
+	d.t.Helper()
+	conn, err := net.Dial("unixpacket", keeper.Path(d.Socket))
+	if err != nil {
+		return 0
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	pid := 0
+	if err := raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(cred.Pid)
+		}
+	}); err != nil {
+		d.t.Fatal(err)
+	}
+	return pid
+}
+
+// endKeeper ends what a daemon that was killed has left behind.
+func (d *Daemon) endKeeper() {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	if err := keeper.Quit(ctx, keeper.Path(d.Socket)); err != nil {
+		d.t.Errorf("end the keeper: %v", err)
+	}
+}
+
 // stop ends the daemon and looks for leaks.
 func (d *Daemon) stop() {
 	select {
 	case <-d.ended:
-		return // the test has killed it
+		d.endKeeper() // the test has killed it
+		return
 	default:
 	}
 	if !d.t.Failed() {
@@ -88,6 +133,7 @@ func (d *Daemon) stop() {
 	if err := d.Wait(); err != nil {
 		d.t.Errorf("the daemon did not stop in an orderly way: %v", err)
 	}
+	d.endKeeper() // if objects are left
 }
 
 // checkLeaks destroys what is left and wants the daemon as it was at the start.

@@ -101,7 +101,7 @@ func (c *call) doubtful() (requests []uint32, err error) {
 // requests opened is closed then.
 func (c *call) enter(uuid [16]byte, software string, resume bool, doubtful []uint32) error {
 	srv := c.session.server
-	back, err := srv.comeBack(uuid, c.client.peer, c.session)
+	back, err := srv.comeBack(uuid, c.client.peer, c.session, resume)
 	switch {
 	case err != nil:
 		return err

@@ -319,7 +319,7 @@ func (s *Server) dismiss() {
 
 // comeBack finds the client that says hello again, on a new connection, and gives it that.
 // nil = there is none with the uuid.
-func (s *Server) comeBack(uuid [16]byte, by *peer, to *session) (*client, error) {
+func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*client, error) {
 	s.mu.Lock()
 	var found *client
 	for c := range s.detached {
@@ -328,8 +328,15 @@ func (s *Server) comeBack(uuid [16]byte, by *peer, to *session) (*client, error)
 			break
 		}
 	}
+	connected := false
+	for _, c := range s.clients {
+		connected = connected || found == nil && resume && c.uuid == uuid && c.peer.is(by)
+	}
 	s.mu.Unlock()
-	if found == nil {
+	switch {
+	case connected:
+		return nil, status.New(status.Busy, "", "its former connection has not ended yet: try again")
+	case found == nil:
 		return nil, nil
 	}
 	if !found.peer.is(by) {

@@ -101,7 +101,7 @@ func appendParams(b []byte, params []any) (_ []byte, err error) {
 // Wait returns the call's answer. It must be called exactly once.
 func (p *Pending) Wait(ctx context.Context, result any) error {
 	a := p.link.wait(ctx, p.call, waiting[p.call.method])
-	if a.broken {
+	if a.broken && !a.unsent {
 		a.err = p.client.unknown(a.err)
 	}
 	if a.err != nil {

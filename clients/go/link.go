@@ -28,6 +28,8 @@ type link struct {
 	pending  map[uint32]*call // protected by mu
 	nextID   uint32           // protected by mu
 	out      []byte           // protected by mu; requests not written yet
+	batch    uint64           // protected by mu; the number of what is in out
+	unsent   uint64           // protected by mu; the first batch of which nothing left; 0 = that in out
 	writing  bool             // protected by mu
 	flushing bool             // protected by mu; a goroutine is on its way to flush
 	cause    error            // protected by mu; why the link ended
@@ -47,6 +49,7 @@ type call struct {
 	id       uint32 // immutable
 	method   string // immutable
 	wantFile bool   // immutable; the answer carries one descriptor
+	batch    uint64 // immutable; that it left with
 	done     chan answer
 }
 
@@ -56,10 +59,11 @@ type answer struct {
 	file   int
 	err    error
 	broken bool // the link ended first, and err is why
+	unsent bool // and before the request left
 }
 
 func newLink(conn *wire.Conn, lastID uint32) *link {
-	l := &link{conn: conn, nextID: lastID, ended: make(chan struct{}), pending: make(map[uint32]*call)}
+	l := &link{conn: conn, nextID: lastID, batch: 1, ended: make(chan struct{}), pending: make(map[uint32]*call)}
 	l.mu.Lock() // before watch looks
 	defer l.mu.Unlock()
 	l.armed, l.idle = true, time.AfterFunc(idleAfter, l.watch)
@@ -76,6 +80,10 @@ func (l *link) fail(cause error) {
 	l.cause = cause
 	pending := l.pending
 	l.pending = nil
+	unsent := l.unsent
+	if unsent == 0 {
+		unsent = l.batch
+	}
 	nobodyReads := !l.reading
 	l.reading = true // for ever
 	l.mu.Unlock()
@@ -89,7 +97,7 @@ func (l *link) fail(cause error) {
 	}
 	close(l.ended)
 	for _, c := range pending {
-		c.done <- answer{file: -1, err: cause, broken: true}
+		c.done <- answer{file: -1, err: cause, broken: true, unsent: c.batch >= unsent}
 	}
 }
 
@@ -115,6 +123,7 @@ func (l *link) start(method string, n int, wantFile bool, params func([]byte) ([
 		return nil, err
 	}
 	l.out = b
+	c.batch = l.batch
 	l.pending[c.id] = c
 	if len(l.pending) > 1 {
 		// Whoever sends much before it waits must not block for want of a reader.
@@ -162,8 +171,16 @@ func (l *link) flush() {
 	for len(l.out) > 0 {
 		b := l.out
 		l.out = spare[:0]
+		batch := l.batch
+		l.batch++
 		l.mu.Unlock()
-		if err := l.conn.Write(b); err != nil {
+		if n, err := l.conn.Socket().Write(b); err != nil {
+			if n > 0 {
+				batch++
+			}
+			l.mu.Lock()
+			l.unsent = batch
+			l.mu.Unlock()
 			l.fail(lost(err))
 		}
 		spare = b

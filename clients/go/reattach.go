@@ -57,7 +57,7 @@ func (c *Client) exchange(ctx context.Context, method string, wantFile bool, par
 			return a, nil
 		case !a.broken:
 			return a, a.err
-		case !repeatable[method]:
+		case !a.unsent && !repeatable[method]:
 			return a, c.unknown(a.err)
 		}
 	}

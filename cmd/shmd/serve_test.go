@@ -101,7 +101,7 @@ func TestServeProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	p := spawn(t, "serve", "--ready-fd", "3", "--socket-mode", "0666")
+	p := spawn(t, "serve", "--ready-fd", "3", "--socket-mode", "0666", "--keeper", "none")
 	p.ExtraFiles = []*os.File{w}
 	p.start()
 	if err := w.Close(); err != nil {

@@ -12,6 +12,9 @@ import (
 func (s *scene) restarted(o harness.DaemonOptions) *scene {
 	s.t.Helper()
 	next := s.Restart(o)
+	if err := s.ctl.Close(); err != nil { // it has come back, and would be a leak at the end
+		s.t.Error(err)
+	}
 	return &scene{s.t, next, next.Dial(s.t)}
 }
 

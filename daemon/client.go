@@ -55,6 +55,13 @@ func (c *client) hasCrashed() bool {
 	return c.crashed
 }
 
+// hasEnded: its connection is over, and nothing acts for it.
+func (c *client) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
 // isZombie: its connection is over, its process is not, and may still write.
 func (c *client) isZombie() bool {
 	c.mu.Lock()

@@ -55,9 +55,6 @@ func (s *Server) ended(session *session) {
 	case !s.mayWrite(c):
 		s.recoverClient(c, endUnmapped)
 	default:
-		s.mu.Lock()
-		s.detached[c] = struct{}{}
-		s.mu.Unlock()
 		s.zombies.add(c)
 		s.log.Info("a client closed its connection and may still write", "client", c.id, "pid", c.peer.pid,
 			"uid", c.peer.uid)

@@ -330,7 +330,9 @@ func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*c
 	}
 	connected := false
 	for _, c := range s.clients {
-		connected = connected || found == nil && resume && c.uuid == uuid && c.peer.is(by)
+		if found == nil && resume && c.uuid == uuid && c.peer.is(by) && !c.hasEnded() {
+			connected = true // until we notice that it is not
+		}
 	}
 	s.mu.Unlock()
 	switch {

@@ -33,7 +33,7 @@ func serveOnce(t *testing.T, args []string) (stderr string) {
 	done := make(chan int, 1)
 	go func() {
 		a := &app{stdout: &stdout, stderr: &log}
-		code := a.run(ctx, append(args, "--ready-fd", strconv.Itoa(pipe[1])))
+		code := a.run(ctx, append(args, "--keeper", "none", "--ready-fd", strconv.Itoa(pipe[1])))
 		done <- code
 	}()
 	text, err := io.ReadAll(ready)
@@ -198,7 +198,7 @@ func TestJournal(t *testing.T) {
 	}
 	for stderr, timed := range map[io.Writer]bool{f: false, &bytes.Buffer{}: true} {
 		t.Setenv("JOURNAL_STREAM", stream)
-		c, err := (&serveFlags{logLevel: "info"}).complete(&app{stderr: stderr})
+		c, err := (&serveFlags{logLevel: "info", keeper: keeperNone}).complete(&app{stderr: stderr})
 		if err != nil {
 			t.Fatal(err)
 		}

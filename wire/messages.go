@@ -85,6 +85,7 @@ const (
 const (
 	HoldsLock    = "lock" // of an rwlock: the writer
 	HoldsRead    = "read"
+	HoldsLead    = "lead" // of a barrier: it acts for all, until complete
 	HoldsPermits = "permits"
 	HoldsLease   = "lease"
 	HoldsSlot    = "slot"

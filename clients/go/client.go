@@ -143,16 +143,16 @@ func (c *Client) greet(ctx context.Context, l *link, again bool) (*wire.HelloRes
 
 // Close says goodbye and closes the connection. Objects that are still open are
 // given back: a lock that this client holds goes to its next owner with a
-// notice. Do not use them afterwards. While the daemon is away nobody can be told: what is
-// mapped is given back when this process ends.
+// notice. Do not use them afterwards. While the daemon is away it waits as every call; if that
+// is in vain, what is mapped is given back when this process ends.
 func (c *Client) Close() error {
-	l := c.link.Load()
-	if l == nil {
+	l, err := c.current(context.Background())
+	if err != nil {
 		c.finish(status.Closed)
 		return nil // gone already
 	}
-	var err error
-	if p, e := c.startOn(l, wire.MethodBye); e == nil {
+	p, err := c.startOn(l, wire.MethodBye)
+	if err == nil {
 		err = p.Wait(context.Background(), nil)
 	}
 	c.finish(status.Closed)

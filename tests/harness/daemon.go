@@ -3,7 +3,6 @@ package harness
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/daemon/keeper"
@@ -89,24 +86,22 @@ func (d *Daemon) Restart(o DaemonOptions) *Daemon {
 // KeeperPID is the process that keeps what the daemon has; 0 = there is none.
 func (d *Daemon) KeeperPID() int {
 	d.t.Helper()
-	conn, err := net.Dial("unixpacket", keeper.Path(d.Socket))
-	if err != nil {
-		return 0
-	}
-	defer conn.Close()
-	raw, err := conn.(*net.UnixConn).SyscallConn()
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	pid := 0
-	if err := raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = int(cred.Pid)
+	for _, path := range processes {
+		line, err := os.ReadFile(path)
+		words := strings.Split(string(line), "\x00")
+		if err != nil || len(words) < 4 || words[1] != "keeper" || words[3] != d.Socket {
+			continue // or it is gone
 		}
-	}); err != nil {
-		d.t.Fatal(err)
+		pid := 0
+		if _, err := fmt.Sscanf(path, "/proc/%d/", &pid); err == nil {
+			return pid
+		}
 	}
-	return pid
+	return 0
 }
 
 // endKeeper ends what a daemon that was killed has left behind.

@@ -18,7 +18,7 @@ import (
 const (
 	// restartRounds is the length of a run of the test-suite; each ends in the death of a
 	// daemon, or of a keeper.
-	restartRounds = 40
+	restartRounds = 10 * 28
 	// restartProgress is how many steps the traffic makes between two of them.
 	restartProgress = 1000
 	// lockers are the workers at the lock.
@@ -72,7 +72,6 @@ func TestRestartKills(t *testing.T) {
 		e := endings[round%len(endings)]
 		r.grant(creditsKept + restartProgress - int64(r.permits("credits").Available))
 		progress = r.awaitLively(progress + restartProgress)
-		t.Logf("round %d: %s", round, e.name)
 		e.act(r)
 		r.counts[e.name]++
 		if r.Ended() {

@@ -90,8 +90,8 @@ func inherit(ctx context.Context, c Config) (*keeper.Link, *heritage, error) {
 	case errors.Is(err, status.Version):
 		h.forgetAll(nil)
 		link.Close(false)
-		return nil, nil, status.Wrap(status.Version, "start the daemon", err, "the keeper holds the objects of another "+
-			"build of shmd: start that, or give them up with \"shmd keeper --stop\"")
+		return nil, nil, status.Wrap(status.Version, "start the daemon", err, "the keeper holds the objects of "+
+			"another build of shmd: start that, or give them up with \"shmd keeper --stop\"")
 	case err != nil:
 		c.Logger.Error("names are lost: what the daemon before left is damaged", "error", err)
 	}
@@ -183,8 +183,8 @@ func (s *seat) recorded(generation uint32) journal.Record {
 
 // recorded is the handle's record.
 func (h *handle) recorded() journal.Record {
-	r := &journal.Handle{Client: h.seat.client.id, Number: h.number, Object: h.seat.object.id, Seat: h.seat.number, Request: h.request,
-		ReadOnly: h.readOnly}
+	r := &journal.Handle{Client: h.seat.client.id, Number: h.number, Object: h.seat.object.id, Seat: h.seat.number,
+		Request: h.request, ReadOnly: h.readOnly}
 	if h.mutex != nil {
 		r.Mutex = h.mutex.number
 	}

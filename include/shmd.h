@@ -193,24 +193,15 @@ struct shmd_client;
 
 struct shmd_connect_options {
 	size_t size;             /* sizeof(struct shmd_connect_options) */
-	const char *socket_path; /* default: $SHMD_SOCKET, else $XDG_RUNTIME_DIR/shmd/shmd.sock if a daemon
-	                          * listens there, else /run/shmd/shmd.sock; a set-user-ID program
-	                          * does not look at its environment */
+	const char *socket_path; /* default: $SHMD_SOCKET, else $XDG_RUNTIME_DIR/shmd/shmd.sock if a daemon listens there, else
+	                          * /run/shmd/shmd.sock; a set-user-ID program does not look at its environment */
 	const char *software;    /* at most 64 bytes that `shmd clients` shows; default: this library */
-	int64_t reattach_timeout_ns; /* how long a call to the daemon waits while that is away; 0: 5 s;
-	                              * -1: not at all, and the client is lost with its connection */
+	int64_t reattach_timeout_ns; /* of calls while the daemon is away; 0: 5 s, -1: lost at once */
 };
 
-/* Connects to the daemon. Blocks until it has answered.
- *
- * When the daemon ends, what is open goes on working. Calls to the daemon (create, open,
- * destroy, memory for long messages, waits through read-only handles) then connect to the
- * one that is started next, and the client is the same there, with all that it had. While
- * none is there they wait for reattach_timeout_ns, and answer LOST. A call under way when
- * the daemon ends is sent again if that does no harm, and else answers OUTCOME_UNKNOWN. If
- * the daemon's keeper ended too, the client is LOST for good: connect again.
- * Errors: NO_DAEMON, PERMISSION (of the socket), VERSION, IDENTITY, INVALID, QUOTA,
- * BAD_PARAMS (software is longer, or no UTF-8). */
+/* Connects to the daemon, and blocks until it has answered. When that ends, calls come back to the next one, or
+ * answer LOST or OUTCOME_UNKNOWN: docs/operations.md. Errors: NO_DAEMON, PERMISSION (of the socket), VERSION,
+ * IDENTITY, INVALID, QUOTA, BAD_PARAMS (software is longer, or no UTF-8). */
 SHMD_API int shmd_connect(const struct shmd_connect_options *options, struct shmd_client **ret_client);
 
 /* Gives the client up; takes null and returns null. The connection ends when

@@ -64,7 +64,8 @@ func TestServeFlags(t *testing.T) {
 func TestWithout(t *testing.T) {
 	for text, want := range map[string]daemon.Features{"peerpidfd": {PeerPIDFD: true},
 		"futex_waitv": {FutexWaitv: true}, "noexec_seal": {NoexecSeal: true}} {
-		c, err := (&serveFlags{logLevel: "info", keeper: keeperNone, without: []string{text}}).complete(&app{stderr: io.Discard})
+		flags := &serveFlags{logLevel: "info", keeper: keeperNone, without: []string{text}}
+		c, err := flags.complete(&app{stderr: io.Discard})
 		if err != nil || c.Without != want {
 			t.Errorf("--without %s: %+v, %v", text, c.Without, err)
 		}

@@ -22,7 +22,8 @@ import (
 const mainVariable = "SHMD_TEST_BE_SHMD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(mainVariable) != "" || len(os.Args) > 1 && os.Args[1] == "keeper" { // a daemon of this program starts it for that
+	// A daemon of this program starts it as its keeper.
+	if os.Getenv(mainVariable) != "" || len(os.Args) > 1 && os.Args[1] == "keeper" {
 		if err := os.Unsetenv(mainVariable); err != nil {
 			panic(err)
 		}

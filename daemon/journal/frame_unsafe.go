@@ -39,10 +39,15 @@ func loadWord(mem []byte, at int) uint64 { return binary.LittleEndian.Uint64(mem
 // frameSize is what a record with the payload takes.
 func frameSize(payload int) int { return wordSize + (payload+wordSize-1)&^(wordSize-1) }
 
+// writeFrame writes a record at an offset, all but the word that commits it.
+func writeFrame(mem []byte, at int, payload []byte) (word uint64) {
+	copy(mem[at+wordSize:], payload)
+	return uint64(crc32.Checksum(payload, castagnoli))<<32 | uint64(len(payload))
+}
+
 // appendFrame writes a record at an offset and returns the next.
 func appendFrame(mem []byte, at int, payload []byte) int {
-	copy(mem[at+wordSize:], payload)
-	storeWord(mem, at, uint64(crc32.Checksum(payload, castagnoli))<<32|uint64(len(payload)))
+	storeWord(mem, at, writeFrame(mem, at, payload))
 	return at + frameSize(len(payload))
 }
 

@@ -97,9 +97,10 @@ func (j *Journal) Append(records ...Record) {
 
 func (j *Journal) append(payload []byte) {
 	if j.backlog == nil && j.end+frameSize(len(payload)) <= len(j.mem) {
-		copy(j.mem[j.end+wordSize:], payload)
+		word := writeFrame(j.mem, j.end, payload)
 		j.point("append")
-		j.end = appendFrame(j.mem, j.end, payload)
+		storeWord(j.mem, j.end, word)
+		j.end += frameSize(len(payload))
 		j.point("appended")
 		return
 	}
@@ -184,7 +185,8 @@ func create(size int) (*os.File, mmap.MMap, error) {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(status.Wrap(status.System, "journal", err, "a memfd of %d bytes", size), file.Close())
+		err = status.Wrap(status.System, "journal", err, "a memfd of %d bytes", size)
+		return nil, nil, errors.Join(err, file.Close())
 	}
 	mem, err := mapFile(file, mmap.RDWR)
 	if err != nil {

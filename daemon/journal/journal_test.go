@@ -60,8 +60,8 @@ func (a *author) draft() Record {
 	case 1:
 		return &Start{a.random.Uint32(), a.state.Start.LastObject, a.state.Start.LastClient}
 	case 2:
-		return &Client{ID: client, PID: a.random.Int32(), UID: a.random.Uint32(), Groups: []uint32{1, a.random.Uint32()},
-			UUID: [16]byte{byte(client)}, Software: "test"}
+		return &Client{ID: client, PID: a.random.Int32(), UID: a.random.Uint32(),
+			Groups: []uint32{1, a.random.Uint32()}, UUID: [16]byte{byte(client)}, Software: "test"}
 	case 3:
 		return &ClientEnds{client, "died"}
 	case 4:

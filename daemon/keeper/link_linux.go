@@ -260,7 +260,8 @@ func (l *Link) Put(key string, f *os.File) error {
 		_ = l.replace() // or tell it below
 	}
 	if l.conn == nil {
-		return status.New(status.System, "keep", "there is no keeper, and none can be started: the daemon's log says why")
+		return status.New(status.System, "keep",
+			"there is no keeper, and none can be started: the daemon's log says why")
 	}
 	before, had := l.held[key]
 	l.held[key] = f

@@ -21,6 +21,8 @@ const (
 	restartRounds = 10 * 28
 	// restartProgress is how many steps the traffic makes between two of them.
 	restartProgress = 1000
+	// creditsInRound lets the traffic get there, and leaves numbers for the last round.
+	creditsInRound = 400
 	// lockers are the workers at the lock.
 	lockers = 3
 )
@@ -70,7 +72,7 @@ func TestRestartKills(t *testing.T) {
 	progress := int64(0)
 	for round := 0; round < rounds || time.Now().Before(end); round++ {
 		e := endings[round%len(endings)]
-		r.grant(creditsKept + restartProgress - int64(r.permits("credits").Available))
+		r.grant(creditsInRound - int64(r.permits("credits").Available))
 		progress = r.awaitLively(progress + restartProgress)
 		e.act(r)
 		r.counts[e.name]++

@@ -154,7 +154,8 @@ func TestRestartHoldings(t *testing.T) {
 	if err := waits.Wait(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
-	if err := c.Call(t.Context(), wire.MethodReadUnlock, nil, handles[wire.KindRWLock], token); !errors.Is(err, status.NotOwner) {
+	err = c.Call(t.Context(), wire.MethodReadUnlock, nil, handles[wire.KindRWLock], token)
+	if !errors.Is(err, status.NotOwner) {
 		t.Errorf("one read too many: %v", err)
 	}
 	if err := writer.Call(t.Context(), wire.MethodUnlock, nil, w.Handle); err != nil {

@@ -193,8 +193,8 @@ struct shmd_client;
 
 struct shmd_connect_options {
 	size_t size;             /* sizeof(struct shmd_connect_options) */
-	const char *socket_path; /* default: $SHMD_SOCKET, else $XDG_RUNTIME_DIR/shmd/shmd.sock if a daemon listens there, else
-	                          * /run/shmd/shmd.sock; a set-user-ID program does not look at its environment */
+	const char *socket_path; /* default: $SHMD_SOCKET, else $XDG_RUNTIME_DIR/shmd/shmd.sock if a daemon listens there,
+	                          * else /run/shmd/shmd.sock; a set-user-ID program does not look at its environment */
 	const char *software;    /* at most 64 bytes that `shmd clients` shows; default: this library */
 	int64_t reattach_timeout_ns; /* of calls while the daemon is away; 0: 5 s, -1: lost at once */
 };

@@ -12,6 +12,9 @@
 //
 // # Trust
 //
+// Payloads have no field names, so the header names the records' types: a build with others
+// refuses the journal, and leaves it to the build that wrote it.
+//
 // Nobody but the daemon's uid can reach the memory. It is checked all the same: a word
 // that leads outside, a payload whose CRC differs, and a record that contradicts what
 // came before are status.Corrupt, and nothing is believed of a journal that has one: a

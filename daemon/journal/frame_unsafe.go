@@ -15,8 +15,7 @@ const (
 	// payloadMax is far beyond the longest record.
 	payloadMax = 1 << 20
 
-	magic  = 0x314c4e524a444d53 // "SMDJRNL1"
-	format = 1
+	magic = 0x314c4e524a444d53 // "SMDJRNL1"
 )
 
 // Words of the header.
@@ -78,7 +77,7 @@ func Replay(mem []byte, fingerprint uint64) (state *State, end int, err error) {
 	case len(mem) < headerSize || loadWord(mem, magicAt) != magic:
 		return nil, 0, status.New(status.Corrupt, "replay", "it is no journal")
 	case loadWord(mem, formatAt) != format || loadWord(mem, fingerprintAt) != fingerprint:
-		return nil, 0, status.New(status.Version, "replay", "it has format %d and layout %#x, this build %d and %#x",
+		return nil, 0, status.New(status.Version, "replay", "it has format %#x and layout %#x, this build %#x and %#x",
 			loadWord(mem, formatAt), loadWord(mem, fingerprintAt), format, fingerprint)
 	case loadWord(mem, brokenAt) != 0:
 		return nil, 0, status.New(status.Corrupt, "replay", "records are missing: there was no memory for them")

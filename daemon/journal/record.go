@@ -166,7 +166,7 @@ func newEncoder() *encoder {
 	e := &encoder{}
 	e.pack = msgpack.NewEncoder(&e.buffer)
 	e.pack.UseCompactInts(true)
-	e.pack.SetOmitEmpty(true)
+	e.pack.UseArrayEncodedStructs(true)
 	return e
 }
 

@@ -190,7 +190,7 @@ func TestRestartAfterDeaths(t *testing.T) {
 			s.awaitSleepers(own, 1)
 			s.Kill()
 			dead.Kill()
-			s = s.restarted(harness.DaemonOptions{})
+			s.restarted(harness.DaemonOptions{})
 			if line := heir.Line(); !strings.Contains(line, fmt.Sprintf(" %d ", dead.PID())) {
 				t.Errorf("the heir is told %q, of the death of %d", line, dead.PID())
 			}

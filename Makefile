@@ -64,7 +64,7 @@ C_SOURCES := $(wildcard clients/c/*.c)
 C_PROGRAM_SOURCES := $(wildcard demo/c/*.c examples/c/*.c tests/*/c/*.c)
 
 # Go programs that only tests use.
-TEST_PROGRAMS := build/shmd-sabotage build/tests/step/player build/tests/step/player-crash
+TEST_PROGRAMS := build/shmd-sabotage build/shmd-crash build/tests/step/player build/tests/step/player-crash
 
 C_OBJECTS  := $(C_SOURCES:%.c=build/obj/%.o)
 C_PROGRAMS := $(C_PROGRAM_SOURCES:%.c=build/%)
@@ -124,6 +124,8 @@ c: $(C_LIBRARY)
 programs: $(C_PROGRAMS) $(TEST_PROGRAMS)
 
 .PHONY: $(TEST_PROGRAMS)
+build/shmd-crash:
+	CGO_ENABLED=0 $(GO) build -tags shmd_crash -o $@ ./cmd/shmd
 build/shmd-sabotage:
 	CGO_ENABLED=0 $(GO) build -tags shmd_sabotage -o $@ ./cmd/shmd
 

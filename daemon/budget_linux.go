@@ -37,7 +37,7 @@ func (b *budget) charge(size uint64) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if left := b.limit - b.used; size > left {
+	if left := b.limit - min(b.limit, b.used); size > left {
 		return status.New(status.NoSpace, "", "it needs %d bytes and the daemon's budget has %d of %d left: "+
 			"make it smaller, destroy objects that nobody needs, or raise --budget", size, left, b.limit)
 	}
@@ -50,6 +50,13 @@ func (b *budget) release(size uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= size
+}
+
+// inherit is charge for what is there already, whatever the limit.
+func (b *budget) inherit(size uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used += size
 }
 
 // total is how much is taken.

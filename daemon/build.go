@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"errors"
+
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 )
@@ -36,6 +38,7 @@ func (s *Server) build(c *client, b *blueprint) (*object, error) {
 		s.registry.dispose([]*object{o})
 		return nil, err
 	}
+	s.point("created")
 	s.log.Debug("object created", "object", o.label(), "id", o.id, "kind", o.geometry.Kind, "bytes", size, "uid", o.uid)
 	return o, nil
 }
@@ -69,12 +72,28 @@ func (s *Server) guardFor(c *client, b *blueprint) (*object, error) {
 func (s *Server) buildSegment(o *object, init []byte) (err error) {
 	o.id = s.registry.newID()
 	o.geometry.ID, o.geometry.CreatedNs = o.id, uint64(nowNs())
-	options := shm.SegmentOptions{Epoch: s.epoch, WithoutNoexecSeal: s.config.Without.NoexecSeal}
+	options := s.segmentOptions()
 	o.segment, o.file, err = shm.CreateSegment(o.geometry, options)
 	if err != nil {
 		return err
 	}
 	copy(o.segment.Data(), init)
+	o.equip(s.registry, options)
+	o.segment.Publish()
+	if err := s.chronicle.put(objectKey(o.id), o.file); err != nil {
+		_ = o.segment.Unmap() // nothing can be done about it, and nothing refers to it
+		return errors.Join(err, o.file.Close())
+	}
+	s.point("create")
+	return nil
+}
+
+func (s *Server) segmentOptions() shm.SegmentOptions {
+	return shm.SegmentOptions{Epoch: s.epoch, WithoutNoexecSeal: s.config.Without.NoexecSeal}
+}
+
+// equip gives the object what its kind has.
+func (o *object) equip(r *registry, options shm.SegmentOptions) {
 	switch o.geometry.Kind {
 	case shm.KindEvent:
 		o.event = o.segment.Event()
@@ -94,7 +113,7 @@ func (s *Server) buildSegment(o *object, init []byte) (err error) {
 	case shm.KindQueue:
 		o.queue = o.segment.Queue()
 		if o.geometry.MessageMax > o.geometry.SlotSize {
-			o.sides = newSideTable(o, s.registry, options)
+			o.sides = newSideTable(o, r, options)
 			o.queue.WithSides(o.sides)
 		}
 	case shm.KindMutex:
@@ -107,8 +126,6 @@ func (s *Server) buildSegment(o *object, init []byte) (err error) {
 		}
 		o.array = o.segment.Array(o.lock)
 	}
-	o.segment.Publish()
-	return nil
 }
 
 // named is err with the object's name.

@@ -13,7 +13,6 @@ type client struct {
 	peer     *peer    // immutable
 	uuid     [16]byte // immutable
 	software string   // immutable
-	session  *session // immutable
 
 	// mapped: it was given a descriptor, so that it may touch shared bytes for
 	// as long as its process lives, connection or not.
@@ -32,6 +31,7 @@ type client struct {
 	gone bool
 
 	mu        sync.Mutex
+	session   *session  // protected by mu; the last
 	ended     bool      // protected by mu; the session is over and nothing acts for the client
 	zombie    bool      // protected by mu; ended, mapped and alive
 	recovered bool      // protected by mu; recovery has begun
@@ -53,6 +53,13 @@ func (c *client) hasCrashed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.crashed
+}
+
+// hasEnded: its connection is over, and nothing acts for it.
+func (c *client) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
 }
 
 // isZombie: its connection is over, its process is not, and may still write.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"io/fs"
 	"log/slog"
+	"os/exec"
 	"time"
 
 	"github.com/shmd/shmd/shm"
@@ -36,6 +37,17 @@ type Config struct {
 	// SeatsDefault is seats_max of an object whose creator does not say;
 	// shm.SeatsDefault if zero.
 	SeatsDefault uint32
+
+	// KeeperCommand makes the command of a keeper, which writes to its descriptor 3 when it
+	// is there: the daemon starts one when there is none. With it, a daemon that is started
+	// on the same socket goes on where this one ended. nil = nothing survives the daemon,
+	// unless KeeperStarted.
+	KeeperCommand func() *exec.Cmd
+	// KeeperStarted says that somebody else starts the keeper, and starts it again.
+	KeeperStarted bool
+	// ReattachGrace is how long after a restart a client that has mapped nothing may take
+	// to come back; wire.ReattachGrace if zero.
+	ReattachGrace time.Duration
 
 	// WaitingMax bounds the calls of all clients that wait; WaitingMaxDefault
 	// if zero.
@@ -111,6 +123,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.HelloTimeout == 0 {
 		c.HelloTimeout = wire.HelloTimeout
+	}
+	if c.ReattachGrace == 0 {
+		c.ReattachGrace = wire.ReattachGrace
 	}
 	if c.ZombieInterval == 0 {
 		c.ZombieInterval = zombieIntervalDefault

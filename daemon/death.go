@@ -5,6 +5,7 @@ const (
 	endBye      = "said bye"
 	endClosed   = "closed its connection, without any mapping"
 	endDied     = "process died"
+	endAbsent   = "did not come back after a restart"
 	endUnmapped = "closed its connection, and has nothing mapped any more"
 )
 
@@ -12,7 +13,7 @@ const (
 func (s *Server) died(c *client) {
 	c.notice()
 	c.mu.Lock()
-	ended := c.ended
+	ended, session := c.ended, c.session
 	c.mu.Unlock()
 	if ended {
 		s.recoverClient(c, endDied)
@@ -20,7 +21,7 @@ func (s *Server) died(c *client) {
 	}
 	// Whoever inherited the connection keeps it open: end it from here. Nobody
 	// is left to read answers.
-	c.session.drain(0)
+	session.drain(0)
 }
 
 // ended is told by a session whose read loop and calls are over. What the client

@@ -53,8 +53,24 @@
 // then breaks it by that before its calls are ended, for those would break it without
 // a name.
 //
+// # Restart
+//
+// With a keeper (Config.KeeperCommand), what the daemon has outlives it: each descriptor
+// is put at the keeper, then there is a record in the journal, then an answer; see packages
+// keeper and journal. Start takes the lock beside the socket, asks the keeper for the
+// descriptors, replays the journal, gives back what the daemon before held in each object,
+// recovers the clients whose pidfd says that they are dead, and listens. The living are
+// detached until they say hello again with their uuid. Journal and link have locks of
+// their own, which are leaves; the link's is held while a keeper is replaced.
+//
 // # Limits
 //
-// There is no journal: when the daemon ends, names are lost, mapped objects go
-// on working among their clients.
+// Without a keeper names are lost when the daemon ends; mapped objects go on working
+// among their clients.
+//
+// What a call of a client that has also mapped the object was in the middle of when the
+// daemon died cannot be told from what the client does itself, and stays until the client
+// ends: a slot being written, a wait for an rwlock. A bracket that a call of a lock's holder
+// had opened stays open until end_write. Why a client's last lead at a barrier ended is
+// forgotten.
 package daemon

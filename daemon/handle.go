@@ -1,6 +1,9 @@
 package daemon
 
 import (
+	"slices"
+
+	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
@@ -8,6 +11,7 @@ import (
 // handle is an object that a connection has open.
 type handle struct {
 	number   uint64  // immutable
+	request  uint32  // immutable; that opened it
 	seat     *seat   // immutable; the handle holds a reference
 	readOnly bool    // immutable
 	mutex    *handle // immutable; on the foreign mutex, opened along; or nil
@@ -26,10 +30,10 @@ func (s *session) room(n int) error {
 
 // addHandle makes a handle of a reference to a seat, and, if the seat has a
 // guard, one on that too.
-func (s *session) addHandle(target *seat, readOnly bool) *handle {
-	h := &handle{seat: target, readOnly: readOnly}
+func (s *session) addHandle(target *seat, readOnly bool, request uint32) *handle {
+	h := &handle{seat: target, readOnly: readOnly, request: request}
 	if target.guard != nil {
-		h.mutex = &handle{seat: target.guard, readOnly: readOnly}
+		h.mutex = &handle{seat: target.guard, readOnly: readOnly, request: request}
 	}
 	s.server.registry.opened(h) // before a client can guess its number and close it
 	s.handlesMu.Lock()
@@ -39,6 +43,7 @@ func (s *session) addHandle(target *seat, readOnly bool) *handle {
 			s.nextHandle++
 			each.number = s.nextHandle
 			s.handles[each.number] = each
+			s.server.chronicle.record(each.recorded())
 		}
 	}
 	return h
@@ -117,6 +122,7 @@ func (s *session) closeHandle(h *handle) {
 	for _, each := range []*handle{h, h.mutex} {
 		if each != nil && s.handles[each.number] == each {
 			delete(s.handles, each.number)
+			s.server.chronicle.record(&journal.HandleGone{Client: each.seat.client.id, Number: each.number})
 			closing = append(closing, each)
 		}
 	}
@@ -127,12 +133,30 @@ func (s *session) closeHandle(h *handle) {
 	s.server.sweepAll(s.server.registry.closed(closing))
 }
 
+// openedBy are the handles that requests opened; not those on mutexes opened along.
+func (s *session) openedBy(requests []uint32) (found []*handle) {
+	if len(requests) == 0 {
+		return nil
+	}
+	s.handlesMu.Lock()
+	defer s.handlesMu.Unlock()
+	along := make(map[*handle]bool)
+	for _, h := range s.handles {
+		if slices.Contains(requests, h.request) {
+			found = append(found, h)
+			along[h.mutex] = true
+		}
+	}
+	return slices.DeleteFunc(found, func(h *handle) bool { return along[h] })
+}
+
 // takeHandles ends all handles of a session that is over.
 func (s *session) takeHandles() []*handle {
 	s.handlesMu.Lock()
 	defer s.handlesMu.Unlock()
 	handles := make([]*handle, 0, len(s.handles))
 	for _, h := range s.handles {
+		s.server.chronicle.record(&journal.HandleGone{Client: h.seat.client.id, Number: h.number})
 		handles = append(handles, h)
 	}
 	s.handles = nil

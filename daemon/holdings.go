@@ -62,6 +62,10 @@ func (s *seat) holdings(most int) []wire.Holding {
 			all = append(all, one)
 		}
 		return all
+	case shm.KindBarrier:
+		if o.barrier.Leads(s.word) {
+			return []wire.Holding{held(wire.HoldsLead, 1)}
+		}
 	case shm.KindRWLock:
 		if n := o.rwlock.ReadersOf(s.number); n > 0 {
 			return []wire.Holding{held(wire.HoldsRead, n)}

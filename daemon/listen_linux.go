@@ -31,10 +31,9 @@ type endpoint struct {
 	listener *net.UnixListener // immutable
 }
 
-// listen takes the lock beside the socket, removes what a dead daemon left, and
-// listens. The lock file stays for ever: removing it would let two daemons lock
-// two files of one name.
-func listen(ctx context.Context, c Config) (*endpoint, error) {
+// reserve takes the lock beside the socket. The lock file stays for ever: removing it
+// would let two daemons lock two files of one name.
+func reserve(c Config) (*endpoint, error) {
 	fail := func(err error, what string) (*endpoint, error) {
 		return nil, status.Wrap(status.System, "listen", err, "%s", what).On(c.Socket)
 	}
@@ -53,22 +52,27 @@ func listen(ctx context.Context, c Config) (*endpoint, error) {
 		}
 		return fail(err, "lock the lock file")
 	}
-	// From here on a socket of that name belongs to nobody alive.
+	return e, nil
+}
+
+// listen removes what a dead daemon left, and listens. It keeps the lock if it fails.
+func (e *endpoint) listen(ctx context.Context, c Config) (err error) {
+	fail := func(err error, what string) error {
+		return status.Wrap(status.System, "listen", err, "%s", what).On(c.Socket)
+	}
+	// A socket of that name belongs to nobody alive.
 	for _, path := range []string{c.Socket, c.Socket + newSuffix} {
 		if err := removeSocket(path); err != nil {
-			lock.Close()
 			return fail(err, "remove the socket of a daemon that is gone")
 		}
 	}
 	if e.listener, err = bind(ctx, c); err != nil {
-		lock.Close()
 		return fail(err, "bind the socket")
 	}
 	if err := os.Rename(c.Socket+newSuffix, c.Socket); err != nil {
-		e.close()
 		return fail(err, "name the socket")
 	}
-	return e, nil
+	return nil
 }
 
 // bind makes the socket under its temporary name, with mode and owner, so that
@@ -125,9 +129,9 @@ func removeSocket(path string) error {
 // close stops listening; the name goes first, so that nobody connects to a
 // socket that nobody serves.
 func (e *endpoint) close() {
-	_ = removeSocket(e.path)
-	_ = removeSocket(e.path + newSuffix)
 	if e.listener != nil {
+		_ = removeSocket(e.path)
+		_ = removeSocket(e.path + newSuffix)
 		e.listener.Close()
 	}
 	e.lock.Close()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -203,14 +204,14 @@ func (s *Server) takeSwept(ctx context.Context, c *client, o *object, readOnly b
 // attachment makes a handle of a seat and describes it.
 func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 	o := s.object
-	role, err := c.session.server.begin(s, e)
+	role, err := c.session.server.takePart(s, e)
 	if err != nil {
 		if srv := c.session.server; srv.registry.release(s) {
 			srv.sweep(s)
 		}
 		return nil, on(o, err)
 	}
-	h := c.session.addHandle(s, e.readOnly)
+	h := c.session.addHandle(s, e.readOnly, c.id)
 	a := &wire.Attachment{
 		Handle: h.number, Created: e.created, Access: wire.AccessReadWrite, Seat: uint32(s.number), Owner: s.word,
 		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset,
@@ -226,8 +227,8 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 	return a, nil
 }
 
-// begin makes the client at once what it comes for.
-func (s *Server) begin(target *seat, e entry) (role string, err error) {
+// takePart makes the client at once what it comes for.
+func (s *Server) takePart(target *seat, e entry) (role string, err error) {
 	switch {
 	case e.party:
 		return "", target.object.barrier.Declare(s.actor(target))
@@ -266,7 +267,9 @@ func (c *call) handOut(h *handle, file *os.File, result any) error {
 	}
 	// From before it has the descriptor, because afterwards is too late.
 	c.client.mapped.Store(true)
-	h.seat.mapped.Store(true)
+	if !h.seat.mapped.Swap(true) {
+		c.session.server.chronicle.record(&journal.SeatMapped{Object: h.seat.object.id, Number: h.seat.number})
+	}
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return err
@@ -353,6 +356,7 @@ func (c *call) chmod() error {
 	}
 	r.mu.Lock()
 	o.mode = mode
+	r.chronicle.record(&journal.Mode{ID: o.id, Mode: mode})
 	r.mu.Unlock()
 	return c.nothing()
 }

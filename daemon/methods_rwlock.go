@@ -35,6 +35,11 @@ func (c *call) readLock() error {
 	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
 		var notice *shm.Notice
 		err := s.as(token, locks, func(t *thread) (err error) {
+			if s.readsNamelessly() {
+				// It may be this thread that reads, which must not wait for a writer then.
+				t.owner.Assume(1)
+				defer t.owner.Assume(-1)
+			}
 			if notice, err = l.ReadLock(ctx, parker, t.owner, timeout); err == nil {
 				t.reads++
 			}
@@ -85,6 +90,11 @@ func (s *seat) endRead(l *shm.RWLock, token uint32) error {
 		err := l.ReadUnlock(t.owner)
 		if t.reads > 0 && (err == nil || status.Of(err) == status.Removed) {
 			t.reads--
+		}
+		if t.nameless && err == nil {
+			s.threads.mu.Lock()
+			s.threads.nameless--
+			s.threads.mu.Unlock()
 		}
 		return err
 	})

@@ -21,7 +21,7 @@ const (
 
 // hello makes a client of a connection. A retried hello is the same client.
 func (c *call) hello() error {
-	if err := c.params.Arity(4, 4); err != nil {
+	if err := c.params.Arity(4, 5); err != nil {
 		return err
 	}
 	least, err := c.params.Uint32("version_min")
@@ -40,6 +40,11 @@ func (c *call) hello() error {
 	if err != nil {
 		return err
 	}
+	resume := c.params.More()
+	doubtful, err := c.doubtful()
+	if err != nil {
+		return err
+	}
 	version := min(most, wire.VersionMax)
 	switch {
 	case version < max(least, wire.VersionMin):
@@ -55,16 +60,63 @@ func (c *call) hello() error {
 	}
 	srv := c.session.server
 	if c.client.id == 0 {
-		copy(c.client.uuid[:], uuid)
-		c.client.software = software
+		if err := c.enter([16]byte(uuid), software, resume, doubtful); err != nil {
+			return err
+		}
 		_ = c.session.conn.SetReadDeadline(time.Time{}) // fails only on a closed socket, which Read tells
-		srv.enroll(c.client)
 	}
 	return c.encoded(&wire.HelloResult{
 		Version: version, Server: Version, Epoch: uint64(srv.epoch), Client: c.client.id,
 		UID: c.client.peer.uid, PID: c.client.peer.pid, MessageMax: wire.MessageMax,
 		SeatsDefault: srv.config.SeatsDefault, ABIVersion: shm.ABIVersion, ABIFingerprint: shm.ABIFingerprint,
+		Resumable: srv.chronicle != nil,
 	})
+}
+
+// doubtful reads the optional list of the requests to attach that a client which comes
+// back was not answered.
+func (c *call) doubtful() (requests []uint32, err error) {
+	if !c.params.More() {
+		return nil, nil
+	}
+	list, err := c.params.List("doubtful")
+	if err != nil {
+		return nil, err
+	}
+	if list.Len() > wire.PendingMax {
+		return nil, status.New(status.Invalid, "", "doubtful has %d requests, at most %d may be under way", list.Len(),
+			wire.PendingMax)
+	}
+	for list.More() {
+		request, err := list.Uint32("doubtful")
+		if err != nil {
+			return nil, err
+		}
+		requests = append(requests, request)
+	}
+	return requests, nil
+}
+
+// enter makes the session that of a new client, or of one that comes back; what doubtful
+// requests opened is closed then.
+func (c *call) enter(uuid [16]byte, software string, resume bool, doubtful []uint32) error {
+	srv := c.session.server
+	back, err := srv.comeBack(uuid, c.client.peer, c.session, resume)
+	switch {
+	case err != nil:
+		return err
+	case back != nil:
+		c.session.client, c.client = back, back
+		for _, h := range c.session.openedBy(doubtful) {
+			c.session.closeHandle(h)
+		}
+		return nil
+	case resume:
+		return status.New(status.Lost, "", "this daemon knows no such client: the one before and its keeper are gone, "+
+			"or it gave the client up; what is mapped goes on working, names have to be created again")
+	}
+	c.client.uuid, c.client.software = uuid, software
+	return srv.enroll(c.client)
 }
 
 func (c *call) ping() error {

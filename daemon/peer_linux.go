@@ -107,6 +107,38 @@ func openPIDFD(pid int32, acceptedAt time.Duration) (int, error) {
 	return pidfd, nil
 }
 
+// inherit takes the pidfd that a daemon before had of the process.
+func (p *peer) inherit(f *os.File) error {
+	defer f.Close()
+	pidfd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return status.Wrap(status.System, "restart", err, "the pidfd of process %d", p.pid)
+	}
+	return p.watch(pidfd)
+}
+
+// is reports whether two are of one process. While that lives its pid is given to no
+// other; without one, in a pid namespace of its own, the inode of its pidfd tells, where
+// the kernel has one for each process (Linux 6.9).
+func (p *peer) is(other *peer) bool {
+	if p.uid != other.uid || p.dead() || p.pid != other.pid {
+		return false
+	}
+	return p.pid != 0 || p.inode() != 0 && p.inode() == other.inode()
+}
+
+// inode is that of the pidfd; 0 if it says nothing.
+func (p *peer) inode() (inode uint64) {
+	_ = p.raw.Control(func(fd uintptr) {
+		var fs unix.Statfs_t
+		var st unix.Stat_t
+		if unix.Fstatfs(int(fd), &fs) == nil && fs.Type == unix.PID_FS_MAGIC && unix.Fstat(int(fd), &st) == nil {
+			inode = st.Ino
+		}
+	})
+	return inode
+}
+
 // watch gives the pidfd to Go's netpoller, which then owns it.
 func (p *peer) watch(pidfd int) error {
 	unix.CloseOnExec(pidfd)

@@ -58,7 +58,7 @@ func (q *quota) chargeObject(uid uint32, size uint64) error {
 				"side segments of queues included: destroy some",
 				uid, u.objects, q.objectsMax)
 		}
-		if size > q.bytesMax-u.bytes {
+		if u.bytes > q.bytesMax || size > q.bytesMax-u.bytes {
 			return status.New(status.Quota, "",
 				"it needs %d bytes and user %d uses %d of at most %d: destroy some objects",
 				size, uid, u.bytes, q.bytesMax)
@@ -86,6 +86,23 @@ func (q *quota) chargeConnection(uid uint32) error {
 				"zombies included: close some", uid, u.connections, q.connectionsMax)
 		}
 		u.connections++
+		return nil
+	})
+}
+
+// inheritConnection is chargeConnection of one that is there already, whatever the limit.
+func (q *quota) inheritConnection(uid uint32) {
+	_ = q.change(uid, func(u *usage) error {
+		u.connections++
+		return nil
+	})
+}
+
+// inheritObject is chargeObject, likewise.
+func (q *quota) inheritObject(uid uint32, size uint64) {
+	_ = q.change(uid, func(u *usage) error {
+		u.objects++
+		u.bytes += size
 		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/shm"
 )
 
@@ -131,19 +132,21 @@ func (s *Server) mourn(c *client) {
 // client any more. It runs once per client.
 func (s *Server) recoverClient(c *client, how string) {
 	c.mu.Lock()
-	if c.recovered {
+	if c.recovered || !c.ended {
 		c.mu.Unlock()
 		return
 	}
 	c.recovered, c.crashed = true, how != endBye
 	c.zombie = false
+	former := c.session
 	c.mu.Unlock()
+	s.chronicle.record(&journal.ClientEnds{ID: c.id, How: how})
 	s.zombies.remove(c)
 	if how != endBye {
 		s.metrics.deaths.Add(1)
 	}
 	s.log.Debug("client ended", "client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "how", how)
-	s.sweepAll(s.registry.closed(c.session.takeHandles()))
+	s.sweepAll(s.registry.closed(former.takeHandles()))
 	s.registry.mu.Lock()
 	owned := slices.Collect(maps.Values(c.owned))
 	s.registry.mu.Unlock()
@@ -178,6 +181,7 @@ func (s *Server) destroy(o *object) {
 		return
 	}
 	o.refs++ // until the segment says so
+	s.chronicle.record(&journal.Removed{ID: o.id})
 	freed := s.registry.unlink(o)
 	s.registry.mu.Unlock()
 	s.registry.dispose(freed)

@@ -5,14 +5,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 )
 
 // registry knows objects by name and id, and counts who uses them.
 type registry struct {
-	quota  *quota  // immutable
-	budget *budget // immutable
+	quota     *quota     // immutable
+	budget    *budget    // immutable
+	chronicle *chronicle // immutable; nil = nothing survives the daemon
 
 	mu     sync.Mutex
 	names  map[string]*object // protected by mu
@@ -20,8 +22,8 @@ type registry struct {
 	nextID uint64             // protected by mu
 }
 
-func newRegistry(q *quota, b *budget) *registry {
-	return &registry{quota: q, budget: b, names: make(map[string]*object), ids: make(map[uint64]*object)}
+func newRegistry(q *quota, b *budget, c *chronicle) *registry {
+	return &registry{quota: q, budget: b, chronicle: c, names: make(map[string]*object), ids: make(map[uint64]*object)}
 }
 
 // ref names an object: a name, or an id if the name is "".
@@ -105,6 +107,7 @@ func (r *registry) unref(o *object) []*object {
 		if o.condition != nil {
 			delete(o.guard.bound, o)
 		}
+		r.chronicle.record(&journal.ObjectGone{ID: o.id})
 		freed = append(freed, o)
 	}
 	return freed
@@ -113,6 +116,7 @@ func (r *registry) unref(o *object) []*object {
 // dispose frees the memory of objects that nobody can reach any more.
 func (r *registry) dispose(freed []*object) {
 	for _, o := range freed {
+		r.chronicle.drop(objectKey(o.id))
 		_ = o.segment.Unmap() // nothing can be done about it, and nothing refers to it
 		o.file.Close()
 		if o.sides != nil {
@@ -136,6 +140,14 @@ func (r *registry) charge(uid uint32, size uint64) error {
 	return err
 }
 
+// inherit charges for an object that the daemon before made, whatever the limits are now.
+func (r *registry) inherit(o *object) { r.inheritSize(o.uid, o.geometry.SegmentSize) }
+
+func (r *registry) inheritSize(uid uint32, size uint64) {
+	r.quota.inheritObject(uid, size)
+	r.budget.inherit(size)
+}
+
 // discharge gives back what charge took.
 func (r *registry) discharge(uid uint32, size uint64) {
 	r.quota.releaseObject(uid, size)
@@ -147,7 +159,9 @@ func (r *registry) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, o := range r.ids {
-		_ = o.segment.Unmap() // the process is about to end, or the mapping is unreachable
+		if o.segment != nil { // else the start failed
+			_ = o.segment.Unmap() // the process is about to end, or the mapping is unreachable
+		}
 		o.file.Close()
 		if o.sides != nil {
 			o.sides.close()
@@ -172,6 +186,7 @@ func (r *registry) unlink(o *object) []*object {
 		return nil
 	}
 	o.linked = false
+	r.chronicle.record(&journal.Unlinked{ID: o.id})
 	if o.creator != nil {
 		delete(o.creator.owned, o.id)
 	}
@@ -213,6 +228,7 @@ func (r *registry) insert(o *object) error {
 	if o.creator != nil {
 		o.creator.owned[o.id] = o
 	}
+	r.chronicle.record(o.recorded())
 	return nil
 }
 
@@ -307,6 +323,7 @@ func (r *registry) seatFor(c *client, o *object) (s *seat, wait <-chan struct{},
 			o.geometry.SeatsMax, shm.SeatsLimit).On(o.label())
 	}
 	s = &seat{object: o, client: c, number: number, word: shm.OwnerWord(number, generation), guard: guard, refs: 1}
+	r.chronicle.record(s.recorded(generation))
 	o.seats.taken[number] = s
 	o.refs++
 	c.seats[o.id] = s
@@ -323,6 +340,7 @@ func (r *registry) undoSeat(s *seat) {
 	}
 	s.object.seats.sweeping++ // release takes it back
 	delete(s.client.seats, s.object.id)
+	r.chronicle.record(&journal.SeatGone{Object: s.object.id, Number: s.number})
 	s.object.seats.release(s.number)
 	s.object.refs-- // a guard: the guarded object holds it
 	s.client.sweeps--
@@ -393,6 +411,7 @@ func (r *registry) swept(s *seat) (next *seat, ended bool) {
 	s.forgetThreads()
 	s.forgetRoles(r.quota)
 	r.mu.Lock()
+	r.chronicle.record(&journal.SeatGone{Object: s.object.id, Number: s.number})
 	s.object.seats.release(s.number)
 	freed := r.unref(s.object)
 	s.client.sweeps--

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/shmd/shmd/shm"
@@ -77,6 +79,30 @@ func (t *seatTable) take(seatsMax uint32) (number uint16, generation uint32, ok 
 	}
 	t.generations[number] = generation
 	return number, generation, true
+}
+
+// inherit continues the numbers of the daemon before.
+func (t *seatTable) inherit(generations []uint32) {
+	t.taken, t.generations = make(map[uint16]*seat), generations
+	if len(generations) == 0 {
+		t.generations = make([]uint32, 1) // seat 0 is nobody
+	}
+}
+
+// vacate makes the seats free that were used before and are not taken.
+func (t *seatTable) vacate() {
+	for number := range t.generations[1:] {
+		if n := uint16(number + 1); t.taken[n] == nil {
+			t.free = append(t.free, n)
+		}
+	}
+}
+
+// seatsIn are the seats of an object that are taken.
+func (r *registry) seatsIn(o *object) []*seat {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(o.seats.taken))
 }
 
 // living returns a function that reports whether an owner word is that of a client

@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/shm"
-	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -27,14 +27,16 @@ type Server struct {
 	epoch    uint32       // immutable; 1..shm.GenerationMax
 	started  time.Time    // immutable
 	endpoint *endpoint    // immutable
-	registry *registry    // immutable
-	quota    *quota       // immutable
-	budget   *budget      // immutable
-	parker   *shm.Parker  // immutable
-	zombies  *zombies     // immutable
-	pending  pendingTotals
-	metrics  metrics
-	serial   atomic.Uint32 // names the daemon's own locks
+	// chronicle is nil if nothing survives the daemon; immutable.
+	chronicle *chronicle
+	registry  *registry   // immutable
+	quota     *quota      // immutable
+	budget    *budget     // immutable
+	parker    *shm.Parker // immutable
+	zombies   *zombies    // immutable
+	pending   pendingTotals
+	metrics   metrics
+	serial    atomic.Uint32 // names the daemon's own locks
 
 	ctx  context.Context // ends when the server closes
 	stop context.CancelFunc
@@ -44,6 +46,7 @@ type Server struct {
 	sessions   map[*session]struct{}    // protected by mu
 	clients    map[uint64]*client       // protected by mu; zombies included
 	nextClient uint64                   // protected by mu
+	detached   map[*client]struct{}     // protected by mu; that may come back
 	closing    bool                     // protected by mu
 	timers     map[*time.Timer]struct{} // protected by mu; of later
 }
@@ -63,39 +66,39 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	epoch, err := newEpoch()
-	if err != nil {
-		return nil, err
-	}
-	e, err := listen(ctx, c)
+	e, err := reserve(c)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		config: c, log: c.Logger, epoch: epoch, started: time.Now(), endpoint: e,
+		config: c, log: c.Logger, started: time.Now(), endpoint: e,
 		quota: newQuota(c), budget: &budget{limit: c.BudgetBytes},
 		parker:   shm.NewParker(shm.ParkerOptions{WithoutWaitv: c.Without.FutexWaitv}),
 		sessions: make(map[*session]struct{}), clients: make(map[uint64]*client),
-		timers: make(map[*time.Timer]struct{}),
+		timers: make(map[*time.Timer]struct{}), detached: make(map[*client]struct{}),
 	}
 	s.pending.callsMax = int64(c.WaitingMax)
-	s.registry = newRegistry(s.quota, s.budget)
 	s.zombies = &zombies{server: s}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	if err = s.begin(ctx); err == nil {
+		err = e.listen(ctx, c)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.giveUp())
+	}
 	s.spawn(s.accept)
-	s.log.Info("ready", "socket", c.Socket, "pid", os.Getpid(), "epoch", epoch, "budget_bytes", c.BudgetBytes,
+	s.log.Info("ready", "socket", c.Socket, "pid", os.Getpid(), "epoch", s.epoch, "budget_bytes", c.BudgetBytes,
 		"quota_objects", c.QuotaObjects, "quota_connections", c.QuotaConnections)
 	return s, nil
 }
 
-// newEpoch chooses the daemon's life number. There is no journal to count in,
-// so it is random; it must not be that of a daemon before, which is unlikely.
-func newEpoch() (uint32, error) {
+// newEpoch chooses the life number of a daemon that nobody was before, as far as it
+// knows: it is random, for it must not be that of one whose objects are still mapped. It
+// leaves room for as many restarts.
+func newEpoch() uint32 {
 	var b [4]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return 0, status.Wrap(status.System, "start the daemon", err, "no random epoch")
-	}
-	return binary.LittleEndian.Uint32(b[:])%shm.GenerationMax + 1, nil
+	_, _ = rand.Read(b[:]) // never fails, by its contract
+	return binary.LittleEndian.Uint32(b[:])%(shm.GenerationMax/2) + 1
 }
 
 // Socket is the path that the daemon listens on.
@@ -191,12 +194,25 @@ func (s *Server) refuse(conn *wire.Conn, why error) {
 }
 
 // enroll makes a client of a session that has said hello, and watches over it.
-func (s *Server) enroll(c *client) {
+func (s *Server) enroll(c *client) error {
 	s.mu.Lock()
 	s.nextClient++
-	c.id = s.nextClient
-	s.clients[c.id] = c
+	id := s.nextClient
 	s.mu.Unlock()
+	if err := s.chronicle.put(clientKey(id), c.peer.pidfd); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	c.id = id
+	s.clients[id] = c
+	s.mu.Unlock()
+	s.chronicle.record(c.recorded())
+	s.watch(c)
+	return nil
+}
+
+// watch waits for the death of the client's process.
+func (s *Server) watch(c *client) {
 	s.spawn(func() {
 		if c.peer.waitDeath() {
 			s.died(c)
@@ -208,7 +224,10 @@ func (s *Server) enroll(c *client) {
 func (s *Server) forget(c *client) {
 	s.mu.Lock()
 	delete(s.clients, c.id)
+	delete(s.detached, c)
 	s.mu.Unlock()
+	s.chronicle.record(&journal.ClientGone{ID: c.id})
+	s.chronicle.drop(clientKey(c.id))
 	c.peer.close()
 	s.quota.releaseConnection(c.peer.uid)
 }
@@ -224,11 +243,18 @@ func (s *Server) own() shm.Access {
 }
 
 // Shutdown ends the daemon: it stops listening, answers the calls that wait with
-// Lost, gives back what clients without mappings hold, and closes all
-// connections. Mapped objects go on working among their clients. When ctx ends
-// before the clients have read their last answers, they are cut off, and the
-// error is ctx's.
-func (s *Server) Shutdown(ctx context.Context) error {
+// Lost, and closes all connections. With a keeper, the next daemon on the socket goes on
+// where this one ended, and clients come back to it; a keeper that would hold nothing is
+// ended. Without one it is as End. When ctx ends before the clients have read their last
+// answers, they are cut off, and the error is ctx's.
+func (s *Server) Shutdown(ctx context.Context) error { return s.shutdown(ctx, s.chronicle == nil) }
+
+// End is Shutdown for good: what clients without mappings hold is given back, and the
+// keeper is ended, unless it is a supervised one. Mapped objects go on working among
+// their clients.
+func (s *Server) End(ctx context.Context) error { return s.shutdown(ctx, true) }
+
+func (s *Server) shutdown(ctx context.Context, forGood bool) error {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -268,14 +294,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if !cut() {
 		err = ctx.Err()
 	}
-	s.leave()
+	if forGood {
+		s.leave()
+	}
 	// What is left are mapped clients, and their death watches.
 	s.mu.Lock()
+	needed := len(s.clients) > 0
 	for _, c := range s.clients {
 		c.peer.close()
 	}
 	s.mu.Unlock()
 	s.wg.Wait()
+	objects, _ := s.registry.totals()
+	err = errors.Join(err, s.chronicle.close(forGood || !needed && objects == 0))
 	s.registry.close()
 	s.log.Info("stopped")
 	return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/shmd/shmd/daemon/journal"
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -90,7 +91,7 @@ func (t *sideTable) provideLocked(slot, size uint32) (*side, error) {
 		if s.size >= uint64(size) {
 			return s, nil
 		}
-		t.drop(s)
+		t.replace(s)
 	}
 	s := &side{slot: slot, size: shm.SideSize(size, t.object.geometry.MessageMax)}
 	err := t.registry.charge(t.object.uid, s.size)
@@ -104,10 +105,25 @@ func (t *sideTable) provideLocked(slot, size uint32) (*side, error) {
 		t.registry.discharge(t.object.uid, s.size)
 		return nil, err
 	}
+	s.number = t.last + 1
+	if err := t.registry.chronicle.put(sideKey(t.object.id, s.number), s.file); err != nil {
+		s.file.Close()
+		t.registry.discharge(t.object.uid, s.size)
+		return nil, err
+	}
 	t.last++
-	s.number = t.last
+	t.registry.chronicle.record(&journal.Side{Object: t.object.id, Number: s.number, Slot: s.slot, Size: s.size})
 	t.slots[slot], t.numbers[s.number] = s, s
 	return s, nil
+}
+
+// inherit takes over a side segment of the daemon before, and the number given last.
+func (t *sideTable) inherit(s *side, last uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = max(t.last, last, s.number)
+	t.slots[s.slot], t.numbers[s.number] = s, s
+	t.registry.inheritSize(t.object.uid, s.size)
 }
 
 // reclaim drops what free slots have; it reports whether that was anything. Whoever
@@ -115,11 +131,17 @@ func (t *sideTable) provideLocked(slot, size uint32) (*side, error) {
 func (t *sideTable) reclaim() (any bool) {
 	for slot, s := range t.slots {
 		if t.object.queue.Free(slot) {
-			t.drop(s)
+			t.replace(s)
 			any = true
 		}
 	}
 	return any
+}
+
+// replace is drop while the queue goes on.
+func (t *sideTable) replace(s *side) {
+	t.registry.chronicle.record(&journal.SideGone{Object: t.object.id, Number: s.number})
+	t.drop(s)
 }
 
 // drop forgets a side segment. A mapping of the daemon's goes with its last user: not
@@ -127,6 +149,7 @@ func (t *sideTable) reclaim() (any bool) {
 func (t *sideTable) drop(s *side) {
 	delete(t.slots, s.slot)
 	delete(t.numbers, s.number)
+	t.registry.chronicle.drop(sideKey(t.object.id, s.number))
 	s.file.Close()
 	t.registry.discharge(t.object.uid, s.size)
 	s.gone = true

@@ -14,6 +14,8 @@ type thread struct {
 	owner *shm.RWOwner
 	reads uint32
 	busy  bool // a call acts for it
+	// nameless: what it ends is a read that a daemon before let in.
+	nameless bool
 }
 
 // threadTable holds the threads of one seat that read, or for which a call acts.
@@ -21,6 +23,9 @@ type thread struct {
 type threadTable struct {
 	mu      sync.Mutex
 	byToken map[uint32]*thread // protected by mu
+	// nameless are reads that a daemon before let in, for tokens that are not known;
+	// protected by mu.
+	nameless uint32
 }
 
 // enter finds a thread and keeps other calls off it until leave. To unlock it need not
@@ -30,6 +35,10 @@ func (s *seat) enter(token uint32, unlocks bool) (*thread, error) {
 	defer s.threads.mu.Unlock()
 	t := s.threads.byToken[token]
 	switch {
+	case t == nil && unlocks && s.threads.nameless > 0:
+		t = &thread{owner: shm.MakeRWOwner(s.word, token), nameless: true}
+		t.owner.Assume(1)
+		return t, nil
 	case t == nil && unlocks:
 		return &thread{owner: shm.MakeRWOwner(s.word, token)}, nil
 	case t == nil:
@@ -49,6 +58,13 @@ func (s *seat) enter(token uint32, unlocks bool) (*thread, error) {
 	}
 	t.busy = true
 	return t, nil
+}
+
+// readsNamelessly reports whether the client reads by tokens that are not known.
+func (s *seat) readsNamelessly() bool {
+	s.threads.mu.Lock()
+	defer s.threads.mu.Unlock()
+	return s.threads.nameless > 0
 }
 
 // leave undoes enter, and forgets a thread that reads no more. A writer is known by

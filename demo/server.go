@@ -31,7 +31,7 @@ func startServer(shmd, dir string) (*server, error) {
 	s.cmd = exec.Command(shmd, "serve", "--socket", s.socket, "--ready-fd", "3")
 	s.cmd.Stderr, s.cmd.ExtraFiles = &s.log, []*os.File{theirs}
 	// Of its own group, so that a ^C for us does not end it before its clients.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT, Setpgid: true}
 	err = s.cmd.Start()
 	theirs.Close()
 	if err != nil {
@@ -45,7 +45,7 @@ func startServer(shmd, dir string) (*server, error) {
 
 // stop ends the daemon.
 func (s *server) stop() error {
-	err := s.cmd.Process.Signal(syscall.SIGTERM)
+	err := s.cmd.Process.Signal(syscall.SIGINT) // for good
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}

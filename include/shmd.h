@@ -196,15 +196,15 @@ struct shmd_client;
 
 struct shmd_connect_options {
 	size_t size;             /* sizeof(struct shmd_connect_options) */
-	const char *socket_path; /* default: $SHMD_SOCKET, else $XDG_RUNTIME_DIR/shmd/shmd.sock if a daemon
-	                          * listens there, else /run/shmd/shmd.sock; a set-user-ID program
-	                          * does not look at its environment */
+	const char *socket_path; /* default: $SHMD_SOCKET, else $XDG_RUNTIME_DIR/shmd/shmd.sock if a daemon listens there,
+	                          * else /run/shmd/shmd.sock; a set-user-ID program does not look at its environment */
 	const char *software;    /* at most 64 bytes that `shmd clients` shows; default: this library */
+	int64_t reattach_timeout_ns; /* of calls while the daemon is away; 0: 5 s, -1: lost at once */
 };
 
-/* Connects to the daemon. Blocks until it has answered.
- * Errors: NO_DAEMON, PERMISSION (of the socket), VERSION, IDENTITY, INVALID, QUOTA,
- * BAD_PARAMS (software is longer, or no UTF-8). */
+/* Connects to the daemon, and blocks until it has answered. When that ends, calls come back to the next one, or
+ * answer LOST or OUTCOME_UNKNOWN: docs/operations.md. Errors: NO_DAEMON, PERMISSION (of the socket), VERSION,
+ * IDENTITY, INVALID, QUOTA, BAD_PARAMS (software is longer, or no UTF-8). */
 SHMD_API int shmd_connect(const struct shmd_connect_options *options, struct shmd_client **ret_client);
 
 /* Gives the client up; takes null and returns null. The connection ends when

@@ -134,8 +134,6 @@ func (q *Queue) recover(v Victim) (held, done bool) {
 // remove moves every word that somebody sleeps on; the state is stored already.
 // false = call it again.
 func (q *Queue) remove() bool {
-	q.notEmpty.alarm()
-	q.notFull.alarm()
-	q.idle.alarm()
+	q.alarmAll()
 	return q.latch.abandon()
 }

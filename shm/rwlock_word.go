@@ -55,6 +55,10 @@ func SharedRWOwner(word uint32) *RWOwner {
 	return o
 }
 
+// Assume counts reads in (or out, if negative) that the owner began elsewhere: in a
+// process that is gone.
+func (o *RWOwner) Assume(reads int32) { o.reads += uint32(reads) }
+
 // writer is the owner as the word of an rwlock names it.
 func (o *RWOwner) writer() uint32 { return o.word & rwlockOwnerMask }
 

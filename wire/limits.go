@@ -21,6 +21,9 @@ const (
 	NameMax = 255
 	// HelloTimeout is how long a connection may be silent before hello.
 	HelloTimeout = 10 * time.Second
+	// ReattachGrace is how long after a restart of the daemon a client that has mapped
+	// nothing may take to come back.
+	ReattachGrace = 30 * time.Second
 	// ListPage is the number of objects that one list answers at most.
 	ListPage = 256
 	// VersionMin and VersionMax are the protocol versions this package speaks.

@@ -41,6 +41,8 @@ type HelloResult struct {
 	SeatsDefault   uint32 `msgpack:"seats_default"`
 	ABIVersion     uint32 `msgpack:"abi_version"`
 	ABIFingerprint uint64 `msgpack:"abi_fingerprint"`
+	// Resumable: when the daemon ends the client may come back to the next one.
+	Resumable bool `msgpack:"resumable"`
 }
 
 // Values of kind.
@@ -86,6 +88,7 @@ const (
 const (
 	HoldsLock     = "lock" // of an rwlock: the writer
 	HoldsRead     = "read"
+	HoldsLead     = "lead" // of a barrier: it acts for all, until complete
 	HoldsPermits  = "permits"
 	HoldsLease    = "lease"
 	HoldsSlot     = "slot"

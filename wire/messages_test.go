@@ -49,7 +49,8 @@ func TestMessagesHaveTheKeysOfTheProtocol(t *testing.T) {
 		v    any
 		keys string
 	}{
-		{HelloResult{}, "version server epoch client uid pid message_max seats_default abi_version abi_fingerprint"},
+		{HelloResult{}, "version server epoch client uid pid message_max seats_default abi_version abi_fingerprint " +
+			"resumable"},
 		{Info{}, infoKeys},
 		{Attachment{}, attachmentKeys},
 		{Attachment{LockHandle: new(uint64(0)), LockOwner: new(uint32(0))}, attachmentKeys + " lock_handle lock_owner"},

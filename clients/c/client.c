@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define PROTOCOL_VERSION 1
+#define REATTACH_TIMEOUT_NS ((int64_t)5000000000)
 #define SYSTEM_SOCKET "/run/shmd/shmd.sock"
 
 const char *shmd_version(void)
@@ -24,7 +25,7 @@ const char *shmd_version(void)
 	return SHMD_VERSION;
 }
 
-static int connect_path(int fd, const char *path)
+int shmdi_connect_path(int fd, const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t size_bytes = strlen(path);
@@ -46,57 +47,94 @@ static int connect_path(int fd, const char *path)
 	return shmdi_fail(code, "connect to %s: %s; start the daemon with `shmd serve`", path, strerror(errno));
 }
 
+/* Connects, and remembers by which path. */
+static int connect_and_keep(struct shmd_client *client, const char *path)
+{
+	int result = shmdi_connect_path(client->socket, path);
+	if (result == 0)
+		memcpy(client->again.path, path, strlen(path) + 1);
+	return result;
+}
+
 /* The path of the option, else the environment's, else the user's daemon, else the system's. */
-static int connect_somewhere(int fd, const char *path)
+static int connect_somewhere(struct shmd_client *client, const char *path)
 {
 	if (path == NULL || path[0] == '\0')
 		path = secure_getenv("SHMD_SOCKET");
 	if (path != NULL && path[0] != '\0')
-		return connect_path(fd, path);
+		return connect_and_keep(client, path);
 	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 	if (runtime != NULL && runtime[0] != '\0') {
 		char users[sizeof((struct sockaddr_un *)NULL)->sun_path + 1];
 		int size_bytes = snprintf(users, sizeof users, "%s/shmd/shmd.sock", runtime);
 		if (size_bytes < 0 || (size_t)size_bytes >= sizeof users)
 			return shmdi_fail(SHMD_E_INVALID, "connect: XDG_RUNTIME_DIR is too long for a socket path");
-		int result = connect_path(fd, users);
+		int result = connect_and_keep(client, users);
 		if (result != SHMD_E_NO_DAEMON)
 			return result;
 	}
-	return connect_path(fd, SYSTEM_SOCKET);
+	return connect_and_keep(client, SYSTEM_SOCKET);
 }
 
-static int hello(struct shmd_client *client, const char *software)
+/* What the daemon says of itself. */
+static int read_hello(struct shmd_client *client, const msgpack_object *result)
 {
-	unsigned char uuid[16];
-	ssize_t random;
-	do
-		random = getrandom(uuid, sizeof uuid, 0);
-	while (random < 0 && errno == EINTR);
-	if (random != (ssize_t)sizeof uuid)
-		return shmdi_fail(SHMD_E_SYSTEM, "hello: no random numbers: %s", strerror(errno));
-	struct shmdi_request request;
-	struct shmdi_reply reply;
-	shmdi_request_begin(client, &request, "hello", 4);
-	msgpack_pack_int(&request.packer, PROTOCOL_VERSION);
-	msgpack_pack_int(&request.packer, PROTOCOL_VERSION);
-	shmdi_pack_bin(&request, uuid, sizeof uuid);
-	shmdi_pack_text(&request, software);
-	int result = shmdi_call(client, &request, &reply);
-	if (result < 0)
-		return result;
 	uint64_t version;
 	uint64_t abi_version;
 	uint64_t fingerprint;
-	if (!shmdi_get_u64(reply.result, "version", UINT32_MAX, &version) || version != PROTOCOL_VERSION)
-		result = shmdi_fail(SHMD_E_VERSION, "hello: the daemon chose no protocol version that we know");
-	else if (!shmdi_get_u64(reply.result, "abi_version", UINT32_MAX, &abi_version) ||
-	         abi_version != SHMD_ABI_VERSION ||
-	         !shmdi_get_u64(reply.result, "abi_fingerprint", UINT64_MAX, &fingerprint) ||
-	         fingerprint != SHMD_ABI_FINGERPRINT)
-		result = shmdi_fail(SHMD_E_VERSION, "hello: the daemon's segments have another layout than this library knows");
+	if (!shmdi_get_u64(result, "version", UINT32_MAX, &version) || version != PROTOCOL_VERSION)
+		return shmdi_fail(SHMD_E_VERSION, "hello: the daemon chose no protocol version that we know");
+	if (!shmdi_get_u64(result, "abi_version", UINT32_MAX, &abi_version) || abi_version != SHMD_ABI_VERSION ||
+	    !shmdi_get_u64(result, "abi_fingerprint", UINT64_MAX, &fingerprint) || fingerprint != SHMD_ABI_FINGERPRINT)
+		return shmdi_fail(SHMD_E_VERSION, "hello: the daemon's segments have another layout than this library knows");
+	bool resumable = false;
+	client->again.resumable = shmdi_get_bool(result, "resumable", &resumable) && resumable;
+	return 0;
+}
+
+int shmdi_hello(struct shmd_client *client, bool again)
+{
+	struct shmdi_request request;
+	struct shmdi_reply reply = {.fd = -1};
+	shmdi_request_begin(client, &request, "hello", again ? 5 : 4);
+	msgpack_pack_int(&request.packer, PROTOCOL_VERSION);
+	msgpack_pack_int(&request.packer, PROTOCOL_VERSION);
+	shmdi_pack_bin(&request, client->again.uuid, sizeof client->again.uuid);
+	shmdi_pack_text(&request, client->again.software);
+	if (again) {
+		pthread_mutex_lock(&client->state_mutex);
+		client->again.doubts_told = client->again.doubts_count;
+		msgpack_pack_array(&request.packer, client->again.doubts_count);
+		for (unsigned int i = 0; i < client->again.doubts_count; i++)
+			msgpack_pack_uint32(&request.packer, client->again.doubts[i]);
+		pthread_mutex_unlock(&client->state_mutex);
+	}
+	int result = request.failed ? shmdi_fail(SHMD_E_NO_SPACE, "no memory for a request")
+	                            : shmdi_exchange(client, &request, &reply);
+	msgpack_sbuffer_destroy(&request.buffer);
+	if (result == 0)
+		result = read_hello(client, reply.result);
 	shmdi_reply_clear(&reply);
 	return result;
+}
+
+/* Who the client is, wherever it connects. */
+static int introduce(struct shmd_client *client, const struct shmd_connect_options *wanted)
+{
+	const char *software = wanted->software != NULL ? wanted->software : "libshmd " SHMD_VERSION;
+	size_t size_bytes = strlen(software);
+	if (size_bytes > SHMDI_SOFTWARE_MAX)
+		return shmdi_fail(SHMD_E_BAD_PARAMS, "connect: software has %zu bytes, at most %d are possible", size_bytes,
+		                  SHMDI_SOFTWARE_MAX);
+	memcpy(client->again.software, software, size_bytes + 1);
+	client->again.timeout_ns = wanted->reattach_timeout_ns != 0 ? wanted->reattach_timeout_ns : REATTACH_TIMEOUT_NS;
+	ssize_t random;
+	do
+		random = getrandom(client->again.uuid, sizeof client->again.uuid, 0);
+	while (random < 0 && errno == EINTR);
+	if (random != (ssize_t)sizeof client->again.uuid)
+		return shmdi_fail(SHMD_E_SYSTEM, "connect: no random numbers: %s", strerror(errno));
+	return 0;
 }
 
 static void release(struct shmd_client *client)
@@ -121,6 +159,7 @@ int shmd_connect(const struct shmd_connect_options *options, struct shmd_client 
 	pthread_mutex_init(&client->send_mutex, NULL);
 	pthread_mutex_init(&client->state_mutex, NULL);
 	pthread_cond_init(&client->state_changed, NULL);
+	pthread_mutex_init(&client->again.mutex, NULL);
 	client->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int result = 0;
 	if (client->socket < 0)
@@ -128,9 +167,13 @@ int shmd_connect(const struct shmd_connect_options *options, struct shmd_client 
 	if (result == 0)
 		result = shmdi_fork_enter(&client->generation);
 	if (result == 0)
-		result = connect_somewhere(client->socket, wanted.socket_path);
+		result = introduce(client, &wanted);
 	if (result == 0)
-		result = hello(client, wanted.software != NULL ? wanted.software : "libshmd " SHMD_VERSION);
+		result = connect_somewhere(client, wanted.socket_path);
+	if (result == 0)
+		result = shmdi_hello(client, false);
+	if (result == SHMDI_BROKEN || result == SHMDI_BROKEN_UNSENT)
+		result = shmdi_fail_lost(client);
 	if (result < 0) {
 		release(client);
 		return result;
@@ -149,7 +192,7 @@ void shmdi_client_drop(struct shmd_client *client)
 	if (__atomic_sub_fetch(&client->references, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	/* In a forked child the connection is the parent's: only our copy is closed. */
-	if (shmdi_fork_same(client->generation)) {
+	if (shmdi_fork_same(client->generation) && shmdi_reattach(client, 0) == 0) {
 		struct shmdi_request request;
 		shmdi_request_begin(client, &request, "bye", 0);
 		(void)shmdi_call(client, &request, NULL);

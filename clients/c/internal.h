@@ -85,14 +85,37 @@ struct shmdi_request {
 	msgpack_packer packer;
 	uint32_t id;
 	bool failed; /* out of memory */
+	const char *method;
 };
 
 /* A call under way, on its caller's stack. */
 struct shmdi_pending {
 	struct shmdi_pending *next;
 	uint32_t id;
+	uint32_t link; /* the connection that it is under way on */
 	bool done;
 	struct shmdi_reply *reply;
+};
+
+#define SHMDI_DOUBTS_MAX 64
+#define SHMDI_SOFTWARE_MAX 64
+
+/* What a client needs to come back to another daemon: reattach.c. */
+struct shmdi_reattach {
+	pthread_mutex_t mutex; /* held by the thread that does it, outside of all others */
+	unsigned char uuid[16];
+	char path[108];
+	char software[SHMDI_SOFTWARE_MAX + 1];
+	int64_t timeout_ns; /* negative = never */
+	bool resumable;     /* the daemon has a keeper */
+	/* state_mutex guards the rest. */
+	bool away;          /* come back before the next call */
+	bool over;          /* never */
+	uint32_t doubts[SHMDI_DOUBTS_MAX]; /* requests to attach that were not answered */
+	unsigned int doubts_count;
+	unsigned int doubts_told; /* the first of them, to the daemon that says hello */
+	uint64_t *closing; /* handles to close when back */
+	size_t closing_count;
 };
 
 struct shmd_client {
@@ -106,7 +129,9 @@ struct shmd_client {
 	pthread_cond_t state_changed;
 	struct shmdi_pending *pending;
 	bool reading; /* some thread is the reader */
-	bool lost;
+	bool lost;     /* the connection is over */
+	uint32_t link; /* counts connections */
+	struct shmdi_reattach again;
 	int farewell; /* why the daemon ended the connection, if it said so; else 0 */
 	char farewell_text[256];
 	struct shmdi_reader *readers; /* of rwlock_reads.c */
@@ -128,10 +153,34 @@ void shmdi_pack_bin(struct shmdi_request *request, const void *bytes, size_t siz
 int shmdi_call(struct shmd_client *client, struct shmdi_request *request, struct shmdi_reply *reply);
 void shmdi_reply_clear(struct shmdi_reply *reply);
 
+/* One exchange on the connection there is. SHMDI_BROKEN_UNSENT and SHMDI_BROKEN: it ended
+ * before the request was sent, or before it was answered. */
+#define SHMDI_BROKEN_UNSENT 2
+#define SHMDI_BROKEN 3
+int shmdi_exchange(struct shmd_client *client, const struct shmdi_request *request, struct shmdi_reply *reply);
+/* The error of a client that is lost; state_mutex is not held. */
+int shmdi_fail_lost(struct shmd_client *client);
+/* Makes a connected socket the client's; the one before is closed, with what came by it. */
+void shmdi_connection_replace(struct shmd_client *client, int fd);
+
 /* Releases everything but the object itself. */
 void shmdi_connection_clear(struct shmd_client *client);
 
+/* ---- reattach.c -------------------------------------------------------------- */
+
+/* Waits until the client is back; 0, or LOST. At once true if it was not away. */
+int shmdi_reattach(struct shmd_client *client, int64_t timeout_ns);
+/* Whether the call may be made: not while the client is away. */
+bool shmdi_attached(struct shmd_client *client);
+/* Takes note that a request was not answered. 0 = send it again; else the error. */
+int shmdi_unanswered(struct shmd_client *client, const struct shmdi_request *request, int broken);
+/* Closes a handle, when there is a daemon. */
+void shmdi_close_handle(struct shmd_client *client, uint64_t handle);
+void shmdi_reattach_clear(struct shmd_client *client);
+
 /* ---- client.c -------------------------------------------------------------- */
+int shmdi_connect_path(int fd, const char *path);
+int shmdi_hello(struct shmd_client *client, bool again);
 void shmdi_client_hold(struct shmd_client *client);
 void shmdi_client_drop(struct shmd_client *client);
 

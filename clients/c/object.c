@@ -240,14 +240,6 @@ static int ask(struct shmd_client *client, const struct shmdi_wish *wish, struct
 	return result;
 }
 
-static void close_handle(struct shmd_client *client, uint64_t handle)
-{
-	struct shmdi_request request;
-	shmdi_request_begin(client, &request, "close", 1);
-	msgpack_pack_uint64(&request.packer, handle);
-	(void)shmdi_call(client, &request, NULL);
-}
-
 /* ---- the lock ---- */
 
 static uint32_t *seat_cell(const struct shmdi_segment *segment, uint64_t offset_bytes, uint32_t owner)
@@ -352,7 +344,7 @@ int shmdi_object_attach(struct shmd_client *client, const struct shmdi_wish *wis
 	if (result < 0) {
 		shmdi_segment_unmap(&object->lock_segment);
 		shmdi_segment_unmap(&object->segment);
-		close_handle(client, object->is.handle);
+		shmdi_close_handle(client, object->is.handle);
 		return result;
 	}
 	shmdi_client_hold(client);
@@ -365,7 +357,7 @@ void shmdi_object_detach(struct shmdi_object *object)
 	shmdi_segment_unmap(&object->lock_segment);
 	shmdi_segment_unmap(&object->segment);
 	if (shmdi_fork_same(client->generation))
-		close_handle(client, object->is.handle);
+		shmdi_close_handle(client, object->is.handle);
 	shmdi_client_drop(client);
 }
 

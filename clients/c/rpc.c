@@ -32,6 +32,7 @@ void shmdi_request_begin(struct shmd_client *client, struct shmdi_request *reque
 	msgpack_sbuffer_init(&request->buffer);
 	msgpack_packer_init(&request->packer, request, append);
 	request->failed = false;
+	request->method = method;
 	request->id = __atomic_fetch_add(&client->next_id, 1, __ATOMIC_RELAXED);
 	msgpack_pack_array(&request->packer, 4);
 	msgpack_pack_int(&request->packer, 0);
@@ -253,7 +254,7 @@ static void forget(struct shmd_client *client, const struct shmdi_pending *pendi
 /* Until this call's answer is in, or the connection is over; state_mutex is held. */
 static void await(struct shmd_client *client, struct shmdi_pending *pending)
 {
-	while (!pending->done && !client->lost) {
+	while (!pending->done && !client->lost && pending->link == client->link) {
 		if (client->reading) {
 			pthread_cond_wait(&client->state_changed, &client->state_mutex);
 			continue;
@@ -291,32 +292,67 @@ static int outcome(struct shmdi_reply *reply)
 	return shmdi_fail_text(code, text->via.str.ptr, text->via.str.size);
 }
 
-static int exchange(struct shmd_client *client, const struct shmdi_request *request, struct shmdi_reply *reply)
+int shmdi_fail_lost(struct shmd_client *client)
+{
+	pthread_mutex_lock(&client->state_mutex);
+	int code = client->farewell != 0 ? client->farewell : SHMD_E_LOST;
+	(void)shmdi_fail(code, "%s", client->farewell != 0 ? client->farewell_text : LOST_TEXT);
+	pthread_mutex_unlock(&client->state_mutex);
+	return code;
+}
+
+/* Sends on the connection that the call is for; false = that is over. */
+static bool send_request(struct shmd_client *client, struct shmdi_pending *pending,
+                         const struct shmdi_request *request)
+{
+	/* Whoever replaces the connection takes this mutex first. */
+	pthread_mutex_lock(&client->send_mutex);
+	pthread_mutex_lock(&client->state_mutex);
+	bool usable = !client->lost;
+	pending->link = client->link;
+	pthread_mutex_unlock(&client->state_mutex);
+	bool sent = usable && send_all(client, request->buffer.data, request->buffer.size);
+	/* Even then an answer may lie in the socket: why we were disconnected. */
+	if (usable && !sent)
+		(void)shutdown(client->socket, SHUT_WR);
+	pthread_mutex_unlock(&client->send_mutex);
+	return sent;
+}
+
+int shmdi_exchange(struct shmd_client *client, const struct shmdi_request *request, struct shmdi_reply *reply)
 {
 	struct shmdi_pending pending = {.id = request->id, .reply = reply};
 	pthread_mutex_lock(&client->state_mutex);
 	pending.next = client->pending;
 	client->pending = &pending;
-	bool lost = client->lost;
+	pending.link = client->link;
 	pthread_mutex_unlock(&client->state_mutex);
 
-	if (!lost) {
-		pthread_mutex_lock(&client->send_mutex);
-		bool sent = send_all(client, request->buffer.data, request->buffer.size);
-		pthread_mutex_unlock(&client->send_mutex);
-		/* Even then an answer may lie in the socket: why we were disconnected. */
-		if (!sent)
-			(void)shutdown(client->socket, SHUT_WR);
-	}
+	bool sent = send_request(client, &pending, request);
 	pthread_mutex_lock(&client->state_mutex);
 	await(client, &pending);
-	int lost_code = client->farewell != 0 ? client->farewell : SHMD_E_LOST;
-	if (!pending.done) {
+	if (!pending.done)
 		forget(client, &pending);
-		(void)shmdi_fail(lost_code, "%s", client->farewell != 0 ? client->farewell_text : LOST_TEXT);
-	}
 	pthread_mutex_unlock(&client->state_mutex);
-	return pending.done ? outcome(reply) : lost_code;
+	if (pending.done)
+		return outcome(reply);
+	return sent ? SHMDI_BROKEN : SHMDI_BROKEN_UNSENT;
+}
+
+/* Exchanges, on as many connections as it takes. */
+static int call(struct shmd_client *client, const struct shmdi_request *request, struct shmdi_reply *reply)
+{
+	for (;;) {
+		int result = shmdi_reattach(client, client->again.timeout_ns);
+		if (result == 0)
+			result = shmdi_exchange(client, request, reply);
+		if (result == SHMDI_BROKEN || result == SHMDI_BROKEN_UNSENT)
+			result = shmdi_unanswered(client, request, result);
+		else
+			return result;
+		if (result < 0)
+			return result;
+	}
 }
 
 int shmdi_call(struct shmd_client *client, struct shmdi_request *request, struct shmdi_reply *reply)
@@ -331,13 +367,33 @@ int shmdi_call(struct shmd_client *client, struct shmdi_request *request, struct
 		result = shmdi_fail(SHMD_E_TOO_LARGE, "the request would have %zu bytes, %zu are allowed",
 		                    request->buffer.size, SHMDI_MESSAGE_MAX);
 	else
-		result = exchange(client, request, &own);
+		result = call(client, request, &own);
 	msgpack_sbuffer_destroy(&request->buffer);
 	if (result == 0 && reply != NULL)
 		*reply = own;
 	else
 		shmdi_reply_clear(&own);
 	return result;
+}
+
+void shmdi_connection_replace(struct shmd_client *client, int fd)
+{
+	pthread_mutex_lock(&client->send_mutex);
+	pthread_mutex_lock(&client->state_mutex);
+	while (client->reading) /* its socket is shut down */
+		pthread_cond_wait(&client->state_changed, &client->state_mutex);
+	close(client->socket);
+	client->socket = fd;
+	for (unsigned int i = 0; i < client->fds_count; i++)
+		close(client->fds[i]);
+	client->fds_count = 0;
+	client->input_size_bytes = 0;
+	client->farewell = 0;
+	client->lost = false;
+	client->link++;
+	pthread_cond_broadcast(&client->state_changed);
+	pthread_mutex_unlock(&client->state_mutex);
+	pthread_mutex_unlock(&client->send_mutex);
 }
 
 void shmdi_connection_clear(struct shmd_client *client)
@@ -347,6 +403,7 @@ void shmdi_connection_clear(struct shmd_client *client)
 	for (unsigned int i = 0; i < client->fds_count; i++)
 		close(client->fds[i]);
 	free(client->input);
+	shmdi_reattach_clear(client);
 	/* In a forked child they are as another thread of the parent left them:
 	 * destroying could wait for a thread that does not exist here. */
 	if (shmdi_fork_word == NULL || !shmdi_fork_same(client->generation))
@@ -354,4 +411,5 @@ void shmdi_connection_clear(struct shmd_client *client)
 	pthread_cond_destroy(&client->state_changed);
 	pthread_mutex_destroy(&client->state_mutex);
 	pthread_mutex_destroy(&client->send_mutex);
+	pthread_mutex_destroy(&client->again.mutex);
 }

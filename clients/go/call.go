@@ -23,43 +23,50 @@ var waiting = map[string]bool{
 // calls may be under way at once; they are pipelined. For what this package has
 // no type for: tools, and processes that cannot map memory.
 func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
-	p, err := c.Start(method, params...)
-	if err != nil {
-		return err
+	a, err := c.exchange(ctx, method, false, params)
+	switch {
+	case err != nil:
+		return wrap(method, "", err)
+	case result == nil:
+		return nil
 	}
-	return p.Wait(ctx, result)
+	return wire.Decode(a.result, result)
 }
 
 // Pending is a call under way.
 type Pending struct {
+	link   *link
 	client *Client
 	call   *call
-	method string
 }
 
-// Start sends a call without waiting for its answer.
+// Start sends a call without waiting for its answer. While the daemon is away it answers
+// ErrLost.
 func (c *Client) Start(method string, params ...any) (*Pending, error) {
-	call, err := c.link.start(method, len(params), false, func(b []byte) ([]byte, error) {
-		return appendParams(b, params)
-	})
-	if err != nil {
-		return nil, wrap(method, "", err)
+	l := c.link.Load()
+	if l == nil {
+		return nil, wrap(method, "", c.away())
 	}
-	return &Pending{c, call, method}, nil
+	p, err := c.startOn(l, method, params...)
+	return p, wrap(method, "", err)
 }
 
-// callForFile is Call for the methods whose answer carries a descriptor, which the
-// caller closes.
-func (c *Client) callForFile(ctx context.Context, method string, result any, params ...any) (*os.File, error) {
-	call, err := c.link.start(method, len(params), true, func(b []byte) ([]byte, error) {
+func (c *Client) startOn(l *link, method string, params ...any) (*Pending, error) {
+	call, err := l.start(method, len(params), false, func(b []byte) ([]byte, error) {
 		return appendParams(b, params)
 	})
 	if err != nil {
 		return nil, err
 	}
-	a := c.link.wait(ctx, call, false)
-	if a.err != nil {
-		return nil, a.err
+	return &Pending{l, c, call}, nil
+}
+
+// callForFile is Call for the methods whose answer carries a descriptor, which the
+// caller closes.
+func (c *Client) callForFile(ctx context.Context, method string, result any, params ...any) (*os.File, error) {
+	a, err := c.exchange(ctx, method, true, params)
+	if err != nil {
+		return nil, err
 	}
 	f := os.NewFile(uintptr(a.file), method)
 	if result != nil {
@@ -96,9 +103,12 @@ func appendParams(b []byte, params []any) (_ []byte, err error) {
 
 // Wait returns the call's answer. It must be called exactly once.
 func (p *Pending) Wait(ctx context.Context, result any) error {
-	a := p.client.link.wait(ctx, p.call, waiting[p.method])
+	a := p.link.wait(ctx, p.call, waiting[p.call.method])
+	if a.broken && !a.unsent {
+		a.err = p.client.unknown(a.err)
+	}
 	if a.err != nil {
-		return wrap(p.method, "", a.err)
+		return wrap(p.call.method, "", a.err)
 	}
 	if result == nil {
 		return nil

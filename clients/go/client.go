@@ -8,8 +8,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
@@ -24,14 +26,31 @@ type Options struct {
 	// Software names the program in the daemon's list of clients; "" = its
 	// executable's name.
 	Software string
+	// ReattachTimeout is how long a control call waits while the daemon is away; 0 = 5 s,
+	// negative = not at all: with the connection the client is lost.
+	ReattachTimeout time.Duration
 }
 
-// Client is a connection to the daemon. Safe for concurrent use.
+// Client is one client of the daemon. When that ends, open objects go on working, and
+// the client comes back to its successor by itself: control calls wait for that, up to
+// Options.ReattachTimeout, and then answer ErrLost; a call that was under way is repeated
+// if it may be, and else answers ErrOutcomeUnknown. Safe for concurrent use.
 type Client struct {
-	link   *link            // immutable
-	hello  wire.HelloResult // immutable
-	serial atomic.Uint32    // source of owners
-	claims claims           // roles of streams and pipes
+	options Options       // immutable
+	uuid    [16]byte      // immutable
+	serial  atomic.Uint32 // source of owners
+	claims  claims        // roles of streams and pipes
+	lost    chan struct{} // closed after cause is set
+
+	link  atomic.Pointer[link] // nil while there is none
+	hello atomic.Pointer[wire.HelloResult]
+
+	mu       sync.Mutex
+	cause    error         // protected by mu; why the client is lost
+	ready    chan struct{} // protected by mu; closed when there is a link
+	lastID   uint32        // protected by mu; of a request on a former link
+	doubtful []uint32      // protected by mu; requests to attach that were not answered
+	closing  []uint64      // protected by mu; handles to close when there is a link
 }
 
 // DefaultSocket is the socket that Dial uses when none is named.
@@ -58,21 +77,33 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Software == "" {
 		o.Software = filepath.Base(os.Args[0])
 	}
-	var d net.Dialer
-	socket, err := d.DialContext(ctx, "unix", o.Socket)
-	if err != nil {
-		return nil, dialError(o.Socket, err)
-	}
-	conn, err := wire.NewConn(socket.(*net.UnixConn))
-	if err != nil {
-		return nil, errors.Join(status.Wrap(status.System, "dial", err, "%s", o.Socket), socket.Close())
-	}
-	c := &Client{link: newLink(conn)}
-	if err := c.greet(ctx, o.Software); err != nil {
-		c.link.fail(status.Closed)
+	c := &Client{options: o, lost: make(chan struct{}), ready: make(chan struct{})}
+	_, _ = rand.Read(c.uuid[:]) // never fails, by its contract
+	if err := c.connect(ctx, false); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// connect makes a link: the client's first, or to come back.
+func (c *Client) connect(ctx context.Context, again bool) error {
+	var d net.Dialer
+	socket, err := d.DialContext(ctx, "unix", c.options.Socket)
+	if err != nil {
+		return dialError(c.options.Socket, err)
+	}
+	conn, err := wire.NewConn(socket.(*net.UnixConn))
+	if err != nil {
+		return errors.Join(status.Wrap(status.System, "dial", err, "%s", c.options.Socket), socket.Close())
+	}
+	l := newLink(conn, c.lastID)
+	hello, err := c.greet(ctx, l, again)
+	if err != nil {
+		l.fail(status.Closed)
+		return err
+	}
+	c.join(l, hello)
+	return nil
 }
 
 func dialError(socket string, err error) error {
@@ -89,33 +120,60 @@ func dialError(socket string, err error) error {
 	return status.Wrap(status.System, "dial", err, "%s", socket)
 }
 
-func (c *Client) greet(ctx context.Context, software string) error {
-	var uuid [16]byte
-	_, _ = rand.Read(uuid[:]) // never fails, by its contract
-	return c.Call(ctx, wire.MethodHello, &c.hello, wire.VersionMin, wire.VersionMax, uuid[:], software)
+func (c *Client) greet(ctx context.Context, l *link, again bool) (*wire.HelloResult, error) {
+	params := []any{wire.VersionMin, wire.VersionMax, c.uuid[:], c.options.Software}
+	if again {
+		params = append(params, wire.List[uint32](c.doubtful))
+	}
+	call, err := l.start(wire.MethodHello, len(params), false, func(b []byte) ([]byte, error) {
+		return appendParams(b, params)
+	})
+	if err != nil {
+		return nil, wrap(wire.MethodHello, "", err)
+	}
+	hello := new(wire.HelloResult)
+	a := l.wait(ctx, call, false)
+	switch {
+	case a.err == nil:
+		a.err = wire.Decode(a.result, hello)
+	case a.broken && again:
+		a.err = status.Wrap(status.NoDaemon, "", a.err, "it ended")
+	}
+	return hello, wrap(wire.MethodHello, "", a.err)
 }
 
 // Close says goodbye and closes the connection. Objects that are still open are
 // given back: a lock that this client holds goes to its next owner with a
-// notice. Do not use them afterwards.
+// notice. Do not use them afterwards. While the daemon is away it waits as every call; if that
+// is in vain, what is mapped is given back when this process ends.
 func (c *Client) Close() error {
-	err := c.Call(context.Background(), wire.MethodBye, nil)
-	c.link.fail(status.Closed)
-	if errors.Is(err, status.Lost) || errors.Is(err, status.Closed) {
+	l, err := c.current(context.Background())
+	if err != nil {
+		c.finish(status.Closed)
+		return nil // gone already
+	}
+	p, err := c.startOn(l, wire.MethodBye)
+	if err == nil {
+		err = p.Wait(context.Background(), nil)
+	}
+	c.finish(status.Closed)
+	l.fail(status.Closed)
+	switch status.Of(err) {
+	case status.Lost, status.Closed, status.OutcomeUnknown:
 		return nil // gone already
 	}
 	return err
 }
 
 // ID is the daemon's number for this client.
-func (c *Client) ID() uint64 { return c.hello.Client }
+func (c *Client) ID() uint64 { return c.hello.Load().Client }
 
 // Server is the daemon's name and version.
-func (c *Client) Server() string { return c.hello.Server }
+func (c *Client) Server() string { return c.hello.Load().Server }
 
-// Lost is closed when the connection has ended, by Close or because the daemon
-// is gone.
-func (c *Client) Lost() <-chan struct{} { return c.link.ended }
+// Lost is closed when the client has ended: by Close, or because the daemon is gone and
+// no successor knows the client. While it may come back it is not lost.
+func (c *Client) Lost() <-chan struct{} { return c.lost }
 
 // Unlink removes a name. Handles and waits go on; a new object of that name is
 // another object.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,12 +19,17 @@ import (
 // reads stands in reader.go.
 type link struct {
 	conn  *wire.Conn    // immutable; read by the one reader, written by the one writer
-	ended chan struct{} // closed after cause is set
+	ended chan struct{} // closed after cause is set, and broken has returned
+	// broken is told of the end, before the calls under way are; nil = nobody. Set it before
+	// the first one that matters.
+	broken atomic.Pointer[func(l *link, cause error, pending map[uint32]*call)]
 
 	mu       sync.Mutex
 	pending  map[uint32]*call // protected by mu
 	nextID   uint32           // protected by mu
 	out      []byte           // protected by mu; requests not written yet
+	batch    uint64           // protected by mu; the number of what is in out
+	unsent   uint64           // protected by mu; the first batch of which nothing left; 0 = that in out
 	writing  bool             // protected by mu
 	flushing bool             // protected by mu; a goroutine is on its way to flush
 	cause    error            // protected by mu; why the link ended
@@ -41,7 +47,9 @@ const flushAt = 64 << 10
 // call is one request under way.
 type call struct {
 	id       uint32 // immutable
+	method   string // immutable
 	wantFile bool   // immutable; the answer carries one descriptor
+	batch    uint64 // immutable; that it left with
 	done     chan answer
 }
 
@@ -50,10 +58,12 @@ type answer struct {
 	result []byte
 	file   int
 	err    error
+	broken bool // the link ended first, and err is why
+	unsent bool // and before the request left
 }
 
-func newLink(conn *wire.Conn) *link {
-	l := &link{conn: conn, ended: make(chan struct{}), pending: make(map[uint32]*call)}
+func newLink(conn *wire.Conn, lastID uint32) *link {
+	l := &link{conn: conn, nextID: lastID, batch: 1, ended: make(chan struct{}), pending: make(map[uint32]*call)}
 	l.mu.Lock() // before watch looks
 	defer l.mu.Unlock()
 	l.armed, l.idle = true, time.AfterFunc(idleAfter, l.watch)
@@ -70,7 +80,10 @@ func (l *link) fail(cause error) {
 	l.cause = cause
 	pending := l.pending
 	l.pending = nil
-	close(l.ended)
+	unsent := l.unsent
+	if unsent == 0 {
+		unsent = l.batch
+	}
 	nobodyReads := !l.reading
 	l.reading = true // for ever
 	l.mu.Unlock()
@@ -79,14 +92,18 @@ func (l *link) fail(cause error) {
 	if nobodyReads {
 		l.input.drop()
 	}
+	if told := l.broken.Load(); told != nil {
+		(*told)(l, cause, pending)
+	}
+	close(l.ended)
 	for _, c := range pending {
-		c.done <- answer{file: -1, err: cause}
+		c.done <- answer{file: -1, err: cause, broken: true, unsent: c.batch >= unsent}
 	}
 }
 
 // start sends a request; params appends exactly n values.
 func (l *link) start(method string, n int, wantFile bool, params func([]byte) ([]byte, error)) (*call, error) {
-	c := &call{wantFile: wantFile, done: make(chan answer, 1)}
+	c := &call{method: method, wantFile: wantFile, done: make(chan answer, 1)}
 	l.mu.Lock()
 	if l.cause != nil {
 		defer l.mu.Unlock()
@@ -106,6 +123,7 @@ func (l *link) start(method string, n int, wantFile bool, params func([]byte) ([
 		return nil, err
 	}
 	l.out = b
+	c.batch = l.batch
 	l.pending[c.id] = c
 	if len(l.pending) > 1 {
 		// Whoever sends much before it waits must not block for want of a reader.
@@ -153,8 +171,16 @@ func (l *link) flush() {
 	for len(l.out) > 0 {
 		b := l.out
 		l.out = spare[:0]
+		batch := l.batch
+		l.batch++
 		l.mu.Unlock()
-		if err := l.conn.Write(b); err != nil {
+		if n, err := l.conn.Socket().Write(b); err != nil {
+			if n > 0 {
+				batch++
+			}
+			l.mu.Lock()
+			l.unsent = batch
+			l.mu.Unlock()
 			l.fail(lost(err))
 		}
 		spare = b

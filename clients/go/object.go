@@ -65,7 +65,7 @@ func (c *Client) attach(ctx context.Context, op, name, method string, params ...
 	}
 	if err := o.mapAll(ctx); err != nil {
 		unmap(o.mappings())
-		_ = c.Call(context.Background(), wire.MethodClose, nil, o.info.Handle) // the mapping's error says more
+		_ = c.closeHandle(o.info.Handle) // the mapping's error says more
 		return nil, named(op, name, err)
 	}
 	o.refusal = o.refusalOf()
@@ -217,7 +217,8 @@ func (o *object) Info() Info { return o.info.Info }
 
 // Close gives the handle back. Waits under way end with ErrClosed; a lock that
 // is still held goes to its next owner with a notice. Closing twice is fine.
-// When the daemon is gone there is nothing to give back: no error.
+// While the daemon is away, what is held is given back to the next one; when it is gone for
+// good there is nothing to give back. Neither is an error.
 func (o *object) Close() error {
 	var err error
 	o.once.Do(func() {
@@ -228,7 +229,7 @@ func (o *object) Close() error {
 		o.end()
 		// Before the daemon gives the seat back: what a wait still got goes with it.
 		o.waits.Wait()
-		err = o.client.Call(context.Background(), wire.MethodClose, nil, o.info.Handle)
+		err = o.client.closeHandle(o.info.Handle)
 		switch status.Of(err) {
 		case status.Lost, status.Closed, status.Removed:
 			err = nil

@@ -41,7 +41,7 @@ func newPeer(t *testing.T) (*link, *net.UnixConn) {
 	if err := peer.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	l := newLink(conn)
+	l := newLink(conn, 0)
 	t.Cleanup(func() {
 		l.fail(status.Closed)
 		peer.Close()

@@ -27,6 +27,12 @@ const serveLong = `Run the daemon in the foreground until SIGTERM or SIGINT. It 
 it is going, and gives them 5 seconds to read that; a second signal ends it at once.
 Objects that clients have mapped go on working among them.
 
+What the daemon has outlives it: names, memory, and who holds what are with its keeper, a
+process of its own, which it starts if there is none. A daemon that is killed, or ended by
+SIGTERM, is followed by the next one that is started on the socket: that goes on where it
+ended, and clients come back to it. SIGINT ends it for good: names are lost. A keeper that
+is left with nothing to hold ends; shmd keeper --stop ends one that holds something.
+
 The socket's mode and owner say who may connect at all; every object has its own on top
 of that. Without flags the daemon serves one user: its socket is for its owner only.
 
@@ -55,6 +61,7 @@ type serveFlags struct {
 	logJSON            bool
 	without            []string
 	readyFD            int
+	keeper             string
 }
 
 func (a *app) newServe() *cobra.Command {
@@ -94,6 +101,8 @@ shmd serve --log-level debug --log-json`,
 	flags.BoolVar(&f.logJSON, "log-json", false, "log JSON")
 	flags.StringSliceVar(&f.without, "without", nil,
 		"kernel `FEATURES` to do without:\npeerpidfd,futex_waitv,noexec_seal")
+	flags.StringVar(&f.keeper, "keeper", keeperStart, "`WHO` has the keeper: start (this daemon starts it),\n"+
+		"external (a supervisor does), none (nothing outlives this daemon)")
 	flags.IntVar(&f.readyFD, "ready-fd", -1, "descriptor `N` to write \"ready\" to; -1 is none")
 	return cmd
 }
@@ -127,6 +136,15 @@ func (f *serveFlags) complete(a *app) (daemon.Config, error) {
 		default:
 			return c, usage("--without %s: want peerpidfd, futex_waitv or noexec_seal", feature)
 		}
+	}
+	switch f.keeper {
+	case keeperStart:
+		c.KeeperCommand = keeperCommand(a.serveSocket())
+	case keeperExternal:
+		c.KeeperStarted = true
+	case keeperNone:
+	default:
+		return c, usage("--keeper %s: %w", f.keeper, errKeeper)
 	}
 	var err error
 	if f.owner != "" {
@@ -205,6 +223,9 @@ func serve(ctx context.Context, c daemon.Config, readyFD int) error {
 	select {
 	case s := <-signals:
 		c.Logger.Info("stopping", "signal", s.String())
+		if s == unix.SIGINT {
+			return shutdown(server.End, signals, c.Logger)
+		}
 	case <-ctx.Done():
 		c.Logger.Info("stopping")
 	}

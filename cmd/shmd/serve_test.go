@@ -33,7 +33,7 @@ func serveOnce(t *testing.T, args []string) (stderr string) {
 	done := make(chan int, 1)
 	go func() {
 		a := &app{stdout: &stdout, stderr: &log}
-		code := a.run(ctx, append(args, "--ready-fd", strconv.Itoa(pipe[1])))
+		code := a.run(ctx, append(args, "--keeper", "none", "--ready-fd", strconv.Itoa(pipe[1])))
 		done <- code
 	}()
 	text, err := io.ReadAll(ready)
@@ -64,7 +64,8 @@ func TestServeFlags(t *testing.T) {
 func TestWithout(t *testing.T) {
 	for text, want := range map[string]daemon.Features{"peerpidfd": {PeerPIDFD: true},
 		"futex_waitv": {FutexWaitv: true}, "noexec_seal": {NoexecSeal: true}} {
-		c, err := (&serveFlags{logLevel: "info", without: []string{text}}).complete(&app{stderr: io.Discard})
+		flags := &serveFlags{logLevel: "info", keeper: keeperNone, without: []string{text}}
+		c, err := flags.complete(&app{stderr: io.Discard})
 		if err != nil || c.Without != want {
 			t.Errorf("--without %s: %+v, %v", text, c.Without, err)
 		}
@@ -101,7 +102,7 @@ func TestServeProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	p := spawn(t, "serve", "--ready-fd", "3", "--socket-mode", "0666")
+	p := spawn(t, "serve", "--ready-fd", "3", "--socket-mode", "0666", "--keeper", "none")
 	p.ExtraFiles = []*os.File{w}
 	p.start()
 	if err := w.Close(); err != nil {
@@ -198,7 +199,7 @@ func TestJournal(t *testing.T) {
 	}
 	for stderr, timed := range map[io.Writer]bool{f: false, &bytes.Buffer{}: true} {
 		t.Setenv("JOURNAL_STREAM", stream)
-		c, err := (&serveFlags{logLevel: "info"}).complete(&app{stderr: stderr})
+		c, err := (&serveFlags{logLevel: "info", keeper: keeperNone}).complete(&app{stderr: stderr})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -65,7 +65,7 @@ func (s *service) stop() error {
 	if s.client != nil {
 		errs = append(errs, s.client.Close())
 	}
-	errs = append(errs, s.cmd.Process.Signal(syscall.SIGTERM), s.cmd.Wait(), os.RemoveAll(s.dir))
+	errs = append(errs, s.cmd.Process.Signal(syscall.SIGINT), s.cmd.Wait(), os.RemoveAll(s.dir))
 	return errors.Join(errs...)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/harness"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -58,7 +59,7 @@ func clientMain(f flavour) int {
 		}
 		return 0
 	}
-	c, err := shmd.Dial(context.Background(), shmd.Options{Software: string(f)})
+	c, err := shmd.Dial(context.Background(), shmd.Options{Software: string(f), ReattachTimeout: harness.Patience})
 	fmt.Println(outcome(err))
 	if err != nil {
 		return 0

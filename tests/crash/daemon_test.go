@@ -15,11 +15,11 @@ import (
 	"github.com/shmd/shmd/wire"
 )
 
-// TestDaemonKilled kills the daemon under its clients: who has mapped an object
-// goes on with the others who have, who has not is told at once; the next daemon
+// TestDaemonKilled kills a daemon without a keeper under its clients: who has mapped an
+// object goes on with the others who have, who has not is told at once; the next daemon
 // takes the socket over.
 func TestDaemonKilled(t *testing.T) {
-	s := newScene(t)
+	s := newScene(t, "--keeper=none")
 	one, other, blocked := s.start(flavourGo, nil), s.start(flavourC, nil), s.start(flavourSocket, nil)
 	for _, c := range []*client{one, other, blocked} {
 		c.do("open array data", "ok")

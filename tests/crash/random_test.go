@@ -111,8 +111,23 @@ func killAtRandom(t *testing.T, sub subject, random *rand.Rand, enough func(kill
 		}
 		c.hire(i)
 	}
-	counts := c.finish()
+	c.dismiss()
+	counts := c.audit()
 	t.Logf("%d kills, %d counts, %d recoveries", kills, counts, c.recoveries())
+}
+
+// newCrew has workers in some of the slots of the array "data".
+func newCrew(s *scene) *crew {
+	s.t.Helper()
+	array, err := shmd.OpenArray[int64](s.t.Context(), s.ctl, "data")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := &crew{scene: s, sub: subjects[1], array: array}
+	for i := range lockers {
+		c.hire(i)
+	}
+	return c
 }
 
 // hire starts a worker; the flavours take turns by slot.
@@ -165,16 +180,23 @@ func (c *crew) awaitProgress(n int64) int64 {
 	}
 }
 
-// finish lets all workers end, and checks the accounts.
-func (c *crew) finish() (counts int64) {
+// dismiss lets all workers end.
+func (c *crew) dismiss() {
 	c.t.Helper()
 	if err := c.array.Store(cellStop, 1); err != nil {
 		c.t.Fatal(err)
 	}
 	for _, w := range c.workers {
-		w.Expect("done")
-		w.MustEnd()
+		if w != nil {
+			w.Expect("done")
+			w.MustEnd()
+		}
 	}
+}
+
+// audit adds the accounts up once everybody is gone.
+func (c *crew) audit() int64 {
+	c.t.Helper()
 	c.awaitGone(1)
 	t, err := openSocket(c.ctl, "array", c.sub.object)
 	if err != nil {

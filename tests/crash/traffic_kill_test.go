@@ -49,8 +49,8 @@ type road struct {
 	workers [producers + consumers]*client
 }
 
-func killTraffic(t *testing.T, random *rand.Rand, flags []string) {
-	s := newScene(t, flags...)
+func newRoad(t *testing.T, s *scene) *road {
+	t.Helper()
 	s.create("journal", wire.KindArray, wire.CreateOptions{Code: new("q"),
 		Length: new(uint64(bookMessages + trafficMax)), Lock: wire.LockNone})
 	s.create("jobs", wire.KindQueue, wire.CreateOptions{Content: new(wire.ContentRaw),
@@ -69,6 +69,11 @@ func killTraffic(t *testing.T, random *rand.Rand, flags []string) {
 	for i := range r.workers {
 		r.hire(i)
 	}
+	return r
+}
+
+func killTraffic(t *testing.T, random *rand.Rand, flags []string) {
+	r := newRoad(t, newScene(t, flags...))
 	progress := int64(0)
 	for range trafficKills {
 		r.grant(creditsKept - int64(r.permits("credits").Available))

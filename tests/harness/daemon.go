@@ -12,6 +12,7 @@ import (
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/daemon/keeper"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -74,11 +75,50 @@ func StartDaemonWith(t testing.TB, o DaemonOptions) *Daemon {
 	return d
 }
 
+// Restart starts another daemon on the socket of one that has ended.
+func (d *Daemon) Restart(o DaemonOptions) *Daemon {
+	d.t.Helper()
+	<-d.ended
+	o.Socket = d.Socket
+	return StartDaemonWith(d.t, o)
+}
+
+// KeeperPID is the process that keeps what the daemon has; 0 = there is none.
+func (d *Daemon) KeeperPID() int {
+	d.t.Helper()
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, path := range processes {
+		line, err := os.ReadFile(path)
+		words := strings.Split(string(line), "\x00")
+		if err != nil || len(words) < 4 || words[1] != "keeper" || words[3] != d.Socket {
+			continue // or it is gone
+		}
+		pid := 0
+		if _, err := fmt.Sscanf(path, "/proc/%d/", &pid); err == nil {
+			return pid
+		}
+	}
+	return 0
+}
+
+// endKeeper ends what a daemon that was killed has left behind.
+func (d *Daemon) endKeeper() {
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	if err := keeper.Quit(ctx, keeper.Path(d.Socket)); err != nil {
+		d.t.Errorf("end the keeper: %v", err)
+	}
+}
+
 // stop ends the daemon and looks for leaks.
 func (d *Daemon) stop() {
 	select {
 	case <-d.ended:
-		return // the test has killed it
+		d.endKeeper() // the test has killed it
+		return
 	default:
 	}
 	if !d.t.Failed() {
@@ -88,6 +128,7 @@ func (d *Daemon) stop() {
 	if err := d.Wait(); err != nil {
 		d.t.Errorf("the daemon did not stop in an orderly way: %v", err)
 	}
+	d.endKeeper() // if objects are left
 }
 
 // checkLeaks destroys what is left and wants the daemon as it was at the start.

@@ -98,6 +98,19 @@ func (p *Process) Stderr() string {
 	return p.stderr.String()
 }
 
+// Done is closed when it has ended.
+func (p *Process) Done() <-chan struct{} { return p.ended }
+
+// Ended reports whether it has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // PID is its process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 

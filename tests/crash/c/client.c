@@ -249,7 +249,8 @@ int main(int argc, char **argv)
 		say("idle");
 		return fgets(line, sizeof line, stdin) == NULL ? 0 : 1;
 	}
-	int result = shmd_connect(NULL, &client);
+	struct shmd_connect_options options = {.size = sizeof options, .reattach_timeout_ns = 120000000000};
+	int result = shmd_connect(&options, &client);
 	if (result < 0) {
 		say_result(result);
 		return 0;

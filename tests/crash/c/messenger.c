@@ -325,7 +325,8 @@ static void obey(const char *line)
 int main(void)
 {
 	char line[256];
-	int result = shmd_connect(NULL, &client);
+	struct shmd_connect_options options = {.size = sizeof options, .reattach_timeout_ns = 120000000000};
+	int result = shmd_connect(&options, &client);
 	if (result < 0) {
 		say_result(result);
 		return 0;

@@ -105,6 +105,12 @@ func (c *Client) Know(objects ...wire.Info) {
 	}
 }
 
+// Renew puts another object, which has the same kind, in the place of one that it knows.
+func (c *Client) Renew(i uint16, o wire.Info) {
+	c.Send(fmt.Sprintf("object %d %s %s", i, o.Kind, o.Name))
+	c.Expect("ok")
+}
+
 // Run makes a client at rest begin a script, in the entries from first on.
 func (c *Client) Run(first int, script []Entry) {
 	c.Log.Write(first, script)

@@ -78,6 +78,7 @@ func TestAuditorsComplain(t *testing.T) {
 	)
 	const claim, retire, recv = history.OpClaim, history.OpRetire, history.OpRecv
 	streams := func() audit { return &streamAudit{name: "stream"} }
+	pipes := func() audit { return &pipeAudit{name: "pipe"} }
 	// producer is client 1 that has sent messages.
 	producer := func(sent ...int64) *books {
 		b := newBooks().did(1, claim)
@@ -264,6 +265,19 @@ func TestAuditorsComplain(t *testing.T) {
 		{"a death that is told as an orderly end", streams, streams,
 			producer(1).died(1).did(3, claim, consumer).did(3, recv, result(1)).did(3, recv, code(status.PeerDied)),
 			producer(1).died(1).did(3, claim, consumer).did(3, recv, result(1)).did(3, recv, code(status.Ended))},
+		{"a gap in a pipe", pipes, pipes,
+			producer(1, 2).did(2, claim, consumer).did(2, recv, result(1)).did(2, recv, result(2)).did(1, retire),
+			producer(1, 2).did(2, claim, consumer).did(2, recv, result(2)).did(1, retire)},
+		{"an end of a pipe before the last message", pipes, pipes,
+			producer(1).did(1, retire).did(2, claim, consumer).did(2, recv, result(1)).did(2, recv, code(status.Ended)).
+				did(2, recv, code(status.Ended)),
+			producer(1).did(1, retire).did(2, claim, consumer).did(2, recv, code(status.Ended))},
+		{"a pipe whose other end lives", pipes, pipes,
+			producer().did(2, claim, consumer).died(2).did(1, history.OpSend, code(status.PeerDied)),
+			producer().did(2, claim, consumer).did(1, history.OpSend, code(status.PeerDied)).did(2, retire, consumer)},
+		{"an end that two had", pipes, pipes,
+			producer().did(1, retire).did(2, claim, code(status.Ended)),
+			producer().did(1, retire).did(2, claim).did(2, retire)},
 		{"an end that cannot be", newStatusAudit, newStatusAudit,
 			newBooks().did(1, put, code(status.WouldBlock)),
 			newBooks().did(1, put, code(status.Corrupt))},

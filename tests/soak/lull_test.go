@@ -96,10 +96,11 @@ func (s *stage) lacks(e *history.Entry) bool {
 	case history.OpTake, history.OpLease, history.OpTakeMany, history.OpLeaseMany:
 		return s.counts(e.Object).Ready == 0
 	case history.OpSend, history.OpSendMany:
-		return s.ring().Consumer == nil
+		r := s.ring(e.Object)
+		return r.Consumer == nil && !s.isOver(e.Object, history.EndB)
 	case history.OpRecv, history.OpRecvMany:
-		r := s.ring()
-		return r.Producer == nil && r.UsedBytes == 0
+		r := s.ring(e.Object)
+		return r.Producer == nil && r.UsedBytes == 0 && !s.isOver(e.Object, history.EndA)
 	case history.OpWait:
 		return !s.isSet(e.Object)
 	case history.OpArrive:
@@ -150,8 +151,16 @@ func (s *stage) relieve(e *history.Entry) {
 		s.serial++
 		s.do(history.Entry{Op: history.OpPut, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
 	case history.OpSend, history.OpSendMany:
+		if e.Object == pipe {
+			s.endPipe(history.EndB)
+			return
+		}
 		s.drainStream()
 	case history.OpRecv, history.OpRecvMany:
+		if e.Object == pipe {
+			s.endPipe(history.EndA)
+			return
+		}
 		s.serial++
 		if s.do(history.Entry{Op: history.OpClaim, Object: e.Object, N: history.RoleProducer}).OK() {
 			s.do(history.Entry{Op: history.OpSend, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
@@ -197,6 +206,29 @@ func (s *stage) drainStream() {
 	s.do(role)
 }
 
+// endPipe claims an end of the pipe and retires it.
+func (s *stage) endPipe(end uint32) {
+	s.t.Helper()
+	if s.do(history.Entry{Op: history.OpClaim, Object: pipe, N: end}).OK() {
+		s.do(history.Entry{Op: history.OpRetire, Object: pipe, N: end})
+	}
+}
+
+// isOver reports whether it is an end of the pipe that somebody had, and has no more.
+func (s *stage) isOver(object uint16, end uint32) bool {
+	if object != pipe {
+		return false
+	}
+	had := func(entries []history.Entry) bool {
+		return slices.ContainsFunc(entries, func(e history.Entry) bool {
+			return e.Object == pipe && e.Op == history.OpClaim && e.N == end && e.OK()
+		})
+	}
+	return had(s.relief) ||
+		slices.ContainsFunc(s.clients, func(c *history.Client) bool { return had(c.Begun()) }) ||
+		slices.ContainsFunc(s.current, func(c career) bool { return had(c.entries) })
+}
+
 // level makes the permits of the plain semaphore as many as at the start, and the
 // event and the barrier as new.
 func (s *stage) level() {
@@ -212,8 +244,11 @@ func (s *stage) level() {
 	}
 }
 
-// roleNames are the names of the roles of the stream.
-var roleNames = map[uint32]string{history.RoleProducer: wire.RoleProducer, history.RoleConsumer: wire.RoleConsumer}
+// roleNames are the names of the roles of the stream, and of the ends of the pipe.
+var roleNames = map[string]map[uint32]string{
+	wire.KindStream: {history.RoleProducer: wire.RoleProducer, history.RoleConsumer: wire.RoleConsumer},
+	wire.KindPipe:   {history.EndA: wire.EndA, history.EndB: wire.EndB},
+}
 
 // do does something with our own hand, without waiting, and books it.
 func (s *stage) do(e history.Entry) *history.Entry {
@@ -247,9 +282,9 @@ func (s *stage) do(e history.Entry) *history.Entry {
 		err = call(wire.MethodArrive, &a, 0)
 		e.Result = int64(a.Index)
 	case history.OpClaim:
-		err = call(wire.MethodClaim, nil, roleNames[e.N])
+		err = call(wire.MethodClaim, nil, roleNames[s.infos[e.Object].Kind][e.N])
 	case history.OpRetire:
-		err = call(wire.MethodRetire, nil, roleNames[e.N])
+		err = call(wire.MethodRetire, nil, roleNames[s.infos[e.Object].Kind][e.N])
 	case history.OpSend:
 		err = call(wire.MethodSend, nil, e.Message(), 0)
 	case history.OpRecv:
@@ -270,7 +305,7 @@ func (s *stage) do(e history.Entry) *history.Entry {
 	e.Return, e.Status = history.Now(), int32(status.Of(err))
 	// The waiter's own time may be over just before we arrive: that breaks the barrier.
 	expected := errors.Is(err, status.WouldBlock) || e.Op == history.OpArrive && errors.Is(err, status.Broken) ||
-		e.Op == history.OpClaim && errors.Is(err, status.Taken) ||
+		e.Op == history.OpClaim && (errors.Is(err, status.Taken) || errors.Is(err, status.Ended)) ||
 		e.Op == history.OpRecv && (errors.Is(err, status.Ended) || errors.Is(err, status.PeerDied))
 	if err != nil && !e.OK() && !expected {
 		s.t.Errorf("%v of %s: %v", e.Op, s.infos[e.Object].Name, err)

@@ -25,6 +25,7 @@ const (
 	barrier
 	rwlock
 	stream
+	pipe // another in each round, for an end is claimed once
 	objects
 )
 
@@ -73,6 +74,7 @@ func (s *stage) createObjects() {
 		barrier:     {"barrier", wire.KindBarrier, wire.CreateOptions{Parties: new(uint32(parties))}},
 		rwlock:      {"rwlock", wire.KindRWLock, wire.CreateOptions{}},
 		stream:      {"stream", wire.KindStream, wire.CreateOptions{Capacity: new(uint32(ringSize))}},
+		pipe:        {"pipe", wire.KindPipe, wire.CreateOptions{Capacity: new(uint32(ringSize))}},
 	} {
 		var a wire.Attachment
 		s.call(wire.MethodCreate, &a, o.name, o.kind, o.options)
@@ -101,11 +103,27 @@ func (s *stage) isSet(object uint16) (set bool) {
 	return set
 }
 
-// ring looks at the stream.
-func (s *stage) ring() wire.Ring {
+// newPipe puts a new pipe in the place of the last one.
+func (s *stage) newPipe() {
+	s.t.Helper()
+	old := s.handles[pipe]
+	var a wire.Attachment
+	s.call(wire.MethodCreate, &a, fmt.Sprintf("pipe%d", s.round), wire.KindPipe,
+		wire.CreateOptions{Capacity: new(uint32(ringSize))})
+	name := s.infos[pipe].Name
+	s.infos[pipe], s.handles[pipe] = a.Info, a.Handle
+	for _, c := range s.clients {
+		c.Renew(pipe, a.Info)
+	}
+	s.call(wire.MethodClose, nil, old)
+	s.call(wire.MethodDestroy, nil, name)
+}
+
+// ring looks at the stream, or at the way from end a of the pipe to b.
+func (s *stage) ring(object uint16) wire.Ring {
 	s.t.Helper()
 	var st wire.Stat
-	s.call(wire.MethodStat, &st, s.infos[stream].Name)
+	s.call(wire.MethodStat, &st, s.infos[object].Name)
 	return st.Rings[0]
 }
 

@@ -42,6 +42,8 @@ func (s *stage) script(c *history.Client) []history.Entry {
 			w.rwlock()
 		case stream:
 			w.stream()
+		case pipe:
+			w.pipe()
 		}
 	}
 	if w.One(16) {
@@ -226,6 +228,43 @@ func (w *writer) stream() {
 		return
 	}
 	w.Add(history.Entry{Op: history.OpRetire, N: role})
+}
+
+// pipe uses an end for as long as it does nothing else, and leaves it for ever. Only on
+// the way from a to b does one wait without end: both ways, each could wait for the other.
+func (w *writer) pipe() {
+	end := 1 + w.Uint32N(2)
+	w.Add(history.Entry{Op: history.OpClaim, N: end})
+	for range 2 + w.IntN(10) {
+		sends, many := w.One(2), w.One(4)
+		timeout := w.Timeout()
+		if sends == (end == history.EndA) {
+			timeout = w.timeout()
+		}
+		switch {
+		case sends && many:
+			e := w.batch(history.OpSendMany)
+			e.N, e.Timeout = 8+w.Uint32N(ringMax-8), timeout
+			w.Add(e)
+		case sends:
+			e := w.message(history.OpSend, timeout)
+			if e.N = 8 + w.Uint32N(ringMax-8); w.One(4) {
+				e.N = w.Uint32N(3 * ringSize) // in pieces
+			}
+			w.Add(e)
+		case many:
+			w.Add(history.Entry{Op: history.OpRecvMany, Desired: history.BatchMax, Timeout: timeout})
+		default:
+			w.Add(history.Entry{Op: history.OpRecv, Timeout: timeout})
+		}
+		w.work()
+	}
+	if w.One(4) {
+		w.Do(history.OpClose) // with the end
+		w.Do(history.OpOpen)
+		return
+	}
+	w.Add(history.Entry{Op: history.OpRetire, N: end})
 }
 
 // lease leases one or two messages and ends the leases.

@@ -34,17 +34,25 @@ func mayEnd(e *history.Entry) bool {
 		case history.OpUnlock, history.OpReadUnlock, history.OpMark, history.OpRelease, history.OpNotify:
 			return true
 		}
-		return e.Object == stream // whose role was another's
+		return e.Object == stream || e.Object == pipe // whose role was another's
 	case status.Taken:
 		return e.Op == history.OpClaim
 	case status.Ended:
-		return e.Op == history.OpRecv || e.Op == history.OpRecvMany
+		return transfers(e) && (e.Object == pipe || receives(e)) || e.Object == pipe && e.Op == history.OpClaim
 	case status.Deadlock:
 		return e.Object == rwlock
-	case status.Broken, status.PeerDied, status.OutcomeUnknown: // who was stopped
-		return e.Op == history.OpArrive || e.Code() == status.PeerDied && (e.Op == history.OpRecv || e.Op == history.OpRecvMany)
+	case status.PeerDied:
+		return e.Op == history.OpArrive || transfers(e) && (e.Object == pipe || receives(e))
+	case status.Broken, status.OutcomeUnknown: // who was stopped
+		return e.Op == history.OpArrive
 	case status.Unsupported:
 		return e.NotDone()
 	}
 	return false
+}
+
+// receives and transfers are about streams and pipes.
+func receives(e *history.Entry) bool { return e.Op == history.OpRecv || e.Op == history.OpRecvMany }
+func transfers(e *history.Entry) bool {
+	return receives(e) || e.Op == history.OpSend || e.Op == history.OpSendMany
 }

@@ -28,6 +28,7 @@ type tenure struct {
 	maybe  bool  // its claim never returned
 	sent   []parcel
 	got    []receipt
+	gone   []status.Code // what it was told of the other end of a pipe when it sent
 }
 
 // parcel is a message that was sent, or may have been.
@@ -50,8 +51,8 @@ func (a *streamAudit) check(r round) (complaints []string) {
 	}
 	var producers, consumers []*tenure
 	for _, c := range r {
-		producers = append(producers, a.tenures(c, history.RoleProducer)...)
-		consumers = append(consumers, a.tenures(c, history.RoleConsumer)...)
+		producers = append(producers, tenures(c, a.object, history.RoleProducer)...)
+		consumers = append(consumers, tenures(c, a.object, history.RoleConsumer)...)
 	}
 	inOrder(producers, "producer", complain)
 	inOrder(consumers, "consumer", complain)
@@ -86,7 +87,7 @@ func inOrder(tenures []*tenure, role string, complain func(string, ...any)) {
 }
 
 // tenures are those of a client in a role.
-func (a *streamAudit) tenures(c career, role uint32) (all []*tenure) {
+func tenures(c career, object uint16, role uint32) (all []*tenure) {
 	var now *tenure
 	end := func(e *history.Entry) {
 		if now != nil {
@@ -97,7 +98,7 @@ func (a *streamAudit) tenures(c career, role uint32) (all []*tenure) {
 	}
 	for i := range c.entries {
 		e := &c.entries[i]
-		if e.Object != a.object {
+		if e.Object != object {
 			continue
 		}
 		switch e.Op {
@@ -130,6 +131,12 @@ func (a *streamAudit) tenures(c career, role uint32) (all []*tenure) {
 
 // book books what somebody sent or received.
 func (n *tenure) book(e *history.Entry) {
+	switch e.Op {
+	case history.OpSend, history.OpSendMany:
+		if code := e.Code(); e.Return != 0 && (code == status.Ended || code == status.PeerDied) {
+			n.gone = append(n.gone, code)
+		}
+	}
 	switch e.Op {
 	case history.OpSend:
 		if e.OK() || e.Unknown() {
@@ -183,9 +190,7 @@ func match(producers []*tenure, sent []parcel, got []receipt, complain func(stri
 			}
 		}
 		for _, code := range told {
-			if !slices.ContainsFunc(producers[max(last, 0):of], func(p *tenure) bool {
-				return p.maybe || p.died && code == status.PeerDied || p.ended && code == status.Ended
-			}) {
+			if !endedSo(producers[max(last, 0):of], code) {
 				complain("%v was told behind message %v, and nobody ended so", code, number(sent, next-1))
 			}
 		}

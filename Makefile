@@ -383,7 +383,7 @@ endef
 
 define program
 @mkdir -p $(@D)
-$(CC) $(C_FLAGS) $(MSGPACK_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(filter %.a,$^) $(MSGPACK_LIBS)
+$(CC) $(C_FLAGS) $(MSGPACK_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(filter %.a,$^) $(MSGPACK_LIBS) $(LDLIBS)
 endef
 
 build/obj/%.o: %.c build/flags | build/setup/build
@@ -400,6 +400,9 @@ build/libshmd.so: build/libshmd.so.$(VERSION)
 
 # Without a loader, whose work would be stepped through too.
 build/tests/step/c/player: LDFLAGS += -static
+
+# Where mq_open is, before glibc 2.34.
+build/tests/bench/c/mailer $(ARM64)/tests/bench/c/mailer: LDLIBS += -lrt
 
 $(C_PROGRAMS): build/%: %.c build/libshmd.a build/flags
 	$(program)

@@ -142,7 +142,7 @@ func TestSocketConsumerLeaves(t *testing.T) {
 // TestQueueDaemonKilled kills the daemon under a queue and a semaphore: who has
 // mapped them goes on with the others who have, who has not is told at once.
 func TestQueueDaemonKilled(t *testing.T) {
-	s := newPost(t)
+	s := newPost(t, "--keeper=none")
 	s.create("permits", wire.KindSemaphore, undoOptions)
 	one, blocked := s.poster(flavourGo), s.poster(flavourSocket)
 	other := s.poster(flavours[len(flavours)-1])

@@ -76,7 +76,8 @@ func (r *mappedRing) perform(e *Entry) error {
 		return err
 	case e.Op == OpRetire:
 		return r.retire(e)
-	case r.sends == nil && (e.Op == OpSend || e.Op == OpSendMany), r.takes == nil && (e.Op == OpRecv || e.Op == OpRecvMany):
+	case r.sends == nil && (e.Op == OpSend || e.Op == OpSendMany),
+		r.takes == nil && (e.Op == OpRecv || e.Op == OpRecvMany):
 		return e.skip()
 	}
 	e.begin()

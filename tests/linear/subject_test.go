@@ -48,7 +48,8 @@ var subjects = []subject{
 }
 
 func pipeSubject(name string, m pipeMachine, messageMax uint32) subject {
-	return subject{name, wire.KindPipe, wire.CreateOptions{Capacity: new(uint32(ringBytes))}, modelOf[pipeState](m), false,
+	return subject{name, wire.KindPipe, wire.CreateOptions{Capacity: new(uint32(ringBytes))},
+		modelOf[pipeState](m), false,
 		nil, func(w *writer) { pipePhrase(w, messageMax) }}
 }
 

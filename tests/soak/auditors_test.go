@@ -30,7 +30,8 @@ func (s *stage) auditors() []audit {
 		&sumAudit{name: "sum", object: sum, base: make([]int64, 1),
 			look: func(i int) int64 { return s.element(sum, i) }},
 	}
-	audits = append(audits, &streamAudit{name: names[stream], object: stream}, &pipeAudit{name: names[pipe], object: pipe})
+	audits = append(audits, &streamAudit{name: names[stream], object: stream},
+		&pipeAudit{name: names[pipe], object: pipe})
 	for _, q := range []uint16{jobs, letters} {
 		audits = append(audits, &queueAudit{name: names[q], object: q, mortal: q == letters,
 			look: func() wire.Counts {

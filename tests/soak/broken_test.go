@@ -235,8 +235,10 @@ func TestAuditorsComplain(t *testing.T) {
 			newBooks().did(1, put, arg(1)).did(2, history.OpLeaseMany, asked(4), result(1), numbers(1), deliveries(1)).
 				did(2, history.OpAckMany, asked(1), result(1), numbers(1)).did(3, take, result(1))},
 		{"two producers", streams, streams,
-			producer().did(1, retire).did(2, claim).did(2, retire).did(3, claim, consumer).did(3, recv, code(status.Ended)),
-			producer().did(2, claim).did(1, retire).did(2, retire).did(3, claim, consumer).did(3, recv, code(status.Ended))},
+			producer().did(1, retire).did(2, claim).did(2, retire).did(3, claim, consumer).
+				did(3, recv, code(status.Ended)),
+			producer().did(2, claim).did(1, retire).did(2, retire).did(3, claim, consumer).
+				did(3, recv, code(status.Ended))},
 		{"a gap in a stream", streams, streams,
 			producer(1, 2).did(1, retire).did(3, claim, consumer).did(3, recv, result(1)).did(3, recv, result(2)).
 				did(3, recv, code(status.Ended)),

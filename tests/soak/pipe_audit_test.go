@@ -50,7 +50,8 @@ func (a *pipeAudit) way(from, to []*tenure, complain func(string, ...any)) {
 		sent = append(sent, t.sent...)
 		for _, code := range t.gone {
 			if !endedSo(to, code) {
-				complain("client %d was told %q when it sent, and the other end had not ended so", t.client, code.Name())
+				complain("client %d was told %q when it sent, and the other end had not ended so",
+					t.client, code.Name())
 			}
 		}
 	}

@@ -186,7 +186,8 @@ func match(producers []*tenure, sent []parcel, got []receipt, complain func(stri
 		}
 		if len(told) == 0 && last != of && last >= 0 {
 			if lost--; lost < 0 {
-				complain("the end of client %d behind message %d was not told", producers[last].client, sent[next-1].number)
+				complain("the end of client %d behind message %d was not told",
+					producers[last].client, sent[next-1].number)
 			}
 		}
 		for _, code := range told {

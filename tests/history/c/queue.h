@@ -94,7 +94,8 @@ static int take_many(struct shmd_queue *queue, struct entry *entry)
 {
 	struct iovec messages[BATCH_MAX];
 	uint32_t count = 0;
-	int result = shmd_queue_take_many(queue, message, sizeof message, messages, wanted(entry), entry->timeout_ns, &count);
+	int result = shmd_queue_take_many(queue, message, sizeof message, messages, wanted(entry),
+	                                  entry->timeout_ns, &count);
 	return result < 0 ? result : receive_batch(entry, messages, count);
 }
 

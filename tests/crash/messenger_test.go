@@ -14,6 +14,7 @@ import (
 //	ack NAME, nack NAME     ok: the oldest lease of this queue
 //	acquire NAME N [NS], release NAME N     ok
 //	produce SLOT, consume SLOT              ok, then done: see traffic_test.go
+//	send PRODUCER, receive GAP              ok, then done: see relay_test.go
 //	worry NAME              ok, then done: see scribbler_test.go
 //	halfway NAME STEP       see halfway_latched_linux_test.go
 //	scribble NAME SEED      ok
@@ -54,7 +55,7 @@ func (m *messenger) obey(words []string) string {
 		if g := m.gates[name]; g != nil {
 			return m.permit(g, words)
 		}
-	case "produce", "consume", "worry":
+	case "produce", "consume", "worry", "send", "receive":
 		return m.labour(words[0], name)
 	case "halfway":
 		if m.pipes[name] != nil || m.gates[name] != nil {
@@ -144,7 +145,12 @@ func (m *messenger) labour(verb, argument string) string {
 		err = worry(m.opens, argument)
 	default:
 		var slot int
-		if slot, err = strconv.Atoi(argument); err == nil {
+		slot, err = strconv.Atoi(argument)
+		switch {
+		case err != nil:
+		case verb == "send" || verb == "receive":
+			err = relay(m.opens, verb, int64(slot))
+		default:
 			err = labour(m.opens, verb, slot)
 		}
 	}

@@ -47,6 +47,7 @@ type opens interface {
 	pipe(name string) (pipe, error)
 	gate(name string) (gate, error)
 	atoms(name string) (atoms, error)
+	conduit(name, role string) (conduit, error)
 }
 
 // --- In mapped memory.

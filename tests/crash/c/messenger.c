@@ -203,6 +203,8 @@ static void consume(int slot)
 	}
 }
 
+#include "relay.h"
+
 /* ---- A queue that somebody scribbles over: see scribbler_test.go ---- */
 
 /* Whether an error can be explained by the scribbler; exits if not. */
@@ -312,6 +314,9 @@ static void obey(const char *line)
 		else
 			consume(atoi(first));
 		close_traffic();
+		say("done");
+	} else if (strcmp(verb, "send") == 0 || strcmp(verb, "receive") == 0) {
+		relay(verb[0] == 's', strtoll(first, NULL, 10));
 		say("done");
 	} else if (strcmp(verb, "worry") == 0) {
 		worry(first);

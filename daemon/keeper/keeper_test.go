@@ -137,7 +137,10 @@ func TestKeeperDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	for round := range 5 {
-		if err := (*started)[round].Process.Kill(); err != nil {
+		l.mu.Lock()
+		keeper := (*started)[round]
+		l.mu.Unlock()
+		if err := keeper.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Put(fmt.Sprint("new", round), file(t, "new")); err != nil {

@@ -28,7 +28,7 @@ func startServer(shmd, dir string) (*server, error) {
 		return nil, err
 	}
 	defer ready.Close()
-	s.cmd = exec.Command(shmd, "serve", "--socket", s.socket, "--ready-fd", "3")
+	s.cmd = exec.Command(shmd, "serve", "--keeper=none", "--socket", s.socket, "--ready-fd", "3")
 	s.cmd.Stderr, s.cmd.ExtraFiles = &s.log, []*os.File{theirs}
 	// Of its own group, so that a ^C for us does not end it before its clients.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT, Setpgid: true}

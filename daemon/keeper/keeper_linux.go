@@ -35,6 +35,7 @@ type Config struct {
 type keeper struct {
 	Config
 	listener *net.UnixListener
+	name     os.FileInfo    // of the socket that is ours
 	held     map[string]int // descriptors
 }
 
@@ -63,8 +64,15 @@ func Run(ctx context.Context, c Config) error {
 		conn, err := k.listener.AcceptUnix()
 		switch {
 		case err == nil:
-			if k.serve(ctx, conn) {
-				return k.close()
+			quit := k.serve(ctx, conn)
+			if quit { // first, so that whoever waits for the end of the connection meets nobody
+				err = k.close()
+			}
+			if closed := conn.Close(); !errors.Is(closed, net.ErrClosed) {
+				err = errors.Join(err, closed)
+			}
+			if quit {
+				return err
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 			return k.close()
@@ -90,10 +98,26 @@ func (k *keeper) listen(ctx context.Context) error {
 	}
 	k.listener = l.(*net.UnixListener)
 	k.listener.SetUnlinkOnClose(false)
-	if err := errors.Join(os.Chmod(path, 0o600), os.Rename(path, k.Socket)); err != nil {
+	if k.name, err = os.Lstat(path); err == nil {
+		err = errors.Join(os.Chmod(path, 0o600), k.alone(func() error { return os.Rename(path, k.Socket) }))
+	}
+	if err != nil {
 		return errors.Join(err, k.listener.Close(), os.Remove(path))
 	}
 	return nil
+}
+
+// alone runs what changes the name while no other keeper does.
+func (k *keeper) alone(change func() error) error {
+	dir, err := os.Open(filepath.Dir(k.Socket))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	return change()
 }
 
 // patience bounds the wait for a daemon, if there is nothing to keep for one.
@@ -104,9 +128,15 @@ func (k *keeper) patience() error {
 	return k.listener.SetDeadline(time.Now().Add(idleMax))
 }
 
-// close ends the keeper; the name goes first, so that nobody connects to it any more.
+// close ends the keeper; the name goes first, so that nobody connects to it any more. It
+// may be another keeper's by now.
 func (k *keeper) close() error {
-	err := os.Remove(k.Socket)
+	err := k.alone(func() error {
+		if now, err := os.Lstat(k.Socket); err != nil || !os.SameFile(now, k.name) {
+			return err
+		}
+		return os.Remove(k.Socket)
+	})
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
@@ -124,9 +154,8 @@ func (k *keeper) clear() {
 	clear(k.held)
 }
 
-// serve serves one daemon to its end; quit = end too.
+// serve serves one daemon to its end; quit = end too. The caller closes the connection.
 func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) (quit bool) {
-	defer conn.Close()
 	if _, err := samePeer(conn); err != nil {
 		k.Logger.Warn("connection refused", "error", err)
 		return false

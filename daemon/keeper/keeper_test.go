@@ -206,3 +206,45 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("nobody is there to be told: %v", err)
 	}
 }
+
+// A keeper that ends late takes the name of no other away.
+func TestLateEnd(t *testing.T) {
+	c, _ := config(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	listens, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Config{Socket: c.Socket, Supervised: true, Ready: func() error { close(listens); return nil }})
+	}()
+	<-listens
+	other := &keeper{Config: Config{Socket: c.Socket}}
+	if err := other.listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(c.Socket); err != nil {
+		t.Errorf("the name of the other keeper is gone: %v", err)
+	}
+	if err := other.close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(c.Socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its own name is still there: %v", err)
+	}
+}
+
+// Who waits for the end of a keeper that was told to quit meets none afterwards.
+func TestQuitIsOver(t *testing.T) {
+	c, _ := config(t)
+	for range 50 {
+		l, _ := held(t, c)
+		l.Close(true)
+		if conn, err := (&Link{config: c}).dial(t.Context()); err == nil {
+			conn.Close()
+			t.Fatal("the keeper still listens")
+		}
+	}
+}

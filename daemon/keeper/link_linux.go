@@ -24,6 +24,8 @@ const (
 	startPatience = 10 * time.Second
 	// restartDelay is how long after a start that failed another is tried.
 	restartDelay = 200 * time.Millisecond
+	// startTries is how often a daemon that starts tries.
+	startTries = 3
 )
 
 // LinkConfig says which keeper a daemon has.
@@ -70,10 +72,21 @@ func Connect(ctx context.Context, c LinkConfig) (*Link, []Entry, error) {
 		conn.Close() // it ended under our hands
 		c.Logger.Warn("the keeper ended while it told what it holds", "error", err)
 	}
-	if err := l.start(ctx); err != nil {
-		return nil, nil, err
+	for try := 1; ; try++ {
+		err := l.start(ctx)
+		if err == nil {
+			return l, nil, nil
+		}
+		if try == startTries {
+			return nil, nil, err
+		}
+		c.Logger.Warn("no keeper yet", "try", try, "error", err)
+		select {
+		case <-ctx.Done():
+			return nil, nil, err
+		case <-time.After(restartDelay):
+		}
 	}
-	return l, nil, nil
 }
 
 func (l *Link) dial(ctx context.Context) (*net.UnixConn, error) {
@@ -239,13 +252,23 @@ func run(ctx context.Context, cmd *exec.Cmd) error {
 	if err != nil {
 		return status.Wrap(status.System, "keep", err, "start the keeper")
 	}
-	go func() { _ = cmd.Wait() }() // it may outlive us; else nothing is to be known of its end
+	end := make(chan error, 1)
+	go func() { end <- cmd.Wait() }() // it may outlive us
 	deadline, _ := ctx.Deadline()
 	if err := ready.SetReadDeadline(deadline); err != nil {
 		return status.Wrap(status.System, "keep", err, "wait for the keeper")
 	}
-	if text, err := io.ReadAll(ready); len(text) == 0 {
-		return status.Wrap(status.System, "keep", errors.Join(err, io.ErrUnexpectedEOF), "the keeper does not start")
+	switch text, err := io.ReadAll(ready); {
+	case err != nil:
+		return status.Wrap(status.System, "keep", err, "the keeper does not start")
+	case len(text) == 0:
+		why := error(io.ErrUnexpectedEOF)
+		select {
+		case ended := <-end:
+			why = errors.Join(ended, why)
+		case <-ctx.Done():
+		}
+		return status.Wrap(status.System, "keep", why, "the keeper does not start; shmd keeper says why, by hand")
 	}
 	return nil
 }

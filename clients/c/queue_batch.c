@@ -192,6 +192,16 @@ static uint32_t take_run(struct shmd_queue *queue, uint32_t count, unsigned char
 	return walk.done;
 }
 
+/* Waits for the first message of a batch: SHMDI_FOUND with the latch held, or an error. */
+static inline int await_first(struct shmdi_queue_wait *wait, uint32_t *ret_slot, uint64_t *ret_word)
+{
+	int result;
+	wait->many = true;
+	while ((result = shmdi_queue_find_message(wait, ret_slot, ret_word)) == 0)
+		;
+	return result;
+}
+
 int shmd_queue_take_many(struct shmd_queue *queue, void *buffer, size_t buffer_bytes, struct iovec *ret_messages,
                          uint32_t count, int64_t timeout_ns, uint32_t *ret_count)
 {
@@ -202,13 +212,10 @@ int shmd_queue_take_many(struct shmd_queue *queue, void *buffer, size_t buffer_b
 		return shmdi_queue_refuse(queue, timeout_ns);
 	if (ret_messages == NULL || count == 0 || (buffer == NULL && buffer_bytes > 0))
 		return SHMD_E_INVALID;
-	int result;
 	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
-	wait.many = true;
 	uint32_t slot = 0;
 	uint64_t word = 0;
-	while ((result = shmdi_queue_find_message(&wait, &slot, &word)) == 0)
-		;
+	int result = await_first(&wait, &slot, &word);
 	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
 	uint32_t done = take_run(queue, count, buffer, buffer_bytes, ret_messages);
@@ -257,13 +264,10 @@ int shmd_queue_lease_many(struct shmd_queue *queue, struct shmd_lease *ret_lease
 		return shmdi_queue_refuse(queue, timeout_ns);
 	if (ret_leases == NULL || count == 0)
 		return SHMD_E_INVALID;
-	int result;
 	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
-	wait.many = true;
 	uint32_t slot = 0;
 	uint64_t word = 0;
-	while ((result = shmdi_queue_find_message(&wait, &slot, &word)) == 0)
-		;
+	int result = await_first(&wait, &slot, &word);
 	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
 	uint32_t done = lease_run(queue, count, ret_leases);

@@ -214,7 +214,8 @@ func TestLateEnd(t *testing.T) {
 	defer cancel()
 	listens, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, Config{Socket: c.Socket, Supervised: true, Ready: func() error { close(listens); return nil }})
+		ended <- Run(ctx, Config{Socket: c.Socket, Supervised: true,
+			Ready: func() error { close(listens); return nil }})
 	}()
 	<-listens
 	other := &keeper{Config: Config{Socket: c.Socket}}

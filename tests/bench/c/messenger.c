@@ -121,67 +121,17 @@ static void lease(int count)
 	}
 }
 
-/* Takes without sleeping. */
-static void try_take(struct message *message, int want)
+static inline int give(const struct message *message, int64_t timeout_ns)
 {
-	size_t size_bytes = 0;
-	int result;
-	while ((result = shmd_queue_take(in, message, sizeof *message, 0, &size_bytes)) == SHMD_E_WOULD_BLOCK)
-		;
-	must(result, "take");
-	expect(message, size_bytes, want);
+	return shmd_queue_put(out, message, sizeof *message, timeout_ns);
 }
 
-static void ping_once(int i)
+static inline int get(struct message *message, int64_t timeout_ns, size_t *ret_size_bytes)
 {
-	struct message message = {0};
-	number(&message, i);
-	must(shmd_queue_put(out, &message, sizeof message, 0), "put");
-	try_take(&message, i);
+	return shmd_queue_take(in, message, sizeof *message, timeout_ns, ret_size_bytes);
 }
 
-static void ping(int count)
-{
-	for (int i = 0; i < count; i++)
-		ping_once(i);
-}
-
-static void pong(int count)
-{
-	struct message message;
-	for (int i = 0; i < count; i++) {
-		try_take(&message, i);
-		must(shmd_queue_put(out, &message, sizeof message, 0), "put");
-	}
-}
-
-/* A round trip in which either side waits for the other, asleep if need be. */
-static void ping_wait_once(int i)
-{
-	struct message message = {0};
-	size_t size_bytes = 0;
-	number(&message, i);
-	must(shmd_queue_put(out, &message, sizeof message, SHMD_FOREVER), "put");
-	must(shmd_queue_take(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "take");
-	expect(&message, size_bytes, i);
-}
-
-static void ping_wait(int count)
-{
-	for (int i = 0; i < count; i++)
-		ping_wait_once(i);
-}
-
-static void pong_wait(int count)
-{
-	struct message message;
-	size_t size_bytes = 0;
-	for (int i = 0; i < count; i++) {
-		must(shmd_queue_take(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "take");
-		expect(&message, size_bytes, i);
-		must(shmd_queue_put(out, &message, sizeof message, SHMD_FOREVER), "put");
-	}
-}
+#include "roundtrip.h"
 
 /* The least that two processors can do: one line goes over, and comes back. */
 static void ping_line(int count)

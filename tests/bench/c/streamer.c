@@ -114,67 +114,17 @@ static void look(int count)
 
 /* ---- there and back ---- */
 
-/* Receives without sleeping. */
-static void try_recv(struct message *message, int want)
+static inline int give(const struct message *message, int64_t timeout_ns)
 {
-	size_t size_bytes = 0;
-	int result;
-	while ((result = shmd_stream_recv(in, message, sizeof *message, 0, &size_bytes)) == SHMD_E_WOULD_BLOCK)
-		;
-	must(result, "recv");
-	expect(message, size_bytes, want);
+	return shmd_stream_send(out, message, sizeof *message, timeout_ns);
 }
 
-static void ping_once(int i)
+static inline int get(struct message *message, int64_t timeout_ns, size_t *ret_size_bytes)
 {
-	struct message message = {0};
-	number(&message, i);
-	must(shmd_stream_send(out, &message, sizeof message, 0), "send");
-	try_recv(&message, i);
+	return shmd_stream_recv(in, message, sizeof *message, timeout_ns, ret_size_bytes);
 }
 
-static void ping(int count)
-{
-	for (int i = 0; i < count; i++)
-		ping_once(i);
-}
-
-static void pong(int count)
-{
-	struct message message;
-	for (int i = 0; i < count; i++) {
-		try_recv(&message, i);
-		must(shmd_stream_send(out, &message, sizeof message, 0), "send");
-	}
-}
-
-/* A round trip in which either side waits for the other, asleep if need be. */
-static void ping_wait_once(int i)
-{
-	struct message message = {0};
-	size_t size_bytes = 0;
-	number(&message, i);
-	must(shmd_stream_send(out, &message, sizeof message, SHMD_FOREVER), "send");
-	must(shmd_stream_recv(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "recv");
-	expect(&message, size_bytes, i);
-}
-
-static void ping_wait(int count)
-{
-	for (int i = 0; i < count; i++)
-		ping_wait_once(i);
-}
-
-static void pong_wait(int count)
-{
-	struct message message;
-	size_t size_bytes = 0;
-	for (int i = 0; i < count; i++) {
-		must(shmd_stream_recv(in, &message, sizeof message, SHMD_FOREVER, &size_bytes), "recv");
-		expect(&message, size_bytes, i);
-		must(shmd_stream_send(out, &message, sizeof message, SHMD_FOREVER), "send");
-	}
-}
+#include "roundtrip.h"
 
 static const struct work works[] = {
 	{"send", send_each, NULL},

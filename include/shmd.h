@@ -636,7 +636,8 @@ SHMD_API int shmd_stream_open_or_create(struct shmd_client *client, const char *
 /* Takes null and returns null. What was peeked at is invalid then. */
 SHMD_API struct shmd_stream *shmd_stream_close(struct shmd_stream *stream);
 
-/* Takes a role; nothing happens if this client has it. Errors: TAKEN (another has). */
+/* Takes a role; nothing happens if this client has it. Errors: TAKEN (another has, or has
+ * just ended: the role is free a moment after its end is told). */
 SHMD_API int shmd_stream_claim(struct shmd_stream *stream, enum shmd_role role);
 
 /* Gives a role up. What was reserved or peeked at is left as if it had not been. */

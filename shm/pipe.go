@@ -58,12 +58,15 @@ func (p *Pipe) Claim(a Actor, end int) (*PipeEnd, error) {
 func (p *Pipe) claim(a Actor, end int) (*PipeEnd, error) {
 	out, in := p.rings[end], p.rings[1-end]
 	owner := &out.tail.Owner
+	if ringWord(load64(&out.tail.Word)).over() { // who ended it may still be named
+		return nil, orElse(out.live(), status.Ended)
+	}
 	if err := out.claim(a, owner); err != nil {
 		return nil, err
 	}
 	e := &PipeEnd{Index: end, W: newRingWriter(out, a, owner), R: newRingReader(in, a, owner), pipe: p}
 	err := orElse(e.W.begin(), e.R.begin())
-	if ringWord(load64(&out.tail.Word)).over() { // by its last client, before that freed it
+	if ringWord(load64(&out.tail.Word)).over() { // between the two looks
 		err = orElse(out.live(), status.Ended)
 	}
 	if err != nil {

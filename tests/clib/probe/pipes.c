@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -291,6 +292,7 @@ static void another(struct shmd_client *client, bool dies, bool sending)
 	pid_t child = fork();
 	CHECK(child >= 0);
 	if (child == 0) {
+		CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0); /* it keeps the parent's output open */
 		expect_refused(pipe, A, SHMD_E_FORKED);
 		struct shmd_pipe *mine;
 		int end;

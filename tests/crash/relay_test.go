@@ -65,10 +65,12 @@ func relay(o opens, verb string, argument int64) error {
 	return errors.Join(err, c.close(), ledger.close())
 }
 
+// relaySend sends one message at least: the end of a producer without any is told together
+// with the end before it, which the consumer may know already.
 func relaySend(c conduit, ledger atoms, producer int64) error {
 	for number := int64(0); ; number++ {
 		stop, err := ledger.load(relayStop)
-		if err != nil || stop != 0 {
+		if err != nil || stop != 0 && number > 0 {
 			return err
 		}
 		if err = c.send(relayMessage(producer, number)); err == nil {

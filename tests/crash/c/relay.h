@@ -22,10 +22,11 @@ static size_t relay_message(int64_t producer, int64_t number, int64_t words[RELA
 	return count * sizeof words[0];
 }
 
+/* One message at least, as relay_test.go says. */
 static void relay_send(int64_t producer)
 {
 	int64_t words[RELAY_WORDS_MAX];
-	for (int64_t number = 0; __atomic_load_n(&books[RELAY_STOP], __ATOMIC_SEQ_CST) == 0; number++) {
+	for (int64_t number = 0; number == 0 || __atomic_load_n(&books[RELAY_STOP], __ATOMIC_SEQ_CST) == 0; number++) {
 		size_t size_bytes = relay_message(producer, number, words);
 		must("send", shmd_stream_send(stream, words, size_bytes, SHMD_FOREVER));
 		__atomic_fetch_add(&books[RELAY_SENT + producer], 1, __ATOMIC_SEQ_CST);

@@ -19,6 +19,10 @@ BINDIR  ?= $(PREFIX)/bin
 LIBDIR  ?= $(PREFIX)/lib
 INCDIR  ?= $(PREFIX)/include
 MANDIR  ?= $(PREFIX)/share/man
+# Where systemd looks for system/ and user/ units, for users and for directories to make.
+UNITDIR     ?= $(PREFIX)/lib/systemd
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 DESTDIR ?=
 # Seconds for each fuzz target, and for the long random runs.
 SECONDS ?= 30
@@ -106,7 +110,7 @@ say = @printf '\n== %s\n' '$(1)'
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nFor build and install: CC, CFLAGS, WERROR, PREFIX, BINDIR, LIBDIR, INCDIR, MANDIR, DESTDIR.\n'
+	@printf '\nFor build and install: CC, CFLAGS, WERROR, PREFIX, BINDIR, LIBDIR, INCDIR, MANDIR, UNITDIR,\n  SYSUSERSDIR, TMPFILESDIR, DESTDIR.\n'
 	@printf 'What a target needs and the machine lacks is installed by scripts/setup.sh, which says what and why.\n'
 
 .PHONY: build
@@ -262,6 +266,7 @@ lint: ## go vet, staticcheck, errcheck, go mod tidy
 # build` needs neither Go nor a compiler on root's PATH.
 BUILT := $(and $(wildcard bin/shmd),$(wildcard build/libshmd.so))
 MAN   := $(wildcard docs/man/*.[1-8])
+UNITS := $(patsubst packaging/systemd/%,%,$(wildcard packaging/systemd/*/*))
 
 .PHONY: install
 install: $(if $(BUILT),,build) ## Install into PREFIX (DESTDIR is honoured)
@@ -275,6 +280,10 @@ install: $(if $(BUILT),,build) ## Install into PREFIX (DESTDIR is honoured)
 	$(call pkg_config,$(PREFIX),$(LIBDIR),$(INCDIR),) >'$(DESTDIR)$(LIBDIR)/pkgconfig/shmd.pc'
 	@for page in $(MAN); do \
 	  install -D -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+	@for unit in $(UNITS); do \
+	  sed 's|@BINDIR@|$(BINDIR)|' "packaging/systemd/$$unit" | install -D -m 644 /dev/stdin '$(DESTDIR)$(UNITDIR)'"/$$unit"; done
+	install -D -m 644 packaging/sysusers.d/shmd.conf '$(DESTDIR)$(SYSUSERSDIR)/shmd.conf'
+	install -D -m 644 packaging/tmpfiles.d/shmd.conf '$(DESTDIR)$(TMPFILESDIR)/shmd.conf'
 	@if [ -z '$(DESTDIR)' ]; then echo 'If the loader does not find $(SONAME): ldconfig, as root.'; fi
 
 .PHONY: uninstall
@@ -283,7 +292,9 @@ uninstall: ## Remove what install put there
 	  '$(DESTDIR)$(INCDIR)/shmd.h' '$(DESTDIR)$(INCDIR)/shmd_abi.h' \
 	  '$(DESTDIR)$(LIBDIR)/libshmd.a' '$(DESTDIR)$(LIBDIR)/libshmd.so' \
 	  '$(DESTDIR)$(LIBDIR)/$(SONAME)' '$(DESTDIR)$(LIBDIR)/libshmd.so.$(VERSION)' \
-	  '$(DESTDIR)$(LIBDIR)/pkgconfig/shmd.pc'
+	  '$(DESTDIR)$(LIBDIR)/pkgconfig/shmd.pc' \
+	  '$(DESTDIR)$(SYSUSERSDIR)/shmd.conf' '$(DESTDIR)$(TMPFILESDIR)/shmd.conf' \
+	  $(UNITS:%='$(DESTDIR)$(UNITDIR)/%')
 	@for page in $(MAN); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
 
 .PHONY: clean

@@ -3,6 +3,7 @@ package daemon
 import (
 	"io/fs"
 	"log/slog"
+	"net"
 	"os/exec"
 	"time"
 
@@ -16,6 +17,10 @@ import (
 type Config struct {
 	// Socket is the path to listen on; the first of wire.SocketPaths if empty.
 	Socket string
+	// Listener is a socket that a supervisor listens on already, with mode and owner as it
+	// likes, and whose path is Socket. Once started, the server closes it, and leaves its name alone. nil =
+	// the server makes one.
+	Listener *net.UnixListener
 	// SocketMode are the permission bits of the socket; 0600 if zero.
 	SocketMode fs.FileMode
 	// SocketUID and SocketGID own the socket; nil leaves them as they are.

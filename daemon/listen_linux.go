@@ -29,6 +29,7 @@ type endpoint struct {
 	path     string            // immutable
 	lock     *os.File          // immutable; flock; the kernel frees it when we die
 	listener *net.UnixListener // immutable
+	adopted  bool              // immutable; a supervisor's
 }
 
 // reserve takes the lock beside the socket. The lock file stays for ever: removing it
@@ -60,6 +61,9 @@ func (e *endpoint) listen(ctx context.Context, c Config) (err error) {
 	fail := func(err error, what string) error {
 		return status.Wrap(status.System, "listen", err, "%s", what).On(c.Socket)
 	}
+	if c.Listener != nil {
+		return e.adopt(c)
+	}
 	// A socket of that name belongs to nobody alive.
 	for _, path := range []string{c.Socket, c.Socket + newSuffix} {
 		if err := removeSocket(path); err != nil {
@@ -75,19 +79,46 @@ func (e *endpoint) listen(ctx context.Context, c Config) (err error) {
 	return nil
 }
 
+// adopt takes the socket of a supervisor. It closes it if it fails.
+func (e *endpoint) adopt(c Config) error {
+	l := c.Listener
+	l.SetUnlinkOnClose(false)
+	raw, err := l.SyscallConn()
+	if err == nil {
+		passes := 0
+		var failed error
+		err = raw.Control(func(fd uintptr) {
+			passes, failed = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED)
+		})
+		if err = errors.Join(err, failed); err == nil && passes == 0 {
+			c.Logger.Warn("the supervisor's socket does not pass credentials: clients that connected before the "+
+				"daemon started are refused; set PassCredentials=yes in its unit", "socket", e.path)
+			err = passCredentials(raw)
+		}
+	}
+	if err != nil {
+		err = status.Wrap(status.System, "listen", err, "take the supervisor's socket").On(e.path)
+		return errors.Join(err, l.Close())
+	}
+	e.listener, e.adopted = l, true
+	return nil
+}
+
+// passCredentials makes all sockets that are accepted, which inherit it, carry the
+// sender's credentials, even with bytes sent before accept.
+func passCredentials(raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	})
+	return errors.Join(err, failed)
+}
+
 // bind makes the socket under its temporary name, with mode and owner, so that
 // nobody meets it half made.
 func bind(ctx context.Context, c Config) (*net.UnixListener, error) {
 	path := c.Socket + newSuffix
-	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		var failed error
-		// Accepted sockets inherit it, so that even bytes sent before accept
-		// carry the sender's credentials.
-		err := raw.Control(func(fd uintptr) {
-			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
-		})
-		return errors.Join(err, failed)
-	}}
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return passCredentials(raw) }}
 	l, err := config.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, err
@@ -129,9 +160,11 @@ func removeSocket(path string) error {
 // close stops listening; the name goes first, so that nobody connects to a
 // socket that nobody serves.
 func (e *endpoint) close() {
-	if e.listener != nil {
+	if e.listener != nil && !e.adopted {
 		_ = removeSocket(e.path)
 		_ = removeSocket(e.path + newSuffix)
+	}
+	if e.listener != nil {
 		e.listener.Close()
 	}
 	e.lock.Close()

@@ -5,7 +5,8 @@
 #   scripts/setup.sh [build] [check] [test] [model] [arm64]     (default: build)
 #
 #   build   a C compiler, pkg-config, msgpack for C
-#   check   a C++ compiler: the headers must compile as C++ too
+#   check   a C++ compiler: the headers must compile as C++ too; and the tools of
+#           systemd, of which nothing runs
 #   test    build, and Python with msgpack in build/venv
 #   model   spin, the model checker, and a C compiler for what it generates; Relacy,
 #           which checks orders of memory accesses, and a C++ compiler for it
@@ -55,6 +56,7 @@ have_cxx() { compiles c++ $cxx; }
 
 have() { command -v "$1" >/dev/null 2>&1; }
 have_pkg_config() { have pkg-config; }
+have_systemd() { have systemd-analyze && have systemd-socket-activate; }
 have_spin() { have spin; }
 # shellcheck disable=SC2086
 have_relacy() { printf '#include <relacy/relacy.hpp>\n' | $cxx -std=c++11 -w -x c++ -fsyntax-only - >/dev/null 2>&1; }
@@ -143,6 +145,7 @@ plan() {
       ;;
     check)
       need 'the headers are checked as C++ too' have_cxx g++
+      need 'systemd checks our units, and starts our daemon' have_systemd systemd
       ;;
     test)
       plan build

@@ -45,14 +45,18 @@ shmd keeper --stop`,
 				defer cancel()
 				return keeper.Quit(ctx, socket)
 			}
-			ready, err := readyFile(readyFD)
+			readyTo, err := readyFile(readyFD)
 			if err != nil {
 				return err
 			}
 			ctx, cancel := signal.NotifyContext(cmd.Context(), unix.SIGTERM, unix.SIGINT)
 			defer cancel()
-			return keeper.Run(ctx, keeper.Config{Socket: socket, Supervised: supervised,
-				Logger: slog.New(slog.NewTextHandler(a.stderr, nil)), Ready: func() error { return announce(ready) }})
+			log := slog.New(slog.NewTextHandler(a.stderr, nil))
+			return keeper.Run(ctx, keeper.Config{Socket: socket, Supervised: supervised, Logger: log,
+				Ready: func() error {
+					tell(ready, log)
+					return announce(readyTo)
+				}})
 		},
 	}
 	flags := cmd.Flags()

@@ -43,6 +43,9 @@ The log goes to stderr, without times if that is the journal; nothing goes to st
 For a supervisor or a test that must know when the socket is there, --ready-fd N writes
 "ready" and a newline to descriptor N and closes it.
 
+A supervisor that speaks systemd's protocols may listen on the socket itself, and is told
+when the daemon is ready, that it lives, and that it ends: see docs/operations.md.
+
 --without names features of newer kernels to do without, so that their fallbacks can be
 tested: peerpidfd (Linux 6.5), futex_waitv (5.16), noexec_seal (6.3).`
 
@@ -110,6 +113,13 @@ shmd serve --log-level debug --log-json`,
 // complete turns what was given into a configuration.
 func (f *serveFlags) complete(a *app) (daemon.Config, error) {
 	c := f.config
+	var err error
+	if c.Listener, err = supervisedListener(a.socket); err != nil {
+		return c, err
+	}
+	if c.Listener != nil {
+		a.socket = c.Listener.Addr().String()
+	}
 	c.Socket, c.SocketMode = a.socket, fs.FileMode(f.mode)
 	c.BudgetBytes, c.QuotaBytes = uint64(f.budget), uint64(f.quotaBytes)
 	var level slog.Level
@@ -146,7 +156,6 @@ func (f *serveFlags) complete(a *app) (daemon.Config, error) {
 	default:
 		return c, usage("--keeper %s: %w", f.keeper, errKeeper)
 	}
-	var err error
 	if f.owner != "" {
 		c.SocketUID, c.SocketGID, err = parseOwner(f.owner)
 	}
@@ -205,7 +214,7 @@ func serve(ctx context.Context, c daemon.Config, readyFD int) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	defer signal.Stop(signals)
-	ready, err := readyFile(readyFD)
+	readyTo, err := readyFile(readyFD)
 	if err != nil {
 		return err
 	}
@@ -216,20 +225,27 @@ func serve(ctx context.Context, c daemon.Config, readyFD int) error {
 		}
 		return err
 	}
-	if err := announce(ready); err != nil {
+	if err := announce(readyTo); err != nil {
 		// Whoever asked for it would wait for ever.
 		return errors.Join(err, shutdown(server.Shutdown, signals, c.Logger))
 	}
+	tell(ready, c.Logger)
+	alive, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go keepAlive(alive, server.Socket(), c.Logger)
+	end := server.Shutdown
 	select {
 	case s := <-signals:
 		c.Logger.Info("stopping", "signal", s.String())
 		if s == unix.SIGINT {
-			return shutdown(server.End, signals, c.Logger)
+			end = server.End
 		}
 	case <-ctx.Done():
 		c.Logger.Info("stopping")
 	}
-	return shutdown(server.Shutdown, signals, c.Logger)
+	cancel()
+	tell(stopping, c.Logger)
+	return shutdown(end, signals, c.Logger)
 }
 
 // shutdown ends a server by its end, Shutdown; a second signal cuts it short, and a third, if it

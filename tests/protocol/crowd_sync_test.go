@@ -37,7 +37,7 @@ func TestCrowdAtACondition(t *testing.T) {
 		}
 		// Only when it waits is the mutex free for the next.
 	}
-	eventually(t, "crowd", func() bool {
+	harness.Await(t, "the crowd is there", func() bool {
 		var stat wire.Stat
 		if err := witness.Call(t.Context(), wire.MethodStat, &stat, "condition"); err != nil {
 			t.Fatal(err)

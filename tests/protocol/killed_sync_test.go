@@ -65,7 +65,7 @@ func (b *bench) sleeps(object string, n uint64) {
 	b.t.Helper()
 	witness := b.Dial(b.t)
 	defer witness.Close()
-	eventually(b.t, fmt.Sprintf("%d sleepers in %s", n, object), func() bool {
+	harness.Await(b.t, fmt.Sprintf("there are %d sleepers in %s", n, object), func() bool {
 		var stat wire.Stat
 		if err := witness.Call(b.t.Context(), wire.MethodStat, &stat, object); err != nil {
 			b.t.Fatal(err)

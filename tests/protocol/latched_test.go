@@ -48,7 +48,7 @@ func (p *peer) awaits(witness *shmd.Client, object string, calls ...list) []uint
 	for _, call := range calls {
 		ids = append(ids, p.later(call[0].(string), call[1:]...))
 	}
-	eventually(p.t, fmt.Sprintf("waiters in %s", object), func() bool {
+	harness.Await(p.t, fmt.Sprintf("there are waiters in %s", object), func() bool {
 		if err := witness.Call(p.t.Context(), wire.MethodStat, &now, object); err != nil {
 			p.t.Fatal(err)
 		}
@@ -298,7 +298,7 @@ func TestPendingTakes(t *testing.T) {
 	p.conn.Close()
 	putter := dial(t, s.Socket())
 	putter.must(wire.MethodHello, 1, 1, []byte("who puts it all."), "")
-	eventually(t, "end of the calls", func() bool {
+	harness.Await(t, "the calls have ended", func() bool {
 		return decoded[wire.Status](putter, wire.MethodStatus).Waiting == uint64(len(leases))
 	})
 	q := putter.queue("q", options)

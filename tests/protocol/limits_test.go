@@ -149,25 +149,15 @@ func TestQuotas(t *testing.T) {
 	// What is given back may be used again, as soon as the daemon has seen it.
 	q.must(wire.MethodBye)
 	p.must(wire.MethodDestroy, "b")
-	eventually(t, "room for an object", func() bool {
+	harness.Await(t, "there is room for an object", func() bool {
 		return p.call(wire.MethodOpenOrCreate, "e", "mutex", m{}).Err == nil
 	})
-	eventually(t, "room for a connection", func() bool {
+	harness.Await(t, "there is room for a connection", func() bool {
 		r := dial(t, s.Socket())
 		r.send(r.request(wire.MethodHello, 1, 1, make([]byte, 16), ""))
 		a, err := wire.ParseResponse(r.receive())
 		return err == nil && a.Err == nil
 	})
-}
-
-// eventually tries until it works, or for as long as the watchdog lets it.
-func eventually(t *testing.T, what string, works func() bool) {
-	t.Helper()
-	for end := time.Now().Add(harness.Patience); !works(); {
-		if time.Now().After(end) {
-			t.Fatalf("no %s after %v", what, harness.Patience)
-		}
-	}
 }
 
 func TestBudget(t *testing.T) {

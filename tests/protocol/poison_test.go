@@ -28,7 +28,7 @@ func TestWaitersOfAPoisonedMutex(t *testing.T) {
 	locks := heir.awaits(witness, "m", list{wire.MethodLock, inherited.Handle})
 	owner.hangUp()
 	var now wire.Stat
-	eventually(t, "an heir of the mutex", func() bool {
+	harness.Await(t, "there is an heir of the mutex", func() bool {
 		now = wire.Stat{}
 		if err := witness.Call(t.Context(), wire.MethodStat, &now, "m"); err != nil {
 			t.Fatal(err)

@@ -66,9 +66,9 @@ func (b *budget) total() uint64 {
 	return b.used
 }
 
-// memoryLimit is the smaller of the machine's memory and the limit of the
+// MemoryLimit is the smaller of the machine's memory and the limit of the
 // cgroup that the daemon runs in.
-func memoryLimit() (uint64, error) {
+func MemoryLimit() (uint64, error) {
 	total, ok := meminfo("MemTotal")
 	if !ok {
 		return 0, status.New(status.System, "start the daemon", "/proc/meminfo does not say how much memory there is: "+

@@ -101,7 +101,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.SocketMode = 0o600
 	}
 	if c.BudgetBytes == 0 {
-		total, err := memoryLimit()
+		total, err := MemoryLimit()
 		if err != nil {
 			return c, err
 		}

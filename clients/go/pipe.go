@@ -157,9 +157,10 @@ func (e *PipeEnd) WriteBytes(ctx context.Context, b []byte) (n int, err error) {
 	return n, sendError("write to", e.pipe.info.Name, err)
 }
 
-// TryWriteBytes is WriteBytes that does not wait: ErrWouldBlock if there is no room.
+// TryWriteBytes is WriteBytes that does not wait: ErrWouldBlock if there is no room, or
+// another goroutine is writing.
 func (e *PipeEnd) TryWriteBytes(b []byte) (n int, err error) {
-	err = e.sender.now(func() (err error) {
+	err = e.sender.try(func() (err error) {
 		n, err = e.writer.Write(context.Background(), parker, b, 0)
 		return err
 	})
@@ -177,9 +178,10 @@ func (e *PipeEnd) ReadBytes(ctx context.Context, b []byte) (n int, err error) {
 	return n, recvError("read from", e.pipe.info.Name, err)
 }
 
-// TryReadBytes is ReadBytes that does not wait: ErrWouldBlock if there are none.
+// TryReadBytes is ReadBytes that does not wait: ErrWouldBlock if there are none, or another
+// goroutine is reading.
 func (e *PipeEnd) TryReadBytes(b []byte) (n int, err error) {
-	err = e.receiver.now(func() (err error) {
+	err = e.receiver.try(func() (err error) {
 		n, err = e.reader.Read(context.Background(), parker, b, 0)
 		return err
 	})

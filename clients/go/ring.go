@@ -62,6 +62,19 @@ func (d *direction) now(act func() error) error {
 	return act()
 }
 
+// try is now that does not wait for its turn either: ErrWouldBlock while another call
+// has it.
+func (d *direction) try(act func() error) error {
+	if err := d.usable(); err != nil {
+		return err
+	}
+	if !d.turn.try() {
+		return d.ended(status.WouldBlock)
+	}
+	defer d.turn.give()
+	return act()
+}
+
 // ended is err, or ErrClosed if the role was closed meanwhile.
 func (d *direction) ended(err error) error {
 	if err != nil && d.over.Load() {

@@ -72,9 +72,10 @@ func (s *sender) SendMany(ctx context.Context, messages [][]byte) (n int, err er
 	return n, sendError("send to", s.object.info.Name, err)
 }
 
-// TrySendMany is SendMany that does not wait: ErrWouldBlock if there is room for none.
+// TrySendMany is SendMany that does not wait: ErrWouldBlock if there is room for none, or
+// another goroutine is sending.
 func (s *sender) TrySendMany(messages [][]byte) (n int, err error) {
-	err = s.now(func() (err error) {
+	err = s.try(func() (err error) {
 		n, err = s.writer.SendMany(context.Background(), parker, messages, 0)
 		return err
 	})
@@ -93,9 +94,10 @@ func (s *sender) Reserve(ctx context.Context, size int) (buffer []byte, err erro
 	return buffer, sendError("reserve in", s.object.info.Name, err)
 }
 
-// TryReserve is Reserve that does not wait: ErrWouldBlock.
+// TryReserve is Reserve that does not wait: ErrWouldBlock, also if another goroutine is
+// sending.
 func (s *sender) TryReserve(size int) (buffer []byte, err error) {
-	err = s.now(func() (err error) {
+	err = s.try(func() (err error) {
 		buffer, err = s.reserve(context.Background(), size, 0)
 		return err
 	})

@@ -52,10 +52,7 @@ func (r *receiver) recvSlow(ctx context.Context, dst []byte) (message []byte, er
 // goroutine is receiving.
 func (r *receiver) TryRecv() ([]byte, error) {
 	message, err := r.tryRecv(nil)
-	if err == status.WouldBlock {
-		return nil, r.empty
-	}
-	return message, recvError("receive from", r.object.info.Name, err)
+	return message, r.tried("receive from", err)
 }
 
 func (r *receiver) tryRecv(dst []byte) ([]byte, error) {
@@ -91,28 +88,52 @@ func (r *receiver) RecvInto(ctx context.Context, buffer []byte) (n int, err erro
 // RecvMany receives 1 to most messages, waiting for the first only. Errors as Recv, and
 // ErrInvalid if most is less than 1.
 func (r *receiver) RecvMany(ctx context.Context, most int) (messages [][]byte, err error) {
-	err = r.wait(ctx, false, func(ctx context.Context, timeout time.Duration) error {
-		peeked, err := r.peekMany(ctx, most, timeout)
-		if err != nil {
-			return err
-		}
-		total := 0
-		for _, message := range peeked {
-			total += len(message)
-		}
-		space := make([]byte, 0, total)
-		messages = make([][]byte, len(peeked))
-		for i, message := range peeked {
-			begin := len(space)
-			space = append(space, message...)
-			messages[i] = space[begin:len(space):len(space)]
-		}
-		return r.reader.Advance(len(peeked))
+	err = r.wait(ctx, false, func(ctx context.Context, timeout time.Duration) (err error) {
+		messages, err = r.takeMany(ctx, most, timeout)
+		return err
 	})
+	return messages, recvError("receive from", r.object.info.Name, err)
+}
+
+// TryRecvMany is RecvMany that does not wait: ErrWouldBlock if there is no message, or
+// another goroutine is receiving.
+func (r *receiver) TryRecvMany(most int) (messages [][]byte, err error) {
+	err = r.try(func() (err error) {
+		messages, err = r.takeMany(context.Background(), most, 0)
+		return err
+	})
+	return messages, r.tried("receive from", err)
+}
+
+// takeMany takes copies of what it peeks.
+func (r *receiver) takeMany(ctx context.Context, most int, timeout time.Duration) ([][]byte, error) {
+	peeked, err := r.peekMany(ctx, most, timeout)
 	if err != nil {
-		return nil, recvError("receive from", r.object.info.Name, err)
+		return nil, err
+	}
+	total := 0
+	for _, message := range peeked {
+		total += len(message)
+	}
+	space := make([]byte, 0, total)
+	messages := make([][]byte, len(peeked))
+	for i, message := range peeked {
+		begin := len(space)
+		space = append(space, message...)
+		messages[i] = space[begin:len(space):len(space)]
+	}
+	if err := r.reader.Advance(len(peeked)); err != nil {
+		return nil, err
 	}
 	return messages, nil
+}
+
+// tried is the error of a call that does not wait.
+func (r *receiver) tried(op string, err error) error {
+	if err == status.WouldBlock {
+		return r.empty
+	}
+	return recvError(op, r.object.info.Name, err)
 }
 
 func (r *receiver) peekMany(ctx context.Context, most int, timeout time.Duration) ([][]byte, error) {
@@ -133,6 +154,16 @@ func (r *receiver) Peek(ctx context.Context) (message []byte, err error) {
 	return message, recvError("look into", r.object.info.Name, err)
 }
 
+// TryPeek is Peek that does not wait: ErrWouldBlock if there is no message, or another
+// goroutine is receiving.
+func (r *receiver) TryPeek() (message []byte, err error) {
+	err = r.try(func() (err error) {
+		message, err = r.reader.Peek(context.Background(), parker, 0)
+		return err
+	})
+	return message, r.tried("look into", err)
+}
+
 // PeekMany is Peek of 1 to most messages. Errors as RecvMany.
 func (r *receiver) PeekMany(ctx context.Context, most int) (messages [][]byte, err error) {
 	err = r.wait(ctx, false, func(ctx context.Context, timeout time.Duration) (err error) {
@@ -140,6 +171,15 @@ func (r *receiver) PeekMany(ctx context.Context, most int) (messages [][]byte, e
 		return err
 	})
 	return messages, recvError("look into", r.object.info.Name, err)
+}
+
+// TryPeekMany is PeekMany that does not wait: ErrWouldBlock as TryPeek.
+func (r *receiver) TryPeekMany(most int) (messages [][]byte, err error) {
+	err = r.try(func() (err error) {
+		messages, err = r.peekMany(context.Background(), most, 0)
+		return err
+	})
+	return messages, r.tried("look into", err)
 }
 
 // Advance takes the first n of the messages that were peeked. Errors: ErrInvalid (that

@@ -23,15 +23,20 @@
 //	rwlock read NS, unread, write NS, unwrite, mark
 //	stream make NUMBER BYTES, produce, consume, retire, leave, send NS, recv NS
 //	pipe make NUMBER BYTES, claim END, shut, send NS, recv NS
+//	stream, pipe send_many NS, peek_many NS, advance, reserve NS, fill, commit
+//	pipe bytes N, write NS, read NS
 //
 // and answers "ok NUMBER...", "notice NUMBER..." or "error NAME". NS is a timeout,
 // -1 = for ever. An array has four elements: read tells them all, write makes
 // all of them X, store and add change the first. wait waits for a change since the
-// last version or wait. make makes the message that put, and fill and commit,
-// use, and send too; recv, take and lease tell the number of a message that is whole, lease also its
-// deliveries; ack and nack end the last lease; extend makes it last an hour. put_many
-// puts the message and one with the next number; the others of many are of two. all notifies all; action is a wait with
-// an action that does nothing; both tell the index.
+// last version or wait. make makes the message that put and send, and fill and
+// commit, use; recv, take, lease and peek_many tell the number of a message that is
+// whole, lease also its deliveries; ack and nack end the last lease; extend makes it
+// last an hour. put_many and send_many send the message and one with the next number;
+// the others of many are of two; advance takes what was peeked. bytes makes the next
+// N of a flow in which each byte is told by its place; write writes them, and read
+// reads some that must be the next ones; both tell how many. all notifies all; action
+// is a wait with an action that does nothing; both tell the index.
 //
 //	step LINE                 C: does the line between two marks
 //	crash STORE LINE          Go, with shmd_crash: stops after that store (0 = before

@@ -12,20 +12,27 @@ import (
 const (
 	ringCapacity = 4096
 	// halfRing fills half of the ring, alone; pieces goes through it in pieces.
-	halfRing = 2000
-	pieces   = 3000
-	ringOver = 3 // died or closed
+	halfRing    = 2000
+	pieces      = 3000
+	pieceSize   = ringCapacity / 8 // with its header
+	ringOver    = 3                // died or closed
+	ringEnded   = 4
+	recordSizes = 8 // records begin at multiples of it, behind a header of as many bytes
 )
 
-// ringRules: each message is received once, or never if it is the victim's own or one that
-// the victim may have received; and whoever receives is told of the victim's end once.
+// ringRules: each message is received once and in order, or never if it is the victim's own
+// or one that the victim may have received; and whoever receives is told of the victim's end
+// once. Of bytes, which are told by their place in the flow, those are counted that arrive.
 type ringRules struct {
 	*stage
-	ends  []int // how many may be told; a producer that has sent nothing is told of with the one before
-	after int   // how many when the operation is over; -1 = any of those
-	sent  []int // by peers
+	ends  []int              // how many may be told; a producer that has sent nothing is told of with the one before
+	after int                // how many when the operation is over; -1 = any of those
+	size  [peersCount]uint64 // bytes of what a peer sends next
+	sent  []int              // by peers, and by the victim before its operation
 	got   []int
+	bytes int // got
 	ended int
+	shut  bool // the other end of the pipe, by its peer
 }
 
 func rings(after int, ends ...int) func(s *stage) rules {
@@ -34,49 +41,98 @@ func rings(after int, ends ...int) func(s *stage) rules {
 
 func (r *ringRules) piped() bool { return r.scene.kind == "pipe" }
 
+func (r *ringRules) ofBytes() bool { return r.scene.options.Bytes != nil }
+
 // begin empties a stream, and leaves nobody a role; a pipe is new each time.
 func (r *ringRules) begin() error {
-	if r.piped() {
-		return nil
+	var err error
+	if !r.piped() {
+		err = r.drain()
+		r.got, r.ended = nil, 0
 	}
-	err := r.drain()
-	r.got, r.ended = nil, 0
+	number := 0
+	for _, line := range r.scene.before {
+		if strings.HasSuffix(line, " send"+try) {
+			r.sent = append(r.sent, number)
+		}
+		_, _ = fmt.Sscanf(line, r.scene.kind+" make %d", &number) // if that is what it is
+	}
 	return err
 }
 
 func (r *ringRules) stopped(uint16) error { return nil }
 
-// offers: whoever sleeps wants a message, or the end, or room.
+// offers: whoever sleeps wants a message, or the end, or room; in a pipe the other end does.
 func (r *ringRules) offers() (bool, error) {
 	lines, err := r.segment.Rings()
-	for _, ring := range lines.Rings {
-		tail, head := ring.Tail.Word, ring.Head.Word
-		if tail>>3 != head>>3 || tail&ringOver != 0 && head&4 == 0 {
-			return true, err
+	if err != nil {
+		return false, err
+	}
+	for i, p := range r.peers {
+		in, out := lines.Rings[0], lines.Rings[0]
+		if r.piped() {
+			out = lines.Rings[1]
+		}
+		switch {
+		case p.sleep == "":
+		case sends(p.sleep):
+			if r.piped() && out.Head.Word&ringOver != 0 || r.fits(out.Tail.Word>>3, out.Head.Word>>3, r.size[i]) {
+				return true, nil
+			}
+		case in.Tail.Word>>3 != in.Head.Word>>3 || in.Tail.Word&ringOver != 0 && in.Head.Word&ringEnded == 0:
+			return true, nil
 		}
 	}
-	return false, err
+	return false, nil
+}
+
+// sends reports whether a line waits for room.
+func sends(line string) bool {
+	return strings.Contains(line, " send") || strings.Contains(line, " write")
+}
+
+// fits reports whether a message, or its next piece, or a byte has room.
+func (r *ringRules) fits(tail, head, size uint64) bool {
+	used := tail - head
+	if r.ofBytes() {
+		return used < ringCapacity
+	}
+	size = (size+recordSizes-1)/recordSizes*recordSizes + recordSizes
+	if size > ringCapacity/2 {
+		size = pieceSize
+	}
+	if left := ringCapacity - tail%ringCapacity; left < size {
+		used += left
+	}
+	return used+size <= ringCapacity
 }
 
 func (r *ringRules) said(p *peer, line, answer string) error {
 	var n int
+	ok := answer == "ok" || strings.HasPrefix(answer, "ok ")
 	switch {
-	case strings.Contains(line, " make ") && answer == "ok":
-		if _, err := fmt.Sscanf(line, r.scene.kind+" make %d", &p.message); err != nil {
+	case strings.Contains(line, " make ") && ok:
+		if _, err := fmt.Sscanf(line, r.scene.kind+" make %d %d", &p.message, &r.size[p.index]); err != nil {
 			return err
 		}
-	case strings.Contains(line, " send") && answer == "ok":
+	case strings.Contains(line, " send") && ok:
 		r.sent = append(r.sent, p.message)
-	case strings.Contains(line, " recv") && strings.HasPrefix(answer, "ok "):
+	case strings.Contains(line, " recv") && ok:
 		if _, err := fmt.Sscanf(answer, "ok %d", &n); err != nil {
 			return err
 		}
 		r.got = append(r.got, n)
+	case strings.Contains(line, " read") && ok:
+		if _, err := fmt.Sscanf(answer, "ok %d", &n); err != nil {
+			return err
+		}
+		r.bytes += n
+	case line == "pipe shut" && ok:
+		r.shut = true
 	case answer == "error PEER_DIED" || answer == "error ENDED":
 		r.ended++
-	case strings.Contains(line, " recv"+try) && answer == "error WOULD_BLOCK":
-	case strings.Contains(line, " send") && answer == "error WOULD_BLOCK":
-	case answer == "ok" || answer == "error NOT_OWNER":
+	case strings.HasSuffix(line, try) && answer == "error WOULD_BLOCK":
+	case ok || answer == "error NOT_OWNER":
 	default:
 		return fmt.Errorf("peer %d answers %q to %q", p.index, answer, line)
 	}
@@ -84,17 +140,35 @@ func (r *ringRules) said(p *peer, line, answer string) error {
 }
 
 // feed gives a message to a consumer who sleeps rightly: a producer that has sent nothing is
-// told of together with the one before it.
+// told of together with the one before it. Or it gives room to a producer that does.
 func (r *ringRules) feed() error {
-	if r.piped() || r.peers[first].sleep == "" {
+	asleep := r.peers[first].sleep
+	if r.piped() || asleep == "" {
 		return nil
 	}
-	r.number++
 	p := r.peers[holder]
+	if sends(asleep) {
+		err := r.want(p, "stream consume", "ok")
+		if err == nil {
+			err = r.receive(p)
+		}
+		return errors.Join(err, r.want(p, "stream leave", "ok"))
+	}
+	r.number++
 	p.message = numbersFrom + r.number
 	return errors.Join(r.want(p, "stream produce", "ok"),
 		r.want(p, fmt.Sprintf("stream make %d %d", p.message, shortMessage), "ok"), r.send(p),
 		r.want(p, "stream retire", "ok"))
+}
+
+// receive lets a consumer receive what is there.
+func (r *ringRules) receive(p *peer) error {
+	const line = "stream recv" + try
+	answer, err := r.tell(p, line)
+	if err != nil {
+		return err
+	}
+	return r.said(p, line, answer)
 }
 
 func (r *ringRules) send(p *peer) error {
@@ -137,21 +211,28 @@ func (r *ringRules) drain() error {
 // hangUp receives what is left in a pipe, and ends the other end.
 func (r *ringRules) hangUp() error {
 	p := r.peers[first]
-	for {
-		answer, err := r.tell(p, "pipe recv"+try)
+	line := "pipe recv" + try
+	if r.ofBytes() {
+		line = "pipe read" + try
+	}
+	for !r.shut {
+		answer, err := r.tell(p, line)
 		if err == nil {
-			err = r.said(p, "pipe recv"+try, answer)
+			err = r.said(p, line, answer)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if strings.HasPrefix(answer, "error ") {
-			if answer == "error WOULD_BLOCK" {
-				return fmt.Errorf("nobody is told that the victim is gone")
+		case answer == "error WOULD_BLOCK":
+			return fmt.Errorf("nobody is told that the victim is gone")
+		case strings.HasPrefix(answer, "error "):
+			r.shut = true
+			if err := r.want(p, "pipe shut", "ok"); err != nil {
+				return err
 			}
-			return r.want(p, "pipe shut", "ok")
 		}
 	}
+	return r.segment.AtRest()
 }
 
 func (r *ringRules) verify(over bool) error {
@@ -165,26 +246,36 @@ func (r *ringRules) verify(over bool) error {
 		return err
 	}
 	report := func(what string) error {
-		return fmt.Errorf("%s: sent %d, the victim's is %d; received %d, and %d ends", what, r.sent, mine, r.got,
-			r.ended)
+		return fmt.Errorf("%s: sent %d, the victim's is %d; received %d, %d bytes and %d ends", what, r.sent, mine,
+			r.got, r.bytes, r.ended)
 	}
-	effect := 0
+	effect := r.bytes
+	known := append(slices.Clone(r.sent), mine, mine+1)
 	for i, n := range r.got {
-		if slices.Contains(r.got[:i], n) {
+		switch {
+		case slices.Contains(r.got[:i], n):
 			return report("received twice")
-		}
-		if n == mine {
-			effect++
-		} else if !slices.Contains(r.sent, n) && n < 100 {
+		case !slices.Contains(known, n):
 			return report("from nowhere")
+		case n == mine || n == mine+1:
+			effect++
 		}
 	}
+	if slices.Contains(r.got, mine+1) && !slices.Contains(r.got, mine) {
+		return report("the second of a batch without the first")
+	}
+	next := 0
 	for _, n := range r.sent {
-		if !slices.Contains(r.got, n) {
+		at := slices.Index(r.got, n)
+		if at < 0 {
 			effect--
+		} else if at < next {
+			return report("out of order")
 		}
+		next = max(next, at)
 	}
-	if !r.scene.mayHave(effect) || over && len(r.scene.effects) == 1 && effect != r.scene.effects[0] {
+	exact := len(r.scene.effects) == 1 || r.ofBytes() && r.scene.situation != woken
+	if all := r.scene.effects; !r.scene.mayHave(effect) || over && exact && len(all) > 0 && effect != all[len(all)-1] {
 		return report("lost or found")
 	}
 	if r.piped() {
@@ -248,6 +339,7 @@ func streamScenes() []*scene {
 				act: recv + shortly, answer: "error TIMED_OUT"},
 			scene{operation: consume, situation: uncontended, act: consume},
 		),
+		streamBatchScenes(),
 	)
 }
 
@@ -279,5 +371,5 @@ func pipeScenes() []*scene {
 	for i := range scenes {
 		scenes[i].setUp, scenes[i].anew = other, true
 	}
-	return p.with(scenes...)
+	return flat(p.with(scenes...), pipeBatchScenes(), pipeBytesScenes())
 }

@@ -5,13 +5,7 @@
 #ifndef STEP_OPERATIONS_H
 #define STEP_OPERATIONS_H
 
-#include <shmd.h>
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
-#define MESSAGE_MAX 4096
+#include "rings.h"
 
 static struct shmd_client *client;
 static struct shmd_mutex *mutex;
@@ -23,8 +17,6 @@ static struct shmd_event *event;
 static struct shmd_condition *condition;
 static struct shmd_barrier *barrier;
 static struct shmd_rwlock *rwlock;
-static struct shmd_stream *stream;
-static struct shmd_pipe *pipe_;
 
 static struct shmd_lease lease;
 static struct shmd_lease leases[2]; /* of lease_many, */
@@ -32,44 +24,6 @@ static uint32_t leases_count;       /* so many */
 static struct shmd_reservation reservation;
 static uint64_t version;
 static uint32_t arrival;
-static unsigned char message[MESSAGE_MAX];
-static size_t message_bytes;
-static unsigned char next_message[MESSAGE_MAX]; /* of put_many */
-static unsigned char taken[2 * MESSAGE_MAX];    /* by take_many */
-static struct iovec places[2];
-
-/* What the answer tells besides the result. */
-static int64_t told[4];
-static int told_count;
-
-static void tell(int64_t number)
-{
-	told[told_count++] = number;
-}
-
-/* ---- Messages: a number, in as many bytes as wanted, 8 at least ---- */
-
-static void make_message(unsigned char *bytes, int64_t number, int64_t size_bytes)
-{
-	message_bytes = (size_t)size_bytes;
-	for (size_t i = 0; i < message_bytes; i++)
-		bytes[i] = (unsigned char)(i < 8 ? number >> (8 * i) : number + (int64_t)i);
-}
-
-static int tell_message(const unsigned char *bytes, size_t size_bytes)
-{
-	int64_t number = 0;
-	for (size_t i = 0; i < 8 && size_bytes >= 8; i++)
-		number |= (int64_t)bytes[i] << (8 * i);
-	for (size_t i = 8; i < size_bytes; i++) {
-		if (bytes[i] != (unsigned char)(number + (int64_t)i)) {
-			fprintf(stderr, "byte %zu of message %" PRId64 " is %d\n", i, number, bytes[i]);
-			return SHMD_E_CORRUPT;
-		}
-	}
-	tell(number);
-	return 0;
-}
 
 /* ---- Objects, one of each kind ---- */
 
@@ -92,9 +46,9 @@ static int open_thing(const char *kind, const char *name)
 	if (strcmp(kind, "barrier") == 0)
 		return shmd_barrier_open(client, name, NULL, &barrier);
 	if (strcmp(kind, "stream") == 0)
-		return shmd_stream_open(client, name, NULL, &stream);
+		return open_stream(client, name);
 	if (strcmp(kind, "pipe") == 0)
-		return shmd_pipe_open(client, name, NULL, &pipe_);
+		return open_pipe(client, name);
 	return shmd_rwlock_open(client, name, NULL, &rwlock);
 }
 
@@ -164,14 +118,6 @@ static int semaphore_acquire(const int64_t *a) { return shmd_semaphore_acquire(s
 static int semaphore_release(const int64_t *a) { return shmd_semaphore_release(semaphore, (uint32_t)a[0]); }
 static int semaphore_post(const int64_t *a) { return shmd_semaphore_post(semaphore, (uint32_t)a[0]); }
 
-/* queue make N BYTES: the message that put and commit use. */
-static int queue_make(const int64_t *a)
-{
-	make_message(next_message, a[0] + 1, a[1]);
-	make_message(message, a[0], a[1]);
-	return 0;
-}
-
 static int queue_put(const int64_t *a) { return shmd_queue_put(queue, message, message_bytes, a[0]); }
 static int queue_lease(const int64_t *a) { return shmd_queue_lease(queue, a[0], &lease); }
 static int queue_ack(const int64_t *a) { return (void)a, shmd_queue_ack(queue, &lease); }
@@ -190,14 +136,12 @@ static int queue_fill(const int64_t *a)
 static int queue_put_many(const int64_t *a)
 {
 	uint32_t count;
-	places[0] = (struct iovec){message, message_bytes};
-	places[1] = (struct iovec){next_message, message_bytes};
-	return shmd_queue_put_many(queue, places, 2, a[0], &count);
+	return shmd_queue_put_many(queue, both_messages(), 2, a[0], &count);
 }
 
 static int queue_take_many(const int64_t *a)
 {
-	return shmd_queue_take_many(queue, taken, sizeof taken, places, 2, a[0], &leases_count);
+	return shmd_queue_take_many(queue, taken, sizeof taken, places, 2, a[0], &places_count);
 }
 
 static int queue_lease_many(const int64_t *a)
@@ -257,42 +201,12 @@ static int rwlock_write(const int64_t *a) { return shmd_rwlock_write_lock(rwlock
 static int rwlock_unwrite(const int64_t *a) { return (void)a, shmd_rwlock_write_unlock(rwlock); }
 static int rwlock_mark(const int64_t *a) { return (void)a, shmd_rwlock_mark_consistent(rwlock); }
 
-static int stream_produce(const int64_t *a) { return (void)a, shmd_stream_claim(stream, SHMD_PRODUCER); }
-static int stream_consume(const int64_t *a) { return (void)a, shmd_stream_claim(stream, SHMD_CONSUMER); }
-static int stream_retire(const int64_t *a) { return (void)a, shmd_stream_retire(stream, SHMD_PRODUCER); }
-static int stream_leave(const int64_t *a) { return (void)a, shmd_stream_retire(stream, SHMD_CONSUMER); }
-static int stream_send(const int64_t *a) { return shmd_stream_send(stream, message, message_bytes, a[0]); }
-
-static int stream_recv(const int64_t *a)
-{
-	return shmd_stream_recv(stream, message, sizeof message, a[0], &message_bytes);
-}
-
-static int pipe_claim(const int64_t *a) { return shmd_pipe_claim(pipe_, (int)a[0], NULL); }
-static int pipe_shut(const int64_t *a) { return (void)a, shmd_pipe_shut(pipe_, SHMD_END_ANY); }
-static int pipe_send(const int64_t *a) { return shmd_pipe_send(pipe_, SHMD_END_ANY, message, message_bytes, a[0]); }
-
-static int pipe_recv(const int64_t *a)
-{
-	return shmd_pipe_recv(pipe_, SHMD_END_ANY, message, sizeof message, a[0], &message_bytes);
-}
-
 /* ---- Answers that look at what the operation brought, outside of the marks ---- */
-
-static int tell_taken(void) { return tell_message(message, message_bytes); }
 
 static int tell_leased(void)
 {
 	int result = tell_message(lease.message, lease.size_bytes);
 	tell(lease.deliveries);
-	return result;
-}
-
-static int tell_all_taken(void)
-{
-	int result = 0;
-	for (uint32_t i = 0; i < leases_count && result == 0; i++)
-		result = tell_message(places[i].iov_base, places[i].iov_len);
 	return result;
 }
 
@@ -338,7 +252,7 @@ static const struct operation {
 	{"semaphore", "acquire", semaphore_acquire, NULL},
 	{"semaphore", "release", semaphore_release, NULL},
 	{"semaphore", "post", semaphore_post, NULL},
-	{"queue", "make", queue_make, NULL},
+	{"queue", "make", make, NULL},
 	{"queue", "put", queue_put, NULL},
 	{"queue", "take", queue_take, tell_taken},
 	{"queue", "lease", queue_lease, tell_leased},
@@ -377,18 +291,33 @@ static const struct operation {
 	{"rwlock", "write", rwlock_write, NULL},
 	{"rwlock", "unwrite", rwlock_unwrite, NULL},
 	{"rwlock", "mark", rwlock_mark, NULL},
-	{"stream", "make", queue_make, NULL},
+	{"stream", "make", make, NULL},
 	{"stream", "produce", stream_produce, NULL},
 	{"stream", "consume", stream_consume, NULL},
 	{"stream", "retire", stream_retire, NULL},
 	{"stream", "leave", stream_leave, NULL},
 	{"stream", "send", stream_send, NULL},
 	{"stream", "recv", stream_recv, tell_taken},
-	{"pipe", "make", queue_make, NULL},
+	{"stream", "send_many", stream_send_many, NULL},
+	{"stream", "peek_many", stream_peek_many, tell_all_taken},
+	{"stream", "advance", stream_advance, NULL},
+	{"stream", "reserve", stream_reserve, NULL},
+	{"stream", "fill", fill, NULL},
+	{"stream", "commit", stream_commit, NULL},
+	{"pipe", "make", make, NULL},
 	{"pipe", "claim", pipe_claim, NULL},
 	{"pipe", "shut", pipe_shut, NULL},
 	{"pipe", "send", pipe_send, NULL},
 	{"pipe", "recv", pipe_recv, tell_taken},
+	{"pipe", "send_many", pipe_send_many, NULL},
+	{"pipe", "peek_many", pipe_peek_many, tell_all_taken},
+	{"pipe", "advance", pipe_advance, NULL},
+	{"pipe", "reserve", pipe_reserve, NULL},
+	{"pipe", "fill", fill, NULL},
+	{"pipe", "commit", pipe_commit, NULL},
+	{"pipe", "bytes", pipe_bytes, NULL},
+	{"pipe", "write", pipe_write, tell_written},
+	{"pipe", "read", pipe_read, tell_read},
 };
 
 #define OPERATIONS_COUNT (sizeof operations / sizeof operations[0])

@@ -85,6 +85,10 @@ type player struct {
 	lease       *shmd.Lease
 	leases      []*shmd.Lease
 	reservation *shmd.Reservation
+	room        []byte // that was reserved in a stream or pipe
+	peeked      int    // so many messages
+	writeAt     uint32 // in the flow of a pipe of bytes; likewise
+	readAt      uint32
 }
 
 func (p *player) obey(words []string) string {
@@ -148,7 +152,7 @@ func (p *player) open(kind, name string) (err error) {
 		p.producer, p.consumer = nil, nil
 		p.stream, err = shmd.OpenStream(ctx, p.client, name)
 	case "pipe":
-		p.end = nil
+		p.end, p.writeAt, p.readAt = nil, 0, 0
 		p.pipe, err = shmd.OpenPipe(ctx, p.client, name)
 	default:
 		if p.rwlock, err = shmd.OpenRWLock(ctx, p.client, name); err == nil {

@@ -112,8 +112,7 @@ var operations = map[string]operation{
 		return r, err
 	},
 	"queue put_many": plain(func(p *player, a []int64) error {
-		next := makeMessage(int64(binary.LittleEndian.Uint64(p.message))+1, len(p.message))
-		both := [][]byte{p.message, next}
+		both := bothMessages(p)
 		return waits(a[0], func() error { _, err := p.queue.TryPutMany(both); return err },
 			func(ctx context.Context) error { _, err := p.queue.PutMany(ctx, both); return err })
 	}),
@@ -190,6 +189,11 @@ func makeMessage(number int64, size int) []byte {
 		message[i] = byte(number + int64(i))
 	}
 	return message
+}
+
+// bothMessages are the message and the next one, to be sent both.
+func bothMessages(p *player) [][]byte {
+	return [][]byte{p.message, makeMessage(int64(binary.LittleEndian.Uint64(p.message))+1, len(p.message))}
 }
 
 func numberOf(message []byte) (result, error) {

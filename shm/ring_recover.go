@@ -41,7 +41,7 @@ func (s *Segment) recoverRings(v Victim) (held, done bool) {
 			}
 		}
 	}
-	if held || wakesAnyway { // a wake may have died with the client
+	if (held || wakesAnyway) && wakesAtEnds { // a wake may have died with the client
 		for _, r := range rings {
 			r.wakeAll()
 		}

@@ -12,6 +12,9 @@ const wakesAnyway = true
 // client whose death is recovered.
 const stealsFromAnyDead = true
 
+// wakesAtEnds: the end of a role at a ring wakes who sleeps there.
+const wakesAtEnds = true
+
 // itsTurn: deaths are recovered in any order, so that one whose recovery cannot go
 // on yet holds up no other.
 func (s *Segment) itsTurn(v Victim) bool { return true }

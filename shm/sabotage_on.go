@@ -13,11 +13,13 @@ import (
 // recovery leaves out.
 //
 //	wake   wakes only when something of the dead came back, as robust mutexes do
+//	end    ends the roles of the dead at a ring, and wakes nobody there
 //	order  recovers the deaths in an object one after the other
 //	steal  steals a latch only from the client whose death it recovers
 var (
 	wakesAnyway       = !sabotaged("wake")
 	stealsFromAnyDead = !sabotaged("steal")
+	wakesAtEnds       = !sabotaged("end")
 	inOrder           = sabotaged("order")
 )
 

@@ -73,6 +73,8 @@ func TestEveryPair(t *testing.T) {
 		{"semaphore", plainPairs, 1},
 		{"undo", undoPairs, 5},
 		{"queue", queuePairs, 7},
+		{"stream", streamPairs, 4},
+		{"pipe", pipePairs, 4},
 	} {
 		for i, p := range g.pairs() {
 			t.Run(p.operation, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 // pair is two operations whose victims die together: the scene's own, and another.
 type pair struct {
 	*scene
-	act2 string
+	before2 []string // of the other
+	act2    string
 }
 
 // errAsleep ends a step at a sleep.
@@ -73,7 +74,7 @@ func (s *stage) dieTwice(p pair, n, m int, route, route2 []place) (trace []place
 	one.route, two.route = route, route2
 	err = s.open()
 	if err == nil {
-		err = s.enter(one, p.before)
+		err = errors.Join(s.enter(one, p.before), s.enter(two, p.before2))
 	}
 	if err == nil {
 		err = s.cue(p.during)

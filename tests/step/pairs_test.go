@@ -53,6 +53,46 @@ func queuePairs() []pair {
 	return pairs(scenes, take, lease)
 }
 
+func streamPairs() []pair {
+	const produce, consume, retire = "stream produce", "stream consume", "stream retire"
+	const send, recv = "stream send", "stream recv"
+	made := []string{produce, fmt.Sprintf("stream make %d %d", mine, shortMessage)}
+	sends := func(number int) []cue {
+		return all(says(first, fmt.Sprintf("stream make %d %d", number, shortMessage)), says(first, send+try))
+	}
+	left := all(does(first, produce), sends(100), sends(101), says(first, retire))
+	consuming, receives := does(first, consume), sleeps(first, recv+forever)
+	options := wire.CreateOptions{Capacity: new(uint32(ringCapacity))}
+	of := func(ends ...int) props { return props{kind: "stream", options: options, rules: rings(-1, ends...)} }
+	all := pairs(flat(
+		of(0, 1).with(scene{operation: "stream send, recv", before: made, act: send + forever, effects: []int{1}}),
+		of(1, 2).with(scene{operation: "stream send, recv, more", setUp: left, before: made, act: send + forever,
+			effects: []int{1, -1}}),
+		of(0, 1, 2).with(
+			scene{operation: "stream produce, produce", setUp: consuming, during: receives, act: produce},
+			scene{operation: "stream retire, produce", setUp: consuming, before: []string{produce}, during: receives,
+				act: retire},
+		),
+	), recv+forever, recv+forever, produce, produce)
+	all[0].before2, all[1].before2 = []string{consume}, []string{consume}
+	return all
+}
+
+func pipePairs() []pair {
+	const shut, send, recv = "pipe shut", "pipe send" + forever, "pipe recv" + forever
+	made := []string{"pipe claim 0", fmt.Sprintf("pipe make %d %d", mine, shortMessage)}
+	p := props{kind: "pipe", options: wire.CreateOptions{Capacity: new(uint32(ringCapacity))}, rules: bothEnds}
+	all := pairs(p.with(
+		scene{operation: "pipe send, recv", before: made, act: send, anew: true},
+		scene{operation: "pipe shut, shut", before: made, act: shut, anew: true},
+		scene{operation: "pipe shut, recv", before: made, act: shut, anew: true},
+	), recv, shut, recv)
+	for i := range all {
+		all[i].before2 = []string{"pipe claim 1"}
+	}
+	return all
+}
+
 // pairs adds the other operations.
 func pairs(scenes []*scene, others ...string) []pair {
 	all := make([]pair, 0, len(scenes))

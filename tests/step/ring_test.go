@@ -32,6 +32,7 @@ type ringRules struct {
 	got   []int
 	bytes int // got
 	ended int
+	both  bool // ends of the pipe are victims
 	shut  bool // the other end of the pipe, by its peer
 }
 
@@ -208,38 +209,14 @@ func (r *ringRules) drain() error {
 	}
 }
 
-// hangUp receives what is left in a pipe, and ends the other end.
-func (r *ringRules) hangUp() error {
-	p := r.peers[first]
-	line := "pipe recv" + try
-	if r.ofBytes() {
-		line = "pipe read" + try
-	}
-	for !r.shut {
-		answer, err := r.tell(p, line)
-		if err == nil {
-			err = r.said(p, line, answer)
-		}
-		switch {
-		case err != nil:
-			return err
-		case answer == "error WOULD_BLOCK":
-			return fmt.Errorf("nobody is told that the victim is gone")
-		case strings.HasPrefix(answer, "error "):
-			r.shut = true
-			if err := r.want(p, "pipe shut", "ok"); err != nil {
-				return err
-			}
-		}
-	}
-	return r.segment.AtRest()
-}
-
 func (r *ringRules) verify(over bool) error {
 	var err error
-	if r.piped() {
+	switch {
+	case r.both:
+		err = r.noEnd(over)
+	case r.piped():
 		err = r.hangUp()
-	} else {
+	default:
 		err = r.drain()
 	}
 	if err != nil {
@@ -341,35 +318,4 @@ func streamScenes() []*scene {
 		),
 		streamBatchScenes(),
 	)
-}
-
-func pipeScenes() []*scene {
-	const send, recv, shut = "pipe send", "pipe recv", "pipe shut"
-	makes := func(number, size int) string { return fmt.Sprintf("pipe make %d %d", number, size) }
-	claimed := func(size int) []string { return []string{"pipe claim 0", makes(mine, size)} }
-	other := does(first, "pipe claim 1")
-	receives := sleeps(first, recv+forever)
-	sends := func(size int) []cue { return all(says(first, makes(100, size)), starts(first, send+forever)) }
-	in, out := []int{1}, []int{-1}
-	p := props{kind: "pipe", options: wire.CreateOptions{Capacity: new(uint32(ringCapacity))}, rules: rings(-1)}
-	scenes := []scene{
-		{operation: send, situation: uncontended, before: claimed(shortMessage), act: send + forever, effects: in},
-		{operation: send, situation: contended, before: claimed(shortMessage), during: receives, act: send + forever,
-			effects: in},
-		{operation: send + ", in pieces", situation: contended, before: claimed(pieces), during: receives,
-			act: send + forever, effects: in},
-		{operation: send + ", in pieces", situation: timedOut, act: send + shortly, answer: "error TIMED_OUT",
-			before: append(claimed(pieces), makes(100, halfRing), send+try, makes(mine, pieces))},
-		{operation: recv, situation: woken, before: claimed(shortMessage), act: recv + forever,
-			release: sends(shortMessage), effects: out},
-		{operation: recv + ", in pieces", situation: woken, before: claimed(shortMessage), act: recv + forever,
-			release: sends(pieces), effects: out},
-		{operation: recv, situation: timedOut, before: claimed(shortMessage), act: recv + shortly,
-			answer: "error TIMED_OUT"},
-		{operation: shut, situation: contended, before: claimed(shortMessage), during: receives, act: shut},
-	}
-	for i := range scenes {
-		scenes[i].setUp, scenes[i].anew = other, true
-	}
-	return flat(p.with(scenes...), pipeBatchScenes(), pipeBytesScenes())
 }

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/shmd/shmd/tests/harness"
@@ -9,6 +10,7 @@ import (
 // What recovery can leave out: see shm/sabotage_on.go.
 const (
 	withoutWakes = "wake"
+	endsQuietly  = "end"
 	inOrder      = "order"
 	stealsOwn    = "steal"
 )
@@ -28,30 +30,51 @@ var losing = []string{
 	"rwlock write", "rwlock write, behind a writer", "rwlock unread", "rwlock unwrite",
 }
 
+// losingAtEnds are those at a ring at which a client can sleep, whom a death wakes.
+var losingAtEnds = []string{
+	"stream send", "stream retire", "stream send_many", "stream commit", "stream retire, reserved",
+	"stream recv", "stream advance",
+	"pipe send", "pipe send, in pieces", "pipe recv", "pipe shut", "pipe send_many", "pipe commit", "pipe advance",
+	"pipe shut, unread", "pipe write", "pipe read",
+}
+
 // TestWithoutWakes: if recovery wakes only for what came back, clients hang. Were it
 // not so, the steps would prove nothing. The short form takes one operation.
 func TestWithoutWakes(t *testing.T) {
+	hangs(t, withoutWakes, losing, []string{"mutex lock", "mutex unlock"}, "mutex")
+}
+
+// TestEndsWithoutWakes: if the end of a role at a ring wakes nobody, clients hang that sleep
+// there. The short form takes a few operations.
+func TestEndsWithoutWakes(t *testing.T) {
+	hangs(t, endsQuietly, losingAtEnds, []string{"stream send_many", "stream advance", "pipe write"}, "stream", "pipe")
+}
+
+// hangs wants clients to hang in each of the operations, if recovery is sabotaged; the short
+// form takes a few.
+func hangs(t *testing.T, sabotage string, operations, few []string, of ...string) {
+	t.Helper()
 	harness.NoLeaks(t)
 	stride, full := everyOr(t, 4)
 	y := newTally(allScenes()...)
-	t.Cleanup(func() { t.Logf("without wakes for what did not come back\n%v", y) })
+	t.Cleanup(func() { t.Logf("recovery sabotaged by %s\n%v", sabotage, y) })
 	for _, g := range groups {
-		if !full && g.name != "mutex" {
+		if (!full || sabotage == endsQuietly) && !slices.Contains(of, g.name) {
 			continue
 		}
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, inC, withoutWakes, instructions{}, y)
+			s := newStage(t, inC, sabotage, instructions{}, y)
 			for _, sc := range g.scenes() {
 				wakes := sc.situation == contended || sc.situation == woken
-				if wakes && (full || sc.operation == "mutex lock" || sc.operation == "mutex unlock") {
+				if wakes && (full || slices.Contains(few, sc.operation)) {
 					s.play(sc, plan{stride, 0})
 				}
 			}
 		})
 	}
 	t.Cleanup(func() {
-		for _, operation := range losing {
+		for _, operation := range operations {
 			if r := y.rows[operation]; r.kills > 0 && r.hangs == 0 {
 				t.Errorf("%s: nobody hangs", operation)
 			}

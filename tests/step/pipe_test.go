@@ -1,90 +1,94 @@
 package step
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/shmd/shmd/wire"
 )
 
-// streamBatchScenes are those of several messages at once, of messages in place, and of one
-// side that goes while the other waits.
-func streamBatchScenes() []*scene {
-	const produce, consume, retire, leave = "stream produce", "stream consume", "stream retire", "stream leave"
-	const send, recv, sendMany, peekMany = "stream send", "stream recv", "stream send_many", "stream peek_many"
-	const advance, reserve, commit = "stream advance", "stream reserve", "stream commit"
-	makes := func(number, size int) string { return fmt.Sprintf("stream make %d %d", number, size) }
-	made := []string{produce, makes(mine, shortMessage)}
-	full := []string{produce, makes(100, halfRing), send + try, makes(101, halfRing), send + try, makes(mine, halfRing)}
-	crowded := []string{produce, makes(100, halfRing), send + try, makes(mine, ringCapacity/2-pieceSize)}
-	reserved := []string{produce, makes(mine, shortMessage), reserve + try, "stream fill"}
-	sends := func(number, size int) []cue { return all(says(first, makes(number, size)), says(first, send+try)) }
-	producing, consuming := does(first, produce), does(first, consume)
-	two := all(producing, sends(100, shortMessage), sends(101, shortMessage))
-	receives := sleeps(first, recv+forever)
-	crowd := all(producing, sends(100, halfRing), sends(101, halfRing), says(first, makes(102, halfRing)))
-	wantsRoom := sleeps(first, send+forever)
-	looking := []string{consume, peekMany + try}
-	one, both, out, allOut := []int{1}, []int{2}, []int{-1}, []int{-2}
+// bothEnds are the rules of a pipe whose ends are two victims.
+func bothEnds(s *stage) rules { return &ringRules{stage: s, both: true} }
 
-	options := wire.CreateOptions{Capacity: new(uint32(ringCapacity))}
-	of := func(after int, ends ...int) props {
-		return props{kind: "stream", options: options, rules: rings(after, ends...)}
+// hangUp receives what is left in a pipe, and ends the other end.
+func (r *ringRules) hangUp() error {
+	p := r.peers[first]
+	line := "pipe recv" + try
+	if r.ofBytes() {
+		line = "pipe read" + try
 	}
-	return flat(
-		of(-1, 0, 1, 2).with(
-			scene{operation: sendMany, situation: uncontended, before: made, act: sendMany + forever, effects: both},
-			scene{operation: sendMany, situation: contended, setUp: consuming, before: made, during: receives,
-				act: sendMany + forever, effects: both},
-			scene{operation: sendMany + ", the first", situation: uncontended, before: crowded,
-				act: sendMany + forever, effects: one},
-			scene{operation: sendMany, situation: refused, before: full, act: sendMany + try,
-				answer: "error WOULD_BLOCK"},
-			scene{operation: sendMany, situation: timedOut, before: full, act: sendMany + shortly,
-				answer: "error TIMED_OUT"},
-			scene{operation: sendMany, situation: woken, setUp: consuming, before: full, act: sendMany + forever,
-				release: says(first, recv+try), effects: one},
-			scene{operation: reserve, situation: uncontended, before: made, act: reserve + forever},
-			scene{operation: reserve, situation: refused, before: full, act: reserve + try,
-				answer: "error WOULD_BLOCK"},
-			scene{operation: reserve, situation: timedOut, before: full, act: reserve + shortly,
-				answer: "error TIMED_OUT"},
-			scene{operation: reserve, situation: woken, setUp: consuming, before: full, act: reserve + forever,
-				release: says(first, recv+try)},
-			scene{operation: commit, situation: uncontended, before: reserved, act: commit, effects: one},
-			scene{operation: commit, situation: contended, setUp: consuming, before: reserved, during: receives,
-				act: commit, effects: one},
-			scene{operation: retire + ", reserved", situation: contended, setUp: consuming, before: reserved,
-				during: receives, act: retire},
-		),
-		of(1, 1).with( // the producer's
-			scene{operation: peekMany, situation: uncontended, setUp: two, before: []string{consume},
-				act: peekMany + forever, answer: "ok 100 101"},
-			scene{operation: peekMany, situation: woken, setUp: producing, before: []string{consume},
-				act: peekMany + forever, answer: "ok 100", release: sends(100, shortMessage)},
-			scene{operation: advance, situation: uncontended, setUp: two, before: looking, act: advance,
-				effects: allOut},
-			scene{operation: advance, situation: contended, setUp: crowd, before: looking, during: wantsRoom,
-				act: advance, effects: allOut},
-			scene{operation: recv, situation: contended, setUp: crowd, before: []string{consume}, during: wantsRoom,
-				act: recv + forever, effects: out},
-			scene{operation: leave, situation: contended, setUp: crowd, before: []string{consume}, during: wantsRoom,
-				act: leave},
-		),
-		of(0, 0, 1).with(
-			scene{operation: recv + ", the end", situation: woken, setUp: all(producing, sends(100, shortMessage)),
-				before: []string{consume, recv + try}, act: recv + forever, answer: "error ENDED",
-				release: says(first, retire), effects: out},
-			scene{operation: peekMany + ", the end", situation: uncontended,
-				setUp:  all(producing, sends(100, shortMessage), says(first, retire)),
-				before: []string{consume, recv + try}, act: peekMany + forever, answer: "error ENDED", effects: out},
-		),
-		of(-1, 0, 1).with( // that of who has sent nothing
-			scene{operation: peekMany, situation: refused, setUp: producing, before: []string{consume},
-				act: peekMany + try, answer: "error WOULD_BLOCK"},
-			scene{operation: peekMany, situation: timedOut, setUp: producing, before: []string{consume},
-				act: peekMany + shortly, answer: "error TIMED_OUT"},
-		),
-	)
+	for !r.shut {
+		answer, err := r.tell(p, line)
+		if err == nil {
+			err = r.said(p, line, answer)
+		}
+		switch {
+		case err != nil:
+			return err
+		case answer == "error WOULD_BLOCK":
+			return fmt.Errorf("nobody is told that the victim is gone")
+		case strings.HasPrefix(answer, "error "):
+			r.shut = true
+			if err := errors.Join(r.sendsInVain(p), r.want(p, "pipe shut", "ok")); err != nil {
+				return err
+			}
+		}
+	}
+	return r.segment.AtRest()
+}
+
+// sendsInVain wants who sends to nobody to be told so at once.
+func (r *ringRules) sendsInVain(p *peer) error {
+	line := "pipe send" + try
+	if r.ofBytes() {
+		line = "pipe write" + try
+	}
+	answer, err := r.tell(p, line)
+	if err == nil && answer != "error PEER_DIED" && answer != "error ENDED" {
+		err = fmt.Errorf("%q to an end that is gone is answered %q", line, answer)
+	}
+	return err
+}
+
+// noEnd wants both ends of a pipe to be over; unless one victim alone had one.
+func (r *ringRules) noEnd(alone bool) error {
+	const claim = "pipe claim -1"
+	if !alone {
+		return errors.Join(r.want(r.peers[holder], claim, "error ENDED"), r.segment.AtRest())
+	}
+	return errors.Join(r.want(r.peers[holder], claim, "ok"), r.want(r.peers[holder], "pipe shut", "ok"))
+}
+
+func pipeScenes() []*scene {
+	const send, recv, shut = "pipe send", "pipe recv", "pipe shut"
+	makes := func(number, size int) string { return fmt.Sprintf("pipe make %d %d", number, size) }
+	claimed := func(size int) []string { return []string{"pipe claim 0", makes(mine, size)} }
+	other := does(first, "pipe claim 1")
+	receives := sleeps(first, recv+forever)
+	sends := func(size int) []cue { return all(says(first, makes(100, size)), starts(first, send+forever)) }
+	in, out := []int{1}, []int{-1}
+	p := props{kind: "pipe", options: wire.CreateOptions{Capacity: new(uint32(ringCapacity))}, rules: rings(-1)}
+	scenes := []scene{
+		{operation: send, situation: uncontended, before: claimed(shortMessage), act: send + forever, effects: in},
+		{operation: send, situation: contended, before: claimed(shortMessage), during: receives, act: send + forever,
+			effects: in},
+		{operation: send + ", in pieces", situation: contended, before: claimed(pieces), during: receives,
+			act: send + forever, effects: in},
+		{operation: send + ", in pieces", situation: timedOut, act: send + shortly, answer: "error TIMED_OUT",
+			before: append(claimed(pieces), makes(100, halfRing), send+try, makes(mine, pieces))},
+		{operation: recv, situation: woken, before: claimed(shortMessage), act: recv + forever,
+			release: sends(shortMessage), effects: out},
+		{operation: recv + ", in pieces", situation: woken, before: claimed(shortMessage), act: recv + forever,
+			release: sends(pieces), effects: out},
+		{operation: recv, situation: timedOut, before: claimed(shortMessage), act: recv + shortly,
+			answer: "error TIMED_OUT"},
+		{operation: shut, situation: contended, before: claimed(shortMessage), during: receives, act: shut},
+	}
+	for i := range scenes {
+		scenes[i].setUp, scenes[i].anew = other, true
+	}
+	return flat(p.with(scenes...), pipeBatchScenes(), pipeBytesScenes())
 }
 
 // pipeBatchScenes are likewise those of a pipe of messages, as far as it is not the same.

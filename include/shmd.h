@@ -644,7 +644,8 @@ SHMD_API int shmd_stream_claim(struct shmd_stream *stream, enum shmd_role role);
 SHMD_API int shmd_stream_retire(struct shmd_stream *stream, enum shmd_role role);
 
 /* Sends a copy of the message, waiting up to timeout_ns for room. A message may have no bytes.
- * Errors: WOULD_BLOCK, TIMED_OUT, TOO_LARGE (more than message_max). */
+ * Errors: WOULD_BLOCK, TIMED_OUT, TOO_LARGE (more than message_max), INVALID (something is
+ * reserved). */
 SHMD_API int shmd_stream_send(struct shmd_stream *stream, const void *message, size_t size_bytes, int64_t timeout_ns);
 
 /* Sends count messages, or as many of the first as there is room for, at once: waits for
@@ -652,15 +653,16 @@ SHMD_API int shmd_stream_send(struct shmd_stream *stream, const void *message, s
 SHMD_API int shmd_stream_send_many(struct shmd_stream *stream, const struct iovec *messages, uint32_t count,
                                    int64_t timeout_ns, uint32_t *ret_count);
 
-/* Room for a message of up to size_bytes, to be made in place; aligned to 8 bytes. It is
- * sent by commit, or given up: by the next send or reserve, or by doing nothing.
+/* Room for a message of up to size_bytes, to be made in place; aligned to 8 bytes. It ends
+ * by commit or abort, or with the role; until then nothing else is sent.
  * Errors: as send. */
 SHMD_API int shmd_stream_reserve(struct shmd_stream *stream, size_t size_bytes, int64_t timeout_ns,
                                  void **ret_buffer);
 
-/* Sends the first size_bytes of what was reserved last.
+/* Sends the first size_bytes of what was reserved, or gives it up.
  * Errors: INVALID (nothing is reserved, or less). */
 SHMD_API int shmd_stream_commit(struct shmd_stream *stream, size_t size_bytes);
+SHMD_API int shmd_stream_abort(struct shmd_stream *stream);
 
 /* Receives the first message, waiting up to timeout_ns for one.
  * Errors: WOULD_BLOCK, TIMED_OUT, ENDED and PEER_DIED (see above), TOO_LARGE (than the
@@ -734,6 +736,7 @@ SHMD_API int shmd_pipe_send_many(struct shmd_pipe *pipe, int end, const struct i
 SHMD_API int shmd_pipe_reserve(struct shmd_pipe *pipe, int end, size_t size_bytes, int64_t timeout_ns,
                                void **ret_buffer);
 SHMD_API int shmd_pipe_commit(struct shmd_pipe *pipe, int end, size_t size_bytes);
+SHMD_API int shmd_pipe_abort(struct shmd_pipe *pipe, int end);
 SHMD_API int shmd_pipe_recv(struct shmd_pipe *pipe, int end, void *ret_message, size_t buffer_bytes,
                             int64_t timeout_ns, size_t *ret_size_bytes);
 SHMD_API int shmd_pipe_peek(struct shmd_pipe *pipe, int end, int64_t timeout_ns, const void **ret_message,

@@ -218,6 +218,13 @@ int shmd_pipe_commit(struct shmd_pipe *pipe, int end, size_t size_bytes)
 	return ring == NULL ? result : shmdi_ring_commit_reserved(ring, size_bytes);
 }
 
+int shmd_pipe_abort(struct shmd_pipe *pipe, int end)
+{
+	int result;
+	struct shmdi_ring *ring = ring_of(pipe, end, false, &result);
+	return ring == NULL ? result : shmdi_ring_abort(ring);
+}
+
 int shmd_pipe_recv(struct shmd_pipe *pipe, int end, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
                    size_t *ret_size_bytes)
 {

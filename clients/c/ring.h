@@ -162,6 +162,7 @@ int shmdi_ring_send_many(struct shmdi_ring *ring, const struct iovec *messages, 
                          uint32_t *ret_count);
 int shmdi_ring_reserve(struct shmdi_ring *ring, size_t size_bytes, int64_t timeout_ns, void **ret_buffer);
 int shmdi_ring_commit_reserved(struct shmdi_ring *ring, size_t size_bytes);
+int shmdi_ring_abort(struct shmdi_ring *ring);
 int shmdi_ring_write(struct shmdi_ring *ring, const void *bytes, size_t size_bytes, int64_t timeout_ns,
                      size_t *ret_size_bytes);
 /* Whether a record of any size would go in, or a look would say why not. */

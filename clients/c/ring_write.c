@@ -69,6 +69,8 @@ static int begin(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, uint64_t
 	int result = shmdi_ring_look_as_producer(ring);
 	if (result < 0)
 		return result;
+	if (ring->reserved)
+		return shmdi_fail(SHMD_E_INVALID, "a message is reserved; commit or abort that first");
 	uint64_t word = shmdi_load64(&ring->tail->word, SHMDI_RELAXED); /* our own */
 	uint64_t marks = word & SHMDI_RING_MARKS;
 	*ret_at = shmdi_ring_position(word);
@@ -209,6 +211,7 @@ int shmdi_ring_reserve(struct shmdi_ring *ring, size_t size_bytes, int64_t timeo
 	if (start != at)
 		shmdi_record_head(ring, at, SHMD_RECORD_PAD, 0);
 	ring->reserved = true;
+	ring->writer.fast = false; /* so that a send sees it */
 	ring->reserved_at = start;
 	ring->reserved_bytes = (uint32_t)size_bytes;
 	ring->reserved_word = shmdi_load64(&ring->tail->word, SHMDI_RELAXED);
@@ -216,21 +219,43 @@ int shmdi_ring_reserve(struct shmdi_ring *ring, size_t size_bytes, int64_t timeo
 	return 0;
 }
 
-int shmdi_ring_commit_reserved(struct shmdi_ring *ring, size_t size_bytes)
+static int begin_to_end(struct shmdi_ring *ring)
 {
 	if (ring->bytes)
 		return SHMD_E_UNSUPPORTED;
-	int result = shmdi_ring_quiet(ring->tail, &ring->writer) ? 0 : shmdi_ring_look_as_producer(ring);
+	return shmdi_ring_quiet(ring->tail, &ring->writer) ? 0 : shmdi_ring_look_as_producer(ring);
+}
+
+static void forget_reserved(struct shmdi_ring *ring)
+{
+	ring->reserved = false;
+	ring->writer.fast = true;
+}
+
+int shmdi_ring_commit_reserved(struct shmdi_ring *ring, size_t size_bytes)
+{
+	int result = begin_to_end(ring);
 	if (result < 0)
 		return result;
-	/* A message that was sent meanwhile lies where this one was to be. */
+	/* What was sent meanwhile, through another handle, lies where this one was to be. */
 	bool reserved = ring->reserved && shmdi_load64(&ring->tail->word, SHMDI_RELAXED) == ring->reserved_word;
 	if (!reserved || size_bytes > ring->reserved_bytes)
 		return shmdi_fail(SHMD_E_INVALID, "%zu bytes to commit, of %u that are reserved", size_bytes,
 		                  reserved ? ring->reserved_bytes : 0);
-	ring->reserved = false;
+	forget_reserved(ring);
 	shmdi_record_head(ring, ring->reserved_at, SHMD_RECORD_MESSAGE, (uint32_t)size_bytes);
 	commit(ring, ring->reserved_at + shmdi_record_bytes(size_bytes));
+	return 0;
+}
+
+int shmdi_ring_abort(struct shmdi_ring *ring)
+{
+	int result = begin_to_end(ring);
+	if (result < 0)
+		return result;
+	if (!ring->reserved)
+		return shmdi_fail(SHMD_E_INVALID, "nothing is reserved");
+	forget_reserved(ring);
 	return 0;
 }
 

@@ -135,6 +135,11 @@ int shmd_stream_commit(struct shmd_stream *stream, size_t size_bytes)
 	return stream == NULL ? SHMD_E_INVALID : shmdi_ring_commit_reserved(&stream->ring, size_bytes);
 }
 
+int shmd_stream_abort(struct shmd_stream *stream)
+{
+	return stream == NULL ? SHMD_E_INVALID : shmdi_ring_abort(&stream->ring);
+}
+
 int shmd_stream_recv(struct shmd_stream *stream, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
                      size_t *ret_size_bytes)
 {

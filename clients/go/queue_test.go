@@ -243,6 +243,7 @@ func TestReservations(t *testing.T) {
 	if err := r.Commit(3); err != nil {
 		t.Fatal(err)
 	}
+	wantError(t, "abort after commit", r.Abort(), shmd.ErrNotOwner)
 	if m, err := q.Take(ctx); string(m) != "123" || err != nil {
 		t.Errorf("took %q, %v", m, err)
 	}
@@ -257,6 +258,7 @@ func TestReservations(t *testing.T) {
 		}
 	}
 	wantError(t, "commit after abort", r.Commit(1), shmd.ErrNotOwner)
+	wantError(t, "abort again", r.Abort(), shmd.ErrNotOwner)
 	if n, err := q.Counts(); err != nil || n.Free != 1 {
 		t.Errorf("counts %+v, %v", n, err)
 	}

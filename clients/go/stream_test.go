@@ -59,17 +59,24 @@ func TestStream(t *testing.T) {
 	wantError(t, "a short poll", consumer.Poll(short), shmd.ErrTimedOut)
 
 	// In place on both sides.
+	wantError(t, "commit of nothing", producer.Commit(0), shmd.ErrInvalid)
+	wantError(t, "abort of nothing", producer.Abort(), shmd.ErrInvalid)
 	buffer, err := producer.Reserve(ctx, 8)
 	if err != nil || len(buffer) != 8 {
 		t.Fatal(len(buffer), err)
 	}
 	wantError(t, "send beside what is reserved", producer.Send(ctx, []byte("x")), shmd.ErrInvalid)
+	_, err = producer.SendMany(ctx, [][]byte{nil, nil})
+	wantError(t, "many beside what is reserved", err, shmd.ErrInvalid)
+	_, err = producer.TryReserve(1)
+	wantError(t, "reserve again", err, shmd.ErrInvalid)
 	wantError(t, "commit of more", producer.Commit(9), shmd.ErrInvalid)
 	wantError(t, "commit of less than nothing", producer.Commit(-1), shmd.ErrInvalid)
 	if err := producer.Commit(copy(buffer, "placed")); err != nil {
 		t.Error(err)
 	}
 	wantError(t, "commit again", producer.Commit(1), shmd.ErrInvalid)
+	wantError(t, "abort of what was sent", producer.Abort(), shmd.ErrInvalid)
 	if _, err = producer.TryReserve(8); err != nil {
 		t.Error(err)
 	}
@@ -77,6 +84,7 @@ func TestStream(t *testing.T) {
 		t.Error(err)
 	}
 	wantError(t, "abort again", producer.Abort(), shmd.ErrInvalid)
+	wantError(t, "commit of what was given up", producer.Commit(1), shmd.ErrInvalid)
 	message, err := consumer.Peek(ctx)
 	if err != nil || string(message) != "placed" {
 		t.Errorf("peeked %q, %v", message, err)

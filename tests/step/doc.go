@@ -23,7 +23,7 @@
 //	rwlock read NS, unread, write NS, unwrite, mark
 //	stream make NUMBER BYTES, produce, consume, retire, leave, send NS, recv NS
 //	pipe make NUMBER BYTES, claim END, shut, send NS, recv NS
-//	stream, pipe send_many NS, peek_many NS, advance, reserve NS, fill, commit
+//	stream, pipe send_many NS, peek_many NS, advance, reserve NS, fill, commit, abort
 //	pipe bytes N, write NS, read NS
 //
 // and answers "ok NUMBER...", "notice NUMBER..." or "error NAME". NS is a timeout,

@@ -53,6 +53,7 @@ func streamBatchScenes() []*scene {
 			scene{operation: commit, situation: uncontended, before: reserved, act: commit, effects: one},
 			scene{operation: commit, situation: contended, setUp: consuming, before: reserved, during: receives,
 				act: commit, effects: one},
+			scene{operation: "stream abort", situation: uncontended, before: reserved, act: "stream abort"},
 			scene{operation: retire + ", reserved", situation: contended, setUp: consuming, before: reserved,
 				during: receives, act: retire},
 		),

@@ -69,6 +69,7 @@ static void expect_refused(struct shmd_pipe *pipe, int end, int error)
 	EXPECT(shmd_pipe_send_many(pipe, end, messages, 1, SHMD_FOREVER, &count), error);
 	EXPECT(shmd_pipe_reserve(pipe, end, 1, SHMD_FOREVER, &room), error);
 	EXPECT(shmd_pipe_commit(pipe, end, 0), error);
+	EXPECT(shmd_pipe_abort(pipe, end), error);
 	EXPECT(shmd_pipe_recv(pipe, end, buffer, sizeof buffer, SHMD_FOREVER, &size_bytes), error);
 	EXPECT(shmd_pipe_peek(pipe, end, SHMD_FOREVER, &message, &size_bytes), error);
 	EXPECT(shmd_pipe_peek_many(pipe, end, messages, 1, SHMD_FOREVER, &count), error);
@@ -100,6 +101,22 @@ static void messages(struct shmd_client *client)
 	EXPECT(shmd_pipe_send(pipe, A, NULL, 1, 0), SHMD_E_INVALID);
 	EXPECT(shmd_pipe_send(NULL, A, NULL, 0, 0), SHMD_E_INVALID);
 	EXPECT(shmd_pipe_recv(pipe, A, NULL, 1, 0, &size_bytes), SHMD_E_INVALID);
+
+	/* What is reserved goes alone, or not at all. */
+	void *room;
+	EXPECT(shmd_pipe_abort(pipe, A), SHMD_E_INVALID);
+	EXPECT(shmd_pipe_reserve(pipe, A, 4, 0, &room), 0);
+	EXPECT(shmd_pipe_send(pipe, A, "x", 1, 0), SHMD_E_INVALID);
+	EXPECT(shmd_pipe_abort(pipe, B), SHMD_E_INVALID);
+	send_text(pipe, B, "the other way");
+	expect_received(pipe, A, "the other way");
+	EXPECT(shmd_pipe_abort(pipe, A), 0);
+	EXPECT(shmd_pipe_commit(pipe, A, 4), SHMD_E_INVALID);
+	EXPECT(shmd_pipe_reserve(pipe, A, 4, 0, &room), 0);
+	memcpy(room, "room", 4);
+	EXPECT(shmd_pipe_commit(pipe, A, 4), 0);
+	EXPECT(shmd_pipe_abort(pipe, A), SHMD_E_INVALID);
+	expect_received(pipe, B, "room");
 
 	/* An end that was shut: the other reads what is left, and may not write. */
 	send_text(pipe, A, "last");

@@ -164,6 +164,13 @@ static void leases(struct shmd_client *client)
 	EXPECT(shmd_queue_reserve(queue, 0, &slot), 0);
 	EXPECT(shmd_queue_abort(queue, &slot), 0);
 	EXPECT(shmd_queue_commit(queue, &slot, 1), SHMD_E_NOT_OWNER);
+	EXPECT(shmd_queue_abort(queue, &slot), SHMD_E_NOT_OWNER);
+	const struct shmd_reservation never[] = {
+		{0}, {.ticket = slot.ticket + 1, .slot = slot.slot}, {.ticket = 1, .slot = UINT32_MAX}};
+	for (int i = 0; i < 3; i++) {
+		EXPECT(shmd_queue_commit(queue, &never[i], 1), SHMD_E_NOT_OWNER);
+		EXPECT(shmd_queue_abort(queue, &never[i]), SHMD_E_NOT_OWNER);
+	}
 
 	put(queue, "last");
 	EXPECT(shmd_queue_shutdown(queue), 0);

@@ -61,6 +61,7 @@ static void expect_refused(struct shmd_stream *stream, int error)
 	EXPECT(shmd_stream_send_many(stream, messages, 1, SHMD_FOREVER, &count), error);
 	EXPECT(shmd_stream_reserve(stream, 1, SHMD_FOREVER, &room), error);
 	EXPECT(shmd_stream_commit(stream, 0), error);
+	EXPECT(shmd_stream_abort(stream), error);
 	EXPECT(shmd_stream_recv(stream, buffer, sizeof buffer, SHMD_FOREVER, &size_bytes), error);
 	EXPECT(shmd_stream_peek(stream, SHMD_FOREVER, &message, &size_bytes), error);
 	EXPECT(shmd_stream_peek_many(stream, messages, 1, SHMD_FOREVER, &count), error);
@@ -149,16 +150,28 @@ static void in_place(struct shmd_client *client)
 	size_t size_bytes;
 	uint32_t count;
 	EXPECT(shmd_stream_commit(stream, 0), SHMD_E_INVALID);
+	EXPECT(shmd_stream_abort(stream), SHMD_E_INVALID);
 	EXPECT(shmd_stream_reserve(stream, MESSAGE_MAX + 1, 0, &room), SHMD_E_TOO_LARGE);
 	EXPECT(shmd_stream_reserve(stream, 100, 0, &room), 0);
 	CHECK((uintptr_t)room % 8 == 0);
 	EXPECT(shmd_stream_recv(stream, NULL, 0, 0, &size_bytes), SHMD_E_WOULD_BLOCK);
 	EXPECT(shmd_stream_commit(stream, 101), SHMD_E_INVALID);
+	EXPECT(shmd_stream_send(stream, "x", 1, 0), SHMD_E_INVALID);
+	EXPECT(shmd_stream_send_many(stream, &(struct iovec){NULL, 0}, 1, 0, &count), SHMD_E_INVALID);
+	EXPECT(shmd_stream_reserve(stream, 1, 0, &room), SHMD_E_INVALID);
 	memcpy(room, "in place", 8);
 	EXPECT(shmd_stream_commit(stream, 8), 0);
 	EXPECT(shmd_stream_commit(stream, 8), SHMD_E_INVALID);
+	EXPECT(shmd_stream_abort(stream), SHMD_E_INVALID);
 	EXPECT(shmd_stream_reserve(stream, 100, 0, &room), 0);
+	EXPECT(shmd_stream_abort(stream), 0);
+	EXPECT(shmd_stream_commit(stream, 8), SHMD_E_INVALID);
+	EXPECT(shmd_stream_abort(stream), SHMD_E_INVALID);
 	send_text(stream, "instead");
+	EXPECT(shmd_stream_reserve(stream, 100, 0, &room), 0);
+	EXPECT(shmd_stream_retire(stream, SHMD_PRODUCER), 0); /* and so it is given up */
+	EXPECT(shmd_stream_abort(stream), SHMD_E_NOT_OWNER);
+	EXPECT(shmd_stream_claim(stream, SHMD_PRODUCER), 0);
 	EXPECT(shmd_stream_commit(stream, 8), SHMD_E_INVALID);
 
 	EXPECT(shmd_stream_advance(stream, 1), SHMD_E_INVALID);
@@ -170,6 +183,7 @@ static void in_place(struct shmd_client *client)
 	EXPECT(shmd_stream_advance(stream, 1), 0);
 	EXPECT(shmd_stream_advance(stream, 1), SHMD_E_INVALID);
 	expect_received(stream, "instead");
+	EXPECT(shmd_stream_peek(stream, 0, &message, &size_bytes), SHMD_E_ENDED);
 	EXPECT(shmd_stream_peek(stream, 0, &message, &size_bytes), SHMD_E_WOULD_BLOCK);
 
 	/* Many at once, as often as it takes to come around. */

@@ -60,6 +60,7 @@ static int stream_peek_many(const int64_t *a)
 static int stream_advance(const int64_t *a) { return (void)a, shmd_stream_advance(stream, places_count); }
 static int stream_reserve(const int64_t *a) { return shmd_stream_reserve(stream, message_bytes, a[0], &room); }
 static int stream_commit(const int64_t *a) { return (void)a, shmd_stream_commit(stream, message_bytes); }
+static int stream_abort(const int64_t *a) { return (void)a, shmd_stream_abort(stream); }
 
 /* ---- Pipes ---- */
 
@@ -91,6 +92,7 @@ static int pipe_reserve(const int64_t *a)
 }
 
 static int pipe_commit(const int64_t *a) { return (void)a, shmd_pipe_commit(pipe_, SHMD_END_ANY, message_bytes); }
+static int pipe_abort(const int64_t *a) { return (void)a, shmd_pipe_abort(pipe_, SHMD_END_ANY); }
 
 /* ---- Pipes of bytes: a flow of which each byte is told by its place ---- */
 

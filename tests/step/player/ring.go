@@ -19,6 +19,7 @@ type sends interface {
 	Reserve(ctx context.Context, size int) ([]byte, error)
 	TryReserve(size int) ([]byte, error)
 	Commit(n int) error
+	Abort() error
 }
 
 type receives interface {
@@ -78,6 +79,7 @@ func init() {
 		operations[kind+" reserve"] = func(p *player, a []int64) (result, error) { return reserve(p, to(p), a[0]) }
 		operations[kind+" fill"] = plain(func(p *player, _ []int64) error { copy(p.room, p.message); return nil })
 		operations[kind+" commit"] = plain(func(p *player, _ []int64) error { return to(p).Commit(len(p.message)) })
+		operations[kind+" abort"] = plain(func(p *player, _ []int64) error { return to(p).Abort() })
 	}
 	for kind, from := range receiver {
 		operations[kind+" recv"] = func(p *player, a []int64) (result, error) { return receive(from(p), a[0]) }

@@ -101,6 +101,29 @@ func TestPipeHostilePieces(t *testing.T) {
 	}
 }
 
+// A writer that begins one message after the other, and ends none, does not hold up who
+// tries to receive.
+func TestPipeBeginsEndlessly(t *testing.T) {
+	p := newPipe(t, 1<<20)
+	p.end(t, 1, 0)
+	b := p.end(t, 2, 1)
+	r := p.rings[0]
+	piece := r.pieceSize()
+	for at := uint64(0); at < r.capacity; at += piece {
+		*r.record(at) = makeRecord(recordFirst, 3000)
+	}
+	r.tail.Word = uint64(makeRingWord(r.capacity))
+	before := uint64(0)
+	for before < r.capacity {
+		b.R.refuses(t, status.WouldBlock)
+		now := ringWord(r.head.Word).position()
+		if now == before || now > before+2*piece {
+			t.Fatalf("a try goes from byte %d to %d", before, now)
+		}
+		before = now
+	}
+}
+
 // Anything in the words and records: every call comes back, with a message, an error or
 // nothing.
 func TestRingScribbled(t *testing.T) {

@@ -27,6 +27,7 @@ type RingReader struct {
 	ended   bool     // the end at this position was reported
 	partial []byte   // of a message in pieces
 	left    uint32   // bytes of it that are to come
+	begun   uint32   // such messages so far
 	peeked  []uint64 // what to advance to for each message that was peeked and not taken
 
 	assembled atomic.Bool // partial is a whole message; also read by a Waitable
@@ -110,6 +111,7 @@ func (r *RingReader) next(ctx context.Context, p *Parker, timeout time.Duration)
 		return nil, 0, status.New(status.Unsupported, "", "this pipe carries bytes, not messages")
 	}
 	wait := ringWait{timeout: timeout}
+	begun := r.begun
 	for round := 0; ; round++ {
 		for r.position != r.seen.position() && !r.assembled.Load() {
 			if r.partial == nil {
@@ -119,6 +121,10 @@ func (r *RingReader) next(ctx context.Context, p *Parker, timeout time.Duration)
 			}
 			if err := r.pass(); err != nil {
 				return nil, 0, err
+			}
+			// Whoever begins one message after the other, and ends none, does not hold a try up.
+			if timeout == 0 && r.begun-begun > 1 && !r.assembled.Load() {
+				return nil, 0, status.WouldBlock
 			}
 		}
 		if r.assembled.Load() {
@@ -205,7 +211,7 @@ func (r *RingReader) pass() error {
 		if limit := orDefault(r.Limit, r.ring.seg.geometry.MessageMax); length > limit {
 			return status.New(status.TooLarge, "", "the next message has %d bytes; there is room for %d", length, limit)
 		}
-		r.partial, r.left = make([]byte, 0, length), length
+		r.partial, r.left, r.begun = make([]byte, 0, length), length, r.begun+1
 	case recordRest:
 		if r.partial == nil { // its first pieces went with a reader that is gone
 			piece = 0

@@ -141,6 +141,14 @@ int shmdi_ring_corrupt(const struct shmdi_ring *ring)
 
 /* ---- sleeping ---- */
 
+bool shmdi_ring_late(struct shmdi_ring_wait *wait)
+{
+	if (wait->deadline_ns != 0)
+		return shmdi_expired(wait->deadline_ns);
+	wait->deadline_ns = shmdi_deadline(wait->timeout_ns);
+	return false;
+}
+
 int shmdi_ring_sleep(const struct shmdi_ring *ring, struct shmd_ring_line *other, struct shmdi_ring_side *side,
                      struct shmdi_ring_wait *wait)
 {
@@ -153,9 +161,7 @@ int shmdi_ring_sleep(const struct shmdi_ring *ring, struct shmd_ring_line *other
 		shmdi_spin_while(low, UINT32_MAX, (uint32_t)judged, &side->spins);
 		return 0;
 	}
-	if (wait->deadline_ns == 0)
-		wait->deadline_ns = shmdi_deadline(wait->timeout_ns);
-	else if (shmdi_expired(wait->deadline_ns))
+	if (shmdi_ring_late(wait))
 		return SHMD_E_TIMED_OUT; /* however often the word moves */
 	shmdi_add32(&other->attention, 1, SHMDI_SEQ_CST);
 	if (shmdi_load64(&other->word, SHMDI_SEQ_CST) != judged || shmdi_object_usable(ring->object) < 0)

@@ -144,6 +144,8 @@ int shmdi_ring_look_as_consumer(struct shmdi_ring *ring);
  * again, or WOULD_BLOCK, TIMED_OUT, SYSTEM. */
 int shmdi_ring_sleep(const struct shmdi_ring *ring, struct shmd_ring_line *other, struct shmdi_ring_side *side,
                      struct shmdi_ring_wait *wait);
+/* Whether the deadline of a wait that has a timeout is over; the first time it begins. */
+bool shmdi_ring_late(struct shmdi_ring_wait *wait);
 /* What the marks of the other side say: ENDED or PEER_DIED. */
 int shmdi_ring_over(const struct shmd_ring_line *other, uint64_t marks, const char *who);
 /* What words that cannot be say: CORRUPT, or REMOVED, which marks them too, after the state. */

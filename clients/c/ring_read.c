@@ -217,6 +217,16 @@ static int too_small(size_t size_bytes, size_t room_bytes, struct message *ret_m
 	                  room_bytes);
 }
 
+/* Whoever begins one message after the other, and ends none, does not hold the reader up
+ * for longer than it wants to wait. */
+static int go_on(struct shmdi_ring *ring, struct shmdi_ring_wait *wait)
+{
+	int result = shmdi_ring_look_as_consumer(ring);
+	if (result == 0 && wait->timeout_ns == 0)
+		return SHMD_E_WOULD_BLOCK;
+	return result == 0 && shmdi_ring_late(wait) ? SHMD_E_TIMED_OUT : result;
+}
+
 /* Finds the first message, waiting for it and for all of its pieces. Those are put into
  * the caller's buffer at once, if there is one and no call before has begun with it; what
  * is there when this fails is kept. Of TOO_LARGE *ret_message has the size. */
@@ -226,6 +236,7 @@ static int find_message(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, u
 	if (is_whole(ring) && ring->kept_bytes > room_bytes)
 		return too_small(ring->kept_bytes, room_bytes, ret_message);
 	unsigned char *to = ring->kept;
+	uint32_t begun = 0;
 	int result = 0;
 	while (result == 0 && !is_whole(ring)) {
 		struct shmdi_record record = {0};
@@ -240,6 +251,8 @@ static int find_message(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, u
 					(struct message){shmdi_record_contents(ring, record.at), record.size_bytes, record.next};
 				return 0;
 			}
+			if (begun++ > 0 && (result = go_on(ring, wait)) < 0)
+				break;
 			result = begin_keeping(ring, &record);
 			to = buffer != NULL ? buffer : ring->kept;
 		}

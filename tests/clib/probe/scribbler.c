@@ -8,52 +8,25 @@
  */
 #define _GNU_SOURCE
 #include "../../../clients/c/atomic.h"
-#include "../../../clients/c/internal.h"
-#include "expect.h"
 #include "gone.h"
+#include "scribble.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define CLIENTS 3
 #define ROUNDS 20000
 
-static unsigned char *memory;
-static size_t memory_bytes;
+static struct shmdi_segment segment;
 static uint32_t working = CLIENTS; /* atomic */
 static struct shmd_queue queues[CLIENTS];
 static uint64_t seed;
 
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static void map_between_guards(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct stat status;
-	CHECK(fd >= 0 && fstat(fd, &status) == 0);
-	memory_bytes = (size_t)status.st_size;
-	unsigned char *all = mmap(NULL, memory_bytes + 2 * SHMD_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(all != MAP_FAILED);
-	memory = all + SHMD_PAGE_SIZE;
-	CHECK(mmap(memory, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == memory);
-	close(fd);
-}
-
 static void bind_client(uint32_t number, uint32_t generation)
 {
-	const struct shmd_header *header = (const struct shmd_header *)(void *)memory;
+	const struct shmd_header *header = &segment.page->header;
 	struct shmdi_object *object = &queues[number].object;
-	object->segment = (struct shmdi_segment){.page = (struct shmd_page *)(void *)memory, .size_bytes = memory_bytes};
+	object->segment = segment;
 	object->is = (struct shmdi_attachment){
 		.kind = header->kind,
 		.flags = header->flags,
@@ -180,7 +153,8 @@ static void *client(void *argument)
  * does what a daemon would in the end: lets the waiting in. */
 static void scribble(void)
 {
-	struct shmd_header *header = (struct shmd_header *)(void *)memory;
+	struct shmd_header *header = &segment.page->header;
+	unsigned char *memory = (unsigned char *)segment.page;
 	struct shmd_queue_lines *lines = queues[0].lines;
 	uint64_t state = seed;
 	while (__atomic_load_n(&working, __ATOMIC_ACQUIRE) != 0) {
@@ -188,7 +162,7 @@ static void scribble(void)
 		size_t front_bytes = (size_t)(queues[0].slots - memory) - SHMD_KIND_OFFSET;
 		size_t at = SHMD_KIND_OFFSET + next_random(&state) % front_bytes;
 		if (next_random(&state) % 10 == 0)
-			at = next_random(&state) % memory_bytes;
+			at = next_random(&state) % segment.size_bytes;
 		if (word % 3 == 0)
 			word = 0;
 		else if (word % 3 == 1)
@@ -212,7 +186,7 @@ int main(int count, char **arguments)
 {
 	CHECK(count == 3);
 	seed = strtoull(arguments[2], NULL, 10) | 1;
-	map_between_guards(arguments[1]);
+	map_between_guards(arguments[1], &segment);
 	uint32_t generation;
 	EXPECT(shmdi_fork_enter(&generation) < 0, 0);
 	pthread_t threads[CLIENTS];

@@ -8,15 +8,10 @@
  */
 #define _GNU_SOURCE
 #include "../../../clients/c/atomic.h"
-#include "../../../clients/c/internal.h"
-#include "expect.h"
+#include "scribble.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define CLIENTS 3
 #define ROUNDS 50000
@@ -31,29 +26,6 @@ static struct shmd_event events[CLIENTS];
 static struct shmd_condition conditions[CLIENTS];
 static struct shmd_barrier barriers[CLIENTS];
 static struct shmd_rwlock rwlocks[CLIENTS];
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static void map_between_guards(const char *path, struct shmdi_segment *segment)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct stat status;
-	CHECK(fd >= 0 && fstat(fd, &status) == 0);
-	segment->size_bytes = (size_t)status.st_size;
-	unsigned char *all = mmap(NULL, segment->size_bytes + 2 * SHMD_PAGE_SIZE, PROT_NONE,
-	                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(all != MAP_FAILED);
-	void *page = all + SHMD_PAGE_SIZE;
-	CHECK(mmap(page, segment->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == page);
-	segment->page = page;
-	close(fd);
-}
 
 static void bind_object(struct shmdi_object *object, uint32_t number, uint32_t generation)
 {

@@ -27,8 +27,9 @@ func (s *Segment) recoverRings(v Victim) (held, done bool) {
 		for i, r := range rings {
 			if load32(&r.tail.Owner) == owner {
 				held = true
-				r.end(r.tail, mark, &v)
+				// In this order, as Close: who is told of the end is refused already.
 				rings[1-i].end(rings[1-i].head, mark, &v)
+				r.end(r.tail, mark, &v)
 				store32(&r.tail.Owner, 0)
 			}
 		}

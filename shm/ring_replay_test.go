@@ -24,7 +24,8 @@ import (
 //     all, and what was taken not again;
 //  3. each end is told once, behind what was committed, and as what it was;
 //  4. successors go on: the next producer sends, the next consumer receives;
-//  5. the peer of a pipe is refused and told, for ever.
+//  5. the peer of a pipe is refused and told, for ever;
+//  6. and at no time told before it is refused.
 
 const (
 	saidClosed = "(closed)"
@@ -297,6 +298,9 @@ func replayRing(c *ringCase, image *Segment, check ringCheck) (images int, err e
 	full := clone(image)
 	log := recordStores(full, func() { full.Recover(v) })
 	for j, again := range log.prefixes(image) {
+		if err := refusedFirst(again); err != nil {
+			return images, fmt.Errorf("before recovery prefix %d of %d: %w", j, len(log), err)
+		}
 		if _, done := again.Recover(v); !done {
 			return images, fmt.Errorf("recovery after %d of %d stores of the last is not done", j, len(log))
 		}
@@ -309,6 +313,20 @@ func replayRing(c *ringCase, image *Segment, check ringCheck) (images int, err e
 		}
 	}
 	return images, nil
+}
+
+// refusedFirst wants whoever can be told of the end of a pipe to be refused, too.
+func refusedFirst(s *Segment) error {
+	if s.geometry.Kind != KindPipe {
+		return nil
+	}
+	p := s.Pipe()
+	for end, r := range p.rings {
+		if ringWord(load64(&r.tail.Word)).over() && !ringWord(load64(&p.rings[1-end].head.Word)).over() {
+			return fmt.Errorf("the other end is told that end %d is over, and may send to it", end)
+		}
+	}
+	return nil
 }
 
 // within reports whether got is what of log there is between lo and hi, by end.

@@ -15,6 +15,7 @@ import (
 //	acquire NAME N [NS], release NAME N     ok
 //	produce SLOT, consume SLOT              ok, then done: see traffic_test.go
 //	send PRODUCER, receive GAP              ok, then done: see relay_test.go
+//	talk NAME END DOES      ok, then done: see talk_test.go
 //	worry NAME              ok, then done: see scribbler_test.go
 //	halfway NAME STEP       see halfway_latched_linux_test.go
 //	scribble NAME SEED      ok
@@ -57,6 +58,8 @@ func (m *messenger) obey(words []string) string {
 		}
 	case "produce", "consume", "worry", "send", "receive":
 		return m.labour(words[0], name)
+	case "talk":
+		return done(talk(m.opens, name, argument(2), argument(3)))
 	case "halfway":
 		if m.pipes[name] != nil || m.gates[name] != nil {
 			return m.halfway(name, argument(2))
@@ -154,6 +157,10 @@ func (m *messenger) labour(verb, argument string) string {
 			err = labour(m.opens, verb, slot)
 		}
 	}
+	return done(err)
+}
+
+func done(err error) string {
 	if err != nil {
 		return "broken: " + err.Error()
 	}

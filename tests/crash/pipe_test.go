@@ -48,6 +48,7 @@ type opens interface {
 	gate(name string) (gate, error)
 	atoms(name string) (atoms, error)
 	conduit(name, role string) (conduit, error)
+	end(name, which string) (pipeEnd, error)
 }
 
 // --- In mapped memory.

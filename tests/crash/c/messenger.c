@@ -204,6 +204,7 @@ static void consume(int slot)
 }
 
 #include "relay.h"
+#include "talk.h"
 
 /* ---- A queue that somebody scribbles over: see scribbler_test.go ---- */
 
@@ -317,6 +318,9 @@ static void obey(const char *line)
 		say("done");
 	} else if (strcmp(verb, "send") == 0 || strcmp(verb, "receive") == 0) {
 		relay(verb[0] == 's', strtoll(first, NULL, 10));
+		say("done");
+	} else if (strcmp(verb, "talk") == 0) {
+		talk(first, second, third);
 		say("done");
 	} else if (strcmp(verb, "worry") == 0) {
 		worry(first);

@@ -13,7 +13,7 @@ import (
 //	lease NAME [NS]         leased TEXT DELIVERIES
 //	ack NAME, nack NAME     ok: the oldest lease of this queue
 //	acquire NAME N [NS], release NAME N     ok
-//	produce SLOT, consume SLOT              ok, then done: see traffic_test.go
+//	produce SLOT, consume SLOT HIRE         ok, then done: see traffic_test.go
 //	send PRODUCER, receive GAP              ok, then done: see relay_test.go
 //	talk NAME END DOES      ok, then done: see talk_test.go
 //	worry NAME              ok, then done: see scribbler_test.go
@@ -57,7 +57,7 @@ func (m *messenger) obey(words []string) string {
 			return m.permit(g, words)
 		}
 	case "produce", "consume", "worry", "send", "receive":
-		return m.labour(words[0], name)
+		return m.labour(words[0], name, argument(2))
 	case "talk":
 		return done(talk(m.opens, name, argument(2), argument(3)))
 	case "halfway":
@@ -141,20 +141,22 @@ func (m *messenger) permit(g gate, words []string) string {
 }
 
 // labour works until it is told to end by what it works on.
-func (m *messenger) labour(verb, argument string) string {
+func (m *messenger) labour(verb, argument, hired string) string {
 	var err error
 	switch verb {
 	case "worry":
 		err = worry(m.opens, argument)
 	default:
-		var slot int
-		slot, err = strconv.Atoi(argument)
+		var slot, hire int
+		if slot, err = strconv.Atoi(argument); err == nil && verb == "consume" {
+			hire, err = strconv.Atoi(hired)
+		}
 		switch {
 		case err != nil:
 		case verb == "send" || verb == "receive":
 			err = relay(m.opens, verb, int64(slot))
 		default:
-			err = labour(m.opens, verb, slot)
+			err = labour(m.opens, verb, slot, hire)
 		}
 	}
 	return done(err)

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
@@ -24,6 +25,12 @@ type pipe interface {
 	lease(timeout time.Duration) (delivery, error)
 	ack(d delivery) error
 	nack(d delivery) error
+	// Of these the first waits without end; they do as many as they say.
+	putMany(messages [][]byte) (int, error)
+	takeMany(most int) ([][]byte, error)
+	leaseMany(most int) ([]delivery, error)
+	ackMany(all []delivery) (int, error)
+	nackMany(all []delivery) (int, error)
 	close() error
 }
 
@@ -117,7 +124,35 @@ func (p mappedPipe) lease(timeout time.Duration) (d delivery, err error) {
 	if err != nil {
 		return d, err
 	}
-	return delivery{l.Message(), l.Deliveries(), l}, nil
+	return deliveryOf(l), nil
+}
+
+func deliveryOf(l *shmd.Lease) delivery { return delivery{l.Message(), l.Deliveries(), l} }
+
+func (p mappedPipe) putMany(messages [][]byte) (int, error) {
+	return p.PutMany(context.Background(), messages)
+}
+
+func (p mappedPipe) takeMany(most int) ([][]byte, error) {
+	return p.TakeMany(context.Background(), nil, most)
+}
+
+func (p mappedPipe) leaseMany(most int) (all []delivery, err error) {
+	leases, err := p.LeaseMany(context.Background(), nil, most)
+	for _, l := range leases {
+		all = append(all, deliveryOf(l))
+	}
+	return all, err
+}
+
+func (p mappedPipe) ackMany(all []delivery) (int, error)  { return p.AckMany(leasesOf(all)) }
+func (p mappedPipe) nackMany(all []delivery) (int, error) { return p.NackMany(leasesOf(all)) }
+
+func leasesOf(all []delivery) (leases []*shmd.Lease) {
+	for _, d := range all {
+		leases = append(leases, d.lease.(*shmd.Lease))
+	}
+	return leases
 }
 
 func (p mappedPipe) ack(d delivery) error  { return d.lease.(*shmd.Lease).Ack() }
@@ -188,9 +223,48 @@ func (p remotePipe) lease(timeout time.Duration) (d delivery, err error) {
 	if err := p.call(wire.MethodLease, &l, int64(timeout)); err != nil {
 		return d, err
 	}
-	err = wire.Decode(l.Message, &d.message)
+	return remoteDelivery(l)
+}
+
+func remoteDelivery(l wire.Lease) (d delivery, err error) {
 	d.deliveries, d.lease = int(l.Deliveries), l.Lease
-	return d, err
+	return d, wire.Decode(l.Message, &d.message)
+}
+
+func (p remotePipe) putMany(messages [][]byte) (n int, err error) {
+	err = p.call(wire.MethodPutMany, &n, messages)
+	return n, err
+}
+
+func (p remotePipe) takeMany(most int) (messages [][]byte, err error) {
+	err = p.call(wire.MethodTakeMany, &messages, most)
+	return messages, err
+}
+
+func (p remotePipe) leaseMany(most int) (all []delivery, err error) {
+	var leases []wire.Lease
+	err = p.call(wire.MethodLeaseMany, &leases, most)
+	for _, l := range leases {
+		d, bad := remoteDelivery(l)
+		if err = errors.Join(err, bad); err != nil {
+			break
+		}
+		all = append(all, d)
+	}
+	return all, err
+}
+
+func (p remotePipe) ackMany(all []delivery) (int, error) { return p.endMany(wire.MethodAckMany, all) }
+
+func (p remotePipe) nackMany(all []delivery) (int, error) { return p.endMany(wire.MethodNackMany, all) }
+
+func (p remotePipe) endMany(method string, all []delivery) (n int, err error) {
+	leases := make([]any, len(all))
+	for i, d := range all {
+		leases[i] = d.lease
+	}
+	err = p.call(method, &n, leases)
+	return n, err
 }
 
 func (p remotePipe) ack(d delivery) error  { return p.call(wire.MethodAck, nil, d.lease) }

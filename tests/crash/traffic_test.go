@@ -10,21 +10,28 @@ import (
 // Traffic: producers put numbered messages into "jobs", a credit of the plain
 // semaphore "credits" for each, and one more for those that are made in place,
 // so that some sleep with a slot that they have reserved; consumers take them while they hold permits of
-// the undo semaphore "permits". All keep books in the array "journal", each entry
-// one atomic addition, so that whoever dies leaves a true one. c/messenger.c does
-// the same.
+// the undo semaphore "permits". Both do it singly and in batches, of which the first
+// messages may be done if somebody dies. What a consumer takes without a lease and dies
+// with is lost; it books before how much that may be. All keep books in the array
+// "journal", each entry one atomic addition, so that whoever dies leaves a true one.
+// c/messenger.c does the same.
 //
-// The cells of the journal: what follows, then one for each message.
+// The cells of the journal: what follows, then one for each message, then one for each
+// consumer that was ever hired.
 const (
 	bookStop     = 0 // not 0 = producers end
 	bookProgress = 1 // steps of everybody
 	bookNext     = 2 // and on: the next number of each producer
 	bookMessages = bookNext + producers
+	bookTaking   = bookMessages + trafficMax // and on: what each consumer may have taken
+	bookCells    = bookTaking + hiresMax
 
 	producers   = 3
 	consumers   = 4
 	numbersEach = 1 << 17 // of each producer; in one run none gets there
 	trafficMax  = producers * numbersEach
+	hiresMax    = 1 << 16
+	batchSize   = 3
 
 	// messageLong is more bytes than a queue copies under its latch.
 	messageLong = 600
@@ -35,19 +42,21 @@ const (
 // What is added to a message's cell.
 const (
 	entryIntent    int64 = 1 << 0  // it is about to be put
+	entryFollows   int64 = 1 << 4  // behind the one before, in the same batch
 	entryConfirmed int64 = 1 << 8  // it was put
 	entryDelivered int64 = 1 << 16 // it was delivered, and is not acknowledged yet
 	entryAcked     int64 = 1 << 32 // its acknowledgement succeeded
 	entryMask      int64 = 0xffff
-	intentMask     int64 = 0xff
+	confirmedMask  int64 = 0xff
+	intentMask     int64 = 0xf
 )
 
 // entry is a message's cell, unpacked.
-type entry struct{ intent, confirmed, delivered, acked int64 }
+type entry struct{ intent, follows, confirmed, delivered, acked int64 }
 
 func entryOf(cell int64) entry {
-	return entry{cell & intentMask, cell / entryConfirmed & intentMask, cell / entryDelivered & entryMask,
-		cell / entryAcked & entryMask}
+	return entry{cell & intentMask, cell / entryFollows & intentMask, cell / entryConfirmed & confirmedMask,
+		cell / entryDelivered & entryMask, cell / entryAcked & entryMask}
 }
 
 // makeMessage is the message of a number: 8 bytes of it, and filling that
@@ -86,11 +95,13 @@ type traffic struct {
 	jobs             pipe
 	credits, permits gate
 	journal          atoms
+	taking           int            // the cell for what is being taken
 	last             [producers]int // the highest number + 1 of each, of first deliveries
 }
 
-// labour produces or consumes until there is no more to do.
-func labour(o opens, verb string, slot int) error {
+// labour produces or consumes until there is no more to do. hire is which of all workers
+// this one is.
+func labour(o opens, verb string, slot, hire int) error {
 	t, err := openTraffic(o)
 	fmt.Println("ok")
 	if err != nil {
@@ -99,6 +110,7 @@ func labour(o opens, verb string, slot int) error {
 	if verb == "produce" {
 		err = t.produce(slot)
 	} else {
+		t.taking = bookTaking + hire
 		err = t.consume(slot)
 	}
 	return errors.Join(err, t.jobs.close(), t.credits.close(), t.permits.close(), t.journal.close())
@@ -129,7 +141,7 @@ func (t *traffic) book(number int, what int64) (before entry, err error) {
 }
 
 func (t *traffic) produce(slot int) error {
-	for {
+	for turn := 0; ; turn++ {
 		if err := t.credits.acquire(1, -1); err != nil {
 			return err
 		}
@@ -137,14 +149,16 @@ func (t *traffic) produce(slot int) error {
 		if err != nil || stop != 0 {
 			return err
 		}
-		next, err := t.journal.add(bookNext+slot, 1)
+		if turn%3 == 2 {
+			if err := t.putBatch(slot); err != nil {
+				return err
+			}
+			continue
+		}
+		number, err := t.next(slot, 1)
 		if err != nil {
 			return err
 		}
-		if next >= numbersEach {
-			return fmt.Errorf("producer %d has no numbers left", slot)
-		}
-		number := slot*numbersEach + int(next)
 		intend := func() error {
 			_, err := t.book(number, entryIntent)
 			return err
@@ -168,6 +182,51 @@ func (t *traffic) produce(slot int) error {
 	}
 }
 
+// next is the first of so many numbers of a producer.
+func (t *traffic) next(slot, count int) (number int, err error) {
+	next, err := t.journal.add(bookNext+slot, int64(count))
+	if err == nil && int(next)+count > numbersEach {
+		err = fmt.Errorf("producer %d has no numbers left", slot)
+	}
+	return slot*numbersEach + int(next), err
+}
+
+// putBatch puts several messages at once; there is a credit for one already.
+func (t *traffic) putBatch(slot int) error {
+	for range batchSize - 1 {
+		if err := t.credits.acquire(1, -1); err != nil {
+			return err
+		}
+	}
+	number, err := t.next(slot, batchSize)
+	if err != nil {
+		return err
+	}
+	messages := make([][]byte, batchSize)
+	what := entryIntent
+	for i := range messages {
+		messages[i] = makeMessage(number + i)
+		if _, err := t.book(number+i, what); err != nil {
+			return err
+		}
+		what = entryIntent + entryFollows
+	}
+	for len(messages) > 0 {
+		n, err := t.jobs.putMany(messages)
+		if err != nil {
+			return err
+		}
+		for range n {
+			if _, err := t.book(number, entryConfirmed); err != nil {
+				return err
+			}
+			number++
+		}
+		messages = messages[n:]
+	}
+	return nil
+}
+
 // consume takes one to three messages at a time.
 func (t *traffic) consume(slot int) error {
 	permits := uint32(1 + slot%2)
@@ -175,14 +234,92 @@ func (t *traffic) consume(slot int) error {
 		if err := t.permits.acquire(permits, -1); err != nil {
 			return err
 		}
-		ended, err := t.batch(turn)
+		ended, err := t.some(turn)
 		if err = errors.Join(err, t.permits.release(permits)); err != nil || ended {
 			return err
 		}
 	}
 }
 
-func (t *traffic) batch(turn int) (ended bool, err error) {
+// some does with some messages what it is the turn of.
+func (t *traffic) some(turn int) (ended bool, err error) {
+	switch turn % 5 {
+	case 3:
+		err = t.leaseBatch(turn)
+	case 4:
+		err = t.takeBatch()
+	default:
+		return t.oneByOne(turn)
+	}
+	if errors.Is(err, status.Ended) {
+		return true, nil
+	}
+	return false, err
+}
+
+// takeBatch takes messages for good.
+func (t *traffic) takeBatch() error {
+	if err := t.journal.store(t.taking, batchSize); err != nil {
+		return err
+	}
+	messages, err := t.jobs.takeMany(batchSize)
+	if err != nil {
+		return errors.Join(err, t.journal.store(t.taking, 0))
+	}
+	for _, m := range messages {
+		number, err := numberOf(m)
+		if err != nil {
+			return err
+		}
+		before, err := t.book(number, entryDelivered+entryAcked)
+		if err != nil {
+			return err
+		}
+		if before.intent != 1 || before.acked != 0 {
+			return fmt.Errorf("message %d was taken, and was: %+v", number, before)
+		}
+	}
+	return t.journal.store(t.taking, 0)
+}
+
+// leaseBatch leases messages together, and gives the last one back in every other turn.
+func (t *traffic) leaseBatch(turn int) error {
+	leases, err := t.jobs.leaseMany(batchSize)
+	if err != nil {
+		return err
+	}
+	numbers := make([]int, len(leases))
+	for i, d := range leases {
+		if err = t.delivered(d); err == nil {
+			numbers[i], err = numberOf(d.message)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	done := len(leases)
+	if turn%2 == 1 {
+		done--
+	}
+	if done > 0 {
+		if n, err := t.jobs.ackMany(leases[:done]); err != nil || n != done {
+			return fmt.Errorf("%d of %d leases were acknowledged: %w", n, done, err)
+		}
+	}
+	for _, number := range numbers[:done] {
+		if _, err := t.book(number, entryAcked); err != nil {
+			return err
+		}
+	}
+	if rest := leases[done:]; len(rest) > 0 {
+		if n, err := t.jobs.nackMany(rest); err != nil || n != len(rest) {
+			return fmt.Errorf("%d of %d leases were given back: %w", n, len(rest), err)
+		}
+	}
+	return nil
+}
+
+func (t *traffic) oneByOne(turn int) (ended bool, err error) {
 	var leases [3]delivery
 	n := 0
 	for ; n <= turn%len(leases); n++ {

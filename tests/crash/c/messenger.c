@@ -2,8 +2,7 @@
  *
  * messenger.c - a client of queues and semaphores that does what its standard
  * input says, one command and one answer a line. The commands are those of
- * tests/crash/messenger_test.go; what produce and consume do stands in
- * tests/crash/traffic_test.go.
+ * tests/crash/messenger_test.go.
  */
 #define _GNU_SOURCE
 #include <shmd.h>
@@ -15,21 +14,6 @@
 
 #define LEASES_MAX 16
 #define TRY_NS 50000 /* long enough to sleep, short enough to leave without a message */
-
-/* The books: see traffic_test.go. */
-#define BOOK_STOP 0
-#define BOOK_PROGRESS 1
-#define BOOK_NEXT 2
-#define PRODUCERS 3
-#define BOOK_MESSAGES (BOOK_NEXT + PRODUCERS)
-#define NUMBERS_EACH (1 << 17)
-#define ENTRY_INTENT (INT64_C(1) << 0)
-#define ENTRY_CONFIRMED (INT64_C(1) << 8)
-#define ENTRY_DELIVERED (INT64_C(1) << 16)
-#define ENTRY_ACKED (INT64_C(1) << 32)
-#define MESSAGE_LONG 600
-#define MESSAGE_MAX (MESSAGE_LONG + 40)
-#define BATCH_MAX 3
 
 static struct shmd_client *client;
 static struct shmd_queue *queue;         /* the one that is open, or null */
@@ -69,140 +53,7 @@ static void must(const char *what, int result)
 	broken(what, result);
 }
 
-/* ---- Traffic ---- */
-
-static struct shmd_semaphore *credits, *permits;
-static struct shmd_array *journal;
-static int64_t *books;
-static int64_t last[PRODUCERS]; /* the highest number + 1 of each, of first deliveries */
-
-static void open_traffic(void)
-{
-	must("open jobs", shmd_queue_open(client, "jobs", NULL, &queue));
-	must("open credits", shmd_semaphore_open(client, "credits", NULL, &credits));
-	must("open permits", shmd_semaphore_open(client, "permits", NULL, &permits));
-	must("open journal", shmd_array_open(client, "journal", 'q', 0, NULL, NULL, &journal));
-	books = shmd_array_data(journal);
-}
-
-static void close_traffic(void)
-{
-	queue = shmd_queue_close(queue);
-	credits = shmd_semaphore_close(credits);
-	permits = shmd_semaphore_close(permits);
-	journal = shmd_array_close(journal);
-}
-
-/* Adds an entry for a message, and returns what was there. */
-static int64_t book(int64_t number, int64_t entry)
-{
-	int64_t before = __atomic_fetch_add(&books[BOOK_MESSAGES + number], entry, __ATOMIC_SEQ_CST);
-	__atomic_fetch_add(&books[BOOK_PROGRESS], 1, __ATOMIC_SEQ_CST);
-	return before;
-}
-
-static size_t make_message(int64_t number, uint8_t *message)
-{
-	size_t length = (size_t)((number % 16 == 0 ? MESSAGE_LONG : 8) + number % 40);
-	for (size_t i = 0; i < length; i++)
-		message[i] = (uint8_t)(i < 8 ? number >> (8 * i) : number + (int64_t)i);
-	return length;
-}
-
-static void produce(int slot)
-{
-	uint8_t message[MESSAGE_MAX];
-	for (;;) {
-		must("acquire a credit", shmd_semaphore_acquire(credits, 1, SHMD_FOREVER));
-		if (__atomic_load_n(&books[BOOK_STOP], __ATOMIC_SEQ_CST) != 0)
-			return;
-		int64_t next = __atomic_fetch_add(&books[BOOK_NEXT + slot], 1, __ATOMIC_SEQ_CST);
-		if (next >= NUMBERS_EACH)
-			broken("no numbers left", slot);
-		int64_t number = (int64_t)slot * NUMBERS_EACH + next;
-		if (number % 4 == 3) {
-			struct shmd_reservation reservation;
-			must("reserve", shmd_queue_reserve(queue, SHMD_FOREVER, &reservation));
-			size_t size = make_message(number, reservation.buffer);
-			must("acquire one more", shmd_semaphore_acquire(credits, 1, SHMD_FOREVER));
-			book(number, ENTRY_INTENT);
-			must("commit", shmd_queue_commit(queue, &reservation, size));
-		} else {
-			book(number, ENTRY_INTENT);
-			must("put", shmd_queue_put(queue, message, make_message(number, message), SHMD_FOREVER));
-		}
-		book(number, ENTRY_CONFIRMED);
-	}
-}
-
-static int64_t number_of(const struct shmd_lease *lease)
-{
-	const uint8_t *message = lease->message;
-	uint8_t want[MESSAGE_MAX];
-	uint64_t number = 0;
-	for (size_t i = 0; i < 8 && lease->size_bytes >= 8; i++)
-		number |= (uint64_t)message[i] << (8 * i);
-	if (number >= (uint64_t)PRODUCERS * NUMBERS_EACH)
-		broken("no producer made this message", (int64_t)number);
-	if (make_message((int64_t)number, want) != lease->size_bytes || memcmp(want, message, lease->size_bytes) != 0)
-		broken("the message is not whole", (int64_t)number);
-	return (int64_t)number;
-}
-
-/* Books a delivery, and wants it to be possible. */
-static void delivered(const struct shmd_lease *lease)
-{
-	int64_t number = number_of(lease), before = book(number, ENTRY_DELIVERED);
-	if ((before & 0xff) != 1)
-		broken("never put", number);
-	if ((before / ENTRY_ACKED & 0xffff) != 0)
-		broken("delivered after its acknowledgement", number);
-	if ((before / ENTRY_DELIVERED & 0xffff) >= lease->deliveries)
-		broken("deliveries were not counted", number);
-	if (lease->deliveries == 1) {
-		int64_t *from = &last[number / NUMBERS_EACH];
-		if (number < *from)
-			broken("out of order", number);
-		*from = number + 1;
-	}
-}
-
-/* One to three messages; false once there are no more. */
-static bool batch(int turn)
-{
-	struct shmd_lease some[BATCH_MAX];
-	int n = 0;
-	for (; n <= turn % BATCH_MAX; n++) {
-		int result = shmd_queue_lease(queue, n == 0 ? SHMD_FOREVER : TRY_NS, &some[n]);
-		if (n > 0 && (result == SHMD_E_TIMED_OUT || result == SHMD_E_ENDED))
-			break;
-		if (result == SHMD_E_ENDED)
-			return false;
-		must("lease", result);
-		delivered(&some[n]);
-	}
-	for (int i = 0; i < n; i++) {
-		if (i == 2 && turn % 4 == 0) {
-			must("nack", shmd_queue_nack(queue, &some[i]));
-			continue;
-		}
-		int64_t number = number_of(&some[i]);
-		must("ack", shmd_queue_ack(queue, &some[i]));
-		book(number, ENTRY_ACKED);
-	}
-	return true;
-}
-
-static void consume(int slot)
-{
-	uint32_t n = 1 + (uint32_t)slot % 2;
-	for (int turn = 0, more = 1; more; turn++) {
-		must("acquire", shmd_semaphore_acquire(permits, n, SHMD_FOREVER));
-		more = batch(turn);
-		must("release", shmd_semaphore_release(permits, n));
-	}
-}
-
+#include "traffic.h"
 #include "relay.h"
 #include "talk.h"
 
@@ -313,7 +164,7 @@ static void obey(const char *line)
 		if (verb[0] == 'p')
 			produce(atoi(first));
 		else
-			consume(atoi(first));
+			consume(atoi(first), atoi(second));
 		close_traffic();
 		say("done");
 	} else if (strcmp(verb, "send") == 0 || strcmp(verb, "receive") == 0) {

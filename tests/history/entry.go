@@ -29,7 +29,7 @@ const (
 	OpPut       Op = 30 // Argument the message's number, N its bytes
 	OpTake      Op = 31 // -> Result number
 	OpLease     Op = 32 // -> Result number, Extra deliveries
-	OpAck       Op = 33 // N which of the leases, counted from the oldest -> Result number
+	OpAck       Op = 33 // N which of the leases, counted from the oldest -> Result number, Extra deliveries
 	OpNack      Op = 34 // likewise
 	OpReserve   Op = 35 // N bytes; over the socket UNSUPPORTED, as the next two
 	OpCommit    Op = 36 // Argument the number of the message that is made in the oldest reservation
@@ -42,8 +42,12 @@ const (
 	OpPutMany   Op = 41 // Argument the first one's number, the others' follow; N the bytes of each
 	OpTakeMany  Op = 42 // -> Numbers
 	OpLeaseMany Op = 43 // -> Numbers, Extra the deliveries of each in a byte
-	OpAckMany   Op = 44 // the oldest leases; Numbers are known before
+	OpAckMany   Op = 44 // the oldest leases; Numbers and Extra are known before
 	OpNackMany  Op = 45 // likewise
+
+	OpExtend Op = 46 // as OpAck; Argument ns
+	OpForget Op = 47 // as OpAck: nobody ends it any more
+	OpJoin   Op = 48
 
 	// N is the element.
 	OpLoad            Op = 50 // -> Result
@@ -78,6 +82,15 @@ const (
 	OpRecv     Op = 103 // -> Result number
 	OpSendMany Op = 104 // as OpPutMany
 	OpRecvMany Op = 105 // as OpTakeMany
+
+	// In place; OpReserve, OpCommit and OpAbort too. Over the socket UNSUPPORTED.
+	OpPeek    Op = 106 // Desired messages at most -> Numbers, Result how many
+	OpAdvance Op = 107 // Desired of those that were peeked at, at most; Numbers are known before
+
+	// Of a pipe of bytes, each of which follows from its position and its end. Argument is
+	// the position of the first one, which is known before: the client has counted.
+	OpWriteBytes Op = 108 // N bytes -> Result how many
+	OpReadBytes  Op = 109 // N bytes at most -> Result how many
 )
 
 // Roles of a stream, and of a pipe the ends.
@@ -105,9 +118,10 @@ var opNames = map[Op]string{
 	OpArrive: "arrive", OpBreak: "break", OpState: "state",
 	OpReadLock: "read_lock", OpReadUnlock: "read_unlock",
 	OpPutMany: "put_many", OpTakeMany: "take_many", OpLeaseMany: "lease_many", OpAckMany: "ack_many",
-	OpNackMany: "nack_many",
-	OpClaim:    "claim", OpRetire: "retire", OpSend: "send", OpRecv: "recv", OpSendMany: "send_many",
-	OpRecvMany: "recv_many",
+	OpNackMany: "nack_many", OpExtend: "extend", OpForget: "forget", OpJoin: "join",
+	OpClaim: "claim", OpRetire: "retire", OpSend: "send", OpRecv: "recv", OpSendMany: "send_many",
+	OpRecvMany: "recv_many", OpPeek: "peek", OpAdvance: "advance", OpWriteBytes: "write_bytes",
+	OpReadBytes: "read_bytes",
 }
 
 // String is the name of the operation, as in PROTOCOL.md where it has one.
@@ -174,7 +188,7 @@ func (e *Entry) Batch() []int64 {
 	return numbers[:n]
 }
 
-// Deliveries is the count of the message i of OpLeaseMany.
+// Deliveries is the count of the message i of OpLeaseMany, or of the lease i of OpAckMany.
 func (e *Entry) Deliveries(i int) uint32 { return e.Extra >> (8 * i) & 0xff }
 
 // Code is the status of an entry that returned.
@@ -196,8 +210,12 @@ func (e *Entry) String() string {
 	switch e.Op {
 	case OpAcquire, OpRelease, OpPost, OpNotify:
 		text += fmt.Sprintf("(%d)", e.N)
-	case OpPutMany, OpTakeMany, OpLeaseMany, OpAckMany, OpNackMany, OpSendMany, OpRecvMany:
+	case OpPutMany, OpTakeMany, OpLeaseMany, OpAckMany, OpNackMany, OpSendMany, OpRecvMany, OpPeek, OpAdvance:
 		text += fmt.Sprintf("(%d: %v)", e.Desired, e.Batch())
+	case OpExtend:
+		text += fmt.Sprintf("(%d us)", e.Argument/1000)
+	case OpWriteBytes, OpReadBytes:
+		text += fmt.Sprintf("(%d from %d)", e.N, e.Argument)
 	case OpClaim, OpRetire:
 		text += fmt.Sprintf("(%d)", e.N)
 	case OpPut, OpCommit, OpWrite, OpSend:

@@ -117,8 +117,8 @@ func (q *mappedQueue) close() error { return q.Close() }
 
 func (q *mappedQueue) perform(e *Entry) error {
 	switch e.Op {
-	case OpAck, OpNack:
-		return q.end(e)
+	case OpAck, OpNack, OpExtend, OpForget:
+		return q.one(e)
 	case OpCommit, OpAbort:
 		return q.fill(e)
 	case OpAckMany, OpNackMany:
@@ -154,6 +154,11 @@ func (q *mappedQueue) perform(e *Entry) error {
 		return q.lease(ctx, e)
 	case OpPutMany, OpTakeMany, OpLeaseMany:
 		return q.many(ctx, e)
+	case OpJoin:
+		if e.Timeout == 0 {
+			return q.TryJoin()
+		}
+		return q.Join(ctx)
 	case OpRedeliver:
 		n, err := q.Redeliver()
 		e.Result = int64(n)

@@ -10,10 +10,13 @@ import (
 
 // mappedRing is a stream, or a pipe of which the client has one end at most.
 type mappedRing struct {
-	object io.Closer
-	claim  func(role uint32) (sends ringSender, receives ringReceiver, err error)
-	sends  ringSender   // nil = the client does not have the role
-	takes  ringReceiver // likewise
+	object   io.Closer
+	claim    func(role uint32) (sends ringSender, receives ringReceiver, err error)
+	sends    ringSender   // nil = the client does not have the role
+	takes    ringReceiver // likewise
+	reserved []byte       // nil = nothing is
+	peeked   []int64      // messages that were shown and not received
+	flow
 }
 
 // ringSender is the producer of a stream, or the end of a pipe.
@@ -22,6 +25,10 @@ type ringSender interface {
 	TrySend(message []byte) error
 	SendMany(ctx context.Context, messages [][]byte) (int, error)
 	TrySendMany(messages [][]byte) (int, error)
+	Reserve(ctx context.Context, size int) ([]byte, error)
+	TryReserve(size int) ([]byte, error)
+	Commit(n int) error
+	Abort() error
 	Close() error
 }
 
@@ -30,6 +37,8 @@ type ringReceiver interface {
 	Recv(ctx context.Context) ([]byte, error)
 	TryRecv() ([]byte, error)
 	RecvMany(ctx context.Context, most int) ([][]byte, error)
+	PeekMany(ctx context.Context, most int) ([][]byte, error)
+	Advance(n int) error
 	Close() error
 }
 
@@ -63,63 +72,155 @@ func claimPipe(p *shmd.Pipe) func(uint32) (ringSender, ringReceiver, error) {
 func (r *mappedRing) close() error { return r.object.Close() }
 
 func (r *mappedRing) perform(e *Entry) error {
-	switch {
-	case e.Op == OpClaim:
-		e.begin()
-		sends, takes, err := r.claim(e.N)
-		if sends != nil {
-			r.sends = sends
-		}
-		if takes != nil {
-			r.takes = takes
-		}
-		return err
-	case e.Op == OpRetire:
+	switch e.Op {
+	case OpClaim:
+		return r.begins(e)
+	case OpRetire:
 		return r.retire(e)
-	case r.sends == nil && (e.Op == OpSend || e.Op == OpSendMany),
-		r.takes == nil && (e.Op == OpRecv || e.Op == OpRecvMany):
-		return e.skip()
+	case OpSend, OpSendMany, OpReserve, OpCommit, OpAbort, OpWriteBytes:
+		if r.sends == nil {
+			return e.skip()
+		}
+		return r.send(e)
+	case OpRecv, OpRecvMany, OpPeek, OpAdvance, OpReadBytes:
+		if r.takes == nil {
+			return e.skip()
+		}
+		return r.recv(e)
 	}
+	return status.Unsupported
+}
+
+// begins claims a role.
+func (r *mappedRing) begins(e *Entry) error {
 	e.begin()
+	sends, takes, err := r.claim(e.N)
+	if sends != nil {
+		r.sends, r.reserved = sends, nil
+	}
+	if takes != nil {
+		r.takes, r.peeked = takes, nil
+	}
+	if err == nil && r.flow.end != e.N {
+		r.flow = flow{end: e.N}
+	}
+	return err
+}
+
+func (r *mappedRing) send(e *Entry) error {
 	ctx, cancel := within(e.Timeout)
 	defer cancel()
 	switch e.Op {
+	case OpCommit, OpAbort:
+		return r.fill(e)
+	case OpWriteBytes:
+		return r.write(e, func(b []byte) (int, error) {
+			if e.Timeout == 0 {
+				return r.sends.(*shmd.PipeEnd).TryWriteBytes(b)
+			}
+			return r.sends.(*shmd.PipeEnd).WriteBytes(ctx, b)
+		})
+	}
+	e.begin()
+	switch e.Op {
+	case OpReserve:
+		reserve := r.sends.TryReserve
+		if e.Timeout != 0 {
+			reserve = func(size int) ([]byte, error) { return r.sends.Reserve(ctx, size) }
+		}
+		buffer, err := reserve(int(max(e.N, MessageMin)))
+		if err == nil {
+			r.reserved = buffer
+		}
+		return err
 	case OpSend:
 		if e.Timeout == 0 {
 			return r.sends.TrySend(e.Message())
 		}
 		return r.sends.Send(ctx, e.Message())
-	case OpSendMany:
-		send := r.sends.TrySendMany
+	}
+	send := r.sends.TrySendMany
+	if e.Timeout != 0 {
+		send = func(messages [][]byte) (int, error) { return r.sends.SendMany(ctx, messages) }
+	}
+	n, err := send(e.Messages())
+	e.Result = int64(n)
+	return err
+}
+
+// fill sends what was reserved, or gives it up, or skips the entry.
+func (r *mappedRing) fill(e *Entry) error {
+	if r.reserved == nil {
+		return e.skip()
+	}
+	size := copy(r.reserved, makeMessage(e.Argument, uint32(len(r.reserved))))
+	r.reserved = nil
+	e.begin()
+	if e.Op == OpAbort {
+		return r.sends.Abort()
+	}
+	return r.sends.Commit(size)
+}
+
+func (r *mappedRing) recv(e *Entry) error {
+	ctx, cancel := within(e.Timeout)
+	defer cancel()
+	switch e.Op {
+	case OpAdvance:
+		return r.advance(e)
+	case OpReadBytes:
+		return r.read(e, func(b []byte) (int, error) {
+			if e.Timeout == 0 {
+				return r.takes.(*shmd.PipeEnd).TryReadBytes(b)
+			}
+			return r.takes.(*shmd.PipeEnd).ReadBytes(ctx, b)
+		})
+	}
+	e.begin()
+	if e.Op == OpRecv {
+		recv := r.takes.TryRecv
 		if e.Timeout != 0 {
-			send = func(messages [][]byte) (int, error) { return r.sends.SendMany(ctx, messages) }
+			recv = func() ([]byte, error) { return r.takes.Recv(ctx) }
 		}
-		n, err := send(e.Messages())
-		e.Result = int64(n)
-		return err
-	case OpRecv:
-		var m []byte
-		var err error
-		if e.Timeout == 0 {
-			m, err = r.takes.TryRecv()
-		} else {
-			m, err = r.takes.Recv(ctx)
-		}
+		m, err := recv()
 		if err == nil && !e.Receive(m) {
 			err = errBroken
 		}
+		r.peeked = nil
 		return err
-	case OpRecvMany:
-		if e.Timeout == 0 {
-			return status.Unsupported // there is no try
-		}
-		messages, err := r.takes.RecvMany(ctx, int(e.Desired))
-		if err != nil {
-			return err
-		}
-		return e.ReceiveMany(messages)
 	}
-	return status.Unsupported
+	if e.Timeout == 0 {
+		return status.Unsupported // there is no try
+	}
+	receive := r.takes.RecvMany
+	if e.Op == OpPeek {
+		receive = r.takes.PeekMany
+	}
+	r.peeked = nil
+	messages, err := receive(ctx, int(e.Desired))
+	if err == nil {
+		err = e.ReceiveMany(messages)
+	}
+	if err == nil && e.Op == OpPeek {
+		r.peeked = append(r.peeked, e.Numbers[:e.Result]...)
+	}
+	return err
+}
+
+// advance receives the first of what was shown last, or skips the entry.
+func (r *mappedRing) advance(e *Entry) error {
+	n := min(len(r.peeked), int(e.Desired))
+	if n == 0 {
+		return e.skip()
+	}
+	copy(e.Numbers[:], r.peeked[:n])
+	e.Desired, r.peeked = int64(n), r.peeked[n:]
+	e.begin()
+	err := r.takes.Advance(n)
+	if err == nil {
+		e.Result = int64(n)
+	}
+	return err
 }
 
 // retire gives a role up, or skips the entry: the end of a pipe is both.
@@ -133,7 +234,7 @@ func (r *mappedRing) retire(e *Entry) error {
 	e.begin()
 	switch {
 	case isEnd:
-		r.sends, r.takes = nil, nil
+		r.sends, r.takes, r.flow = nil, nil, flow{}
 		return end.Close()
 	case e.N == RoleProducer:
 		producer := r.sends

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/status"
@@ -38,6 +39,7 @@ type opened interface {
 type lease interface {
 	Ack() error
 	Nack() error
+	Extend(d time.Duration) error
 }
 
 // reservation is a slot that the client fills.
@@ -54,8 +56,9 @@ type holdings struct {
 }
 
 type heldLease struct {
-	number int64
-	lease  lease
+	number     int64
+	deliveries uint32
+	lease      lease
 }
 
 // opener opens objects in the way of a flavour.
@@ -202,27 +205,34 @@ func (o *object) close() error {
 	return open.close()
 }
 
-// end ends one of the leases, or skips the entry.
-func (h *holdings) end(e *Entry) error {
+// one does something with one of the leases, or skips the entry.
+func (h *holdings) one(e *Entry) error {
 	if len(h.leases) == 0 {
 		return e.skip()
 	}
 	i := int(e.N) % len(h.leases)
 	held := h.leases[i]
-	h.leases = slices.Delete(h.leases, i, i+1)
-	e.Result = held.number
-	e.begin()
-	if e.Op == OpAck {
-		return held.lease.Ack()
+	if e.Op != OpExtend {
+		h.leases = slices.Delete(h.leases, i, i+1)
 	}
-	return held.lease.Nack()
+	e.Result, e.Extra = held.number, held.deliveries
+	e.begin()
+	switch e.Op {
+	case OpAck:
+		return held.lease.Ack()
+	case OpNack:
+		return held.lease.Nack()
+	case OpExtend:
+		return held.lease.Extend(time.Duration(e.Argument))
+	}
+	return nil
 }
 
 // hold keeps a lease on a message.
 func (h *holdings) hold(e *Entry, l lease, message []byte, deliveries int) error {
 	whole := e.Receive(message)
 	e.Extra = uint32(deliveries)
-	h.leases = append(h.leases, heldLease{e.Result, l})
+	h.leases = append(h.leases, heldLease{e.Result, e.Extra, l})
 	if !whole {
 		return errBroken
 	}
@@ -235,7 +245,7 @@ func (h *holdings) holdMany(e *Entry, messages [][]byte, leases []lease, deliver
 	for i, l := range leases {
 		if i < BatchMax {
 			e.Extra |= uint32(deliveries[i]) << (8 * i)
-			h.leases = append(h.leases, heldLease{e.Numbers[i], l})
+			h.leases = append(h.leases, heldLease{e.Numbers[i], uint32(deliveries[i]), l})
 		}
 	}
 	return err
@@ -250,6 +260,7 @@ func (h *holdings) endMany(e *Entry, end func([]lease) (int, error)) error {
 	leases := make([]lease, n)
 	for i, held := range h.leases[:n] {
 		e.Numbers[i], leases[i] = held.number, held.lease
+		e.Extra |= held.deliveries << (8 * i)
 	}
 	e.Desired = int64(n)
 	h.leases = slices.Delete(h.leases, 0, n)

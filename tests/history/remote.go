@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -16,6 +17,7 @@ type remote struct {
 	client     *shmd.Client
 	attachment wire.Attachment
 	holdings
+	flow
 }
 
 func openRemote(c *shmd.Client, kind, name string) (opened, error) {
@@ -33,8 +35,8 @@ func (r *remote) close() error { return r.call(wire.MethodClose, nil) }
 
 func (r *remote) perform(e *Entry) error {
 	switch e.Op {
-	case OpAck, OpNack:
-		return r.end(e)
+	case OpAck, OpNack, OpExtend, OpForget:
+		return r.one(e)
 	case OpAckMany, OpNackMany:
 		return r.endMany(e, func(leases []lease) (n int, err error) {
 			ids := make([]wire.LeaseID, len(leases))
@@ -48,6 +50,9 @@ func (r *remote) perform(e *Entry) error {
 			err = r.call(method, &n, ids)
 			return n, err
 		})
+	}
+	if e.Op >= OpClaim {
+		return r.ring(e)
 	}
 	e.begin()
 	switch e.Op {
@@ -74,8 +79,6 @@ func (r *remote) perform(e *Entry) error {
 		return r.message(e)
 	case e.Op < OpSignal:
 		return r.element(e)
-	case e.Op >= OpClaim:
-		return r.ring(e)
 	}
 	return r.synchronise(e)
 }
@@ -124,6 +127,8 @@ func (r *remote) message(e *Entry) error {
 		return r.received(e, wire.MethodTakeMany)
 	case OpLeaseMany:
 		return r.leaseMany(e)
+	case OpJoin:
+		return r.call(wire.MethodJoin, nil, e.Timeout)
 	case OpRedeliver:
 		return r.call(wire.MethodRedeliver, &e.Result)
 	case OpCounts:
@@ -159,36 +164,6 @@ func (r *remote) leaseMany(e *Entry) error {
 	return r.holdMany(e, messages, leases, deliveries)
 }
 
-// roles are the names of the roles, by kind and number.
-var roles = map[string][3]string{
-	wire.KindStream: {RoleProducer: wire.RoleProducer, RoleConsumer: wire.RoleConsumer},
-	wire.KindPipe:   {EndA: wire.EndA, EndB: wire.EndB},
-}
-
-// ring does what is done with a stream or a pipe.
-func (r *remote) ring(e *Entry) error {
-	switch e.Op {
-	case OpClaim:
-		return r.call(wire.MethodClaim, nil, roles[r.attachment.Kind][e.N])
-	case OpRetire:
-		return r.call(wire.MethodRetire, nil, roles[r.attachment.Kind][e.N])
-	case OpSend:
-		return r.call(wire.MethodSend, nil, e.Message(), e.Timeout)
-	case OpSendMany:
-		return r.call(wire.MethodSendMany, &e.Result, e.Messages(), e.Timeout)
-	case OpRecv:
-		var m []byte
-		err := r.call(wire.MethodRecv, &m, e.Timeout)
-		if err == nil && !e.Receive(m) {
-			err = errBroken
-		}
-		return err
-	case OpRecvMany:
-		return r.received(e, wire.MethodRecvMany)
-	}
-	return status.Unsupported
-}
-
 type remoteLease struct {
 	*remote
 	id wire.LeaseID
@@ -196,6 +171,10 @@ type remoteLease struct {
 
 func (l *remoteLease) Ack() error  { return l.call(wire.MethodAck, nil, l.id) }
 func (l *remoteLease) Nack() error { return l.call(wire.MethodNack, nil, l.id) }
+
+func (l *remoteLease) Extend(d time.Duration) error {
+	return l.call(wire.MethodExtend, nil, l.id, int64(d))
+}
 
 func (r *remote) element(e *Entry) error {
 	switch e.Op {

@@ -31,9 +31,13 @@ func (s *stage) auditors() []audit {
 			look: func(i int) int64 { return s.element(sum, i) }},
 	}
 	audits = append(audits, &streamAudit{name: names[stream], object: stream},
-		&pipeAudit{name: names[pipe], object: pipe})
-	for _, q := range []uint16{jobs, letters} {
-		audits = append(audits, &queueAudit{name: names[q], object: q, mortal: q == letters,
+		&pipeAudit{name: names[pipe], object: pipe}, &flowAudit{name: names[flow], object: flow})
+	for _, q := range []uint16{jobs, timed} {
+		audits = append(audits, &joinAudit{name: names[q], object: q, stays: make(map[int64]*stay)})
+	}
+	times := map[uint16]int64{timed: int64(leaseTime)}
+	for _, q := range []uint16{jobs, letters, timed} {
+		audits = append(audits, &queueAudit{name: names[q], object: q, mortal: q == letters, time: times[q],
 			look: func() wire.Counts {
 				s.eventually(func() bool { n := s.counts(q); return n.Leased+n.Writing == 0 })
 				return s.counts(q)

@@ -64,6 +64,24 @@ func told(deaths int64) func(e *history.Entry) {
 	return func(e *history.Entry) { e.Status, e.Result = int32(status.OwnerDied), deaths }
 }
 
+// proof is books that an auditor must find in order, and books that it must not.
+type proof struct {
+	name      string
+	good, bad func() audit
+	in, not   *books
+}
+
+func (p *proof) run(t *testing.T) {
+	t.Run(p.name, func(t *testing.T) {
+		if complaints := p.good().check(p.in.round()); len(complaints) != 0 {
+			t.Errorf("books in order: %q", complaints)
+		}
+		if complaints := p.bad().check(p.not.round()); len(complaints) == 0 {
+			t.Error("books that are not in order, and no complaint")
+		}
+	})
+}
+
 // TestAuditorsComplain shows each auditor books that are in order, and books that
 // differ in little and are not.
 func TestAuditorsComplain(t *testing.T) {
@@ -113,11 +131,7 @@ func TestAuditorsComplain(t *testing.T) {
 				look: func() wire.Counts { return wire.Counts{Ready: left} }}
 		}
 	}
-	for _, c := range []struct {
-		name      string
-		good, bad func() audit
-		in, not   *books
-	}{
+	for _, p := range []proof{
 		{"two holders", locks, locks,
 			newBooks().did(1, lock).did(1, unlock).did(2, lock).did(2, unlock),
 			newBooks().did(1, lock).did(2, lock).did(1, unlock).did(2, unlock)},
@@ -284,14 +298,7 @@ func TestAuditorsComplain(t *testing.T) {
 			newBooks().did(1, put, code(status.WouldBlock)),
 			newBooks().did(1, put, code(status.Corrupt))},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			if complaints := c.good().check(c.in.round()); len(complaints) != 0 {
-				t.Errorf("books in order: %q", complaints)
-			}
-			if complaints := c.bad().check(c.not.round()); len(complaints) == 0 {
-				t.Error("books that are not in order, and no complaint")
-			}
-		})
+		p.run(t)
 	}
 }
 

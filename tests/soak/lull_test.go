@@ -65,6 +65,7 @@ func (s *stage) lull() {
 	if s.random.IntN(4) == 0 {
 		s.drain(jobs)
 		s.drain(letters)
+		s.drain(timed)
 	}
 	s.tally.lulls++
 }
@@ -88,19 +89,24 @@ func (s *stage) suspect(lost map[int]patience, c *history.Client, e *history.Ent
 // everybody waits.
 func (s *stage) lacks(e *history.Entry) bool {
 	s.t.Helper()
+	if e.Object == stream || isPipe(e.Object) {
+		r := s.ring(e.Object)
+		if sends(e) {
+			return r.Consumer == nil && !s.isOver(e.Object, history.EndB)
+		}
+		return receives(e) && r.Producer == nil && r.UsedBytes == 0 && !s.isOver(e.Object, history.EndA)
+	}
 	switch e.Op {
 	case history.OpAcquire:
 		return s.permits(e.Object).Available < e.N
 	case history.OpPut, history.OpReserve, history.OpPutMany:
 		return s.counts(e.Object).Free == 0
 	case history.OpTake, history.OpLease, history.OpTakeMany, history.OpLeaseMany:
-		return s.counts(e.Object).Ready == 0
-	case history.OpSend, history.OpSendMany:
-		r := s.ring(e.Object)
-		return r.Consumer == nil && !s.isOver(e.Object, history.EndB)
-	case history.OpRecv, history.OpRecvMany:
-		r := s.ring(e.Object)
-		return r.Producer == nil && r.UsedBytes == 0 && !s.isOver(e.Object, history.EndA)
+		n := s.counts(e.Object)
+		return n.Ready == 0 && (e.Object != timed || n.Leased == 0) // or a lease will end
+	case history.OpJoin:
+		n := s.counts(e.Object)
+		return n.Ready+n.Leased != 0
 	case history.OpWait:
 		return !s.isSet(e.Object)
 	case history.OpArrive:
@@ -140,6 +146,10 @@ func notifiedAll(entries []history.Entry, wait *history.Entry) bool {
 func (s *stage) relieve(e *history.Entry) {
 	s.t.Helper()
 	s.tally.reliefs++
+	if e.Object == stream || isPipe(e.Object) {
+		s.relieveRing(e)
+		return
+	}
 	switch e.Op {
 	case history.OpAcquire:
 		s.do(history.Entry{Op: history.OpPost, Object: e.Object, N: 1})
@@ -150,22 +160,8 @@ func (s *stage) relieve(e *history.Entry) {
 	case history.OpTake, history.OpLease, history.OpTakeMany, history.OpLeaseMany:
 		s.serial++
 		s.do(history.Entry{Op: history.OpPut, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
-	case history.OpSend, history.OpSendMany:
-		if e.Object == pipe {
-			s.endPipe(history.EndB)
-			return
-		}
-		s.drainStream()
-	case history.OpRecv, history.OpRecvMany:
-		if e.Object == pipe {
-			s.endPipe(history.EndA)
-			return
-		}
-		s.serial++
-		if s.do(history.Entry{Op: history.OpClaim, Object: e.Object, N: history.RoleProducer}).OK() {
-			s.do(history.Entry{Op: history.OpSend, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
-			s.do(history.Entry{Op: history.OpRetire, Object: e.Object, N: history.RoleProducer})
-		}
+	case history.OpJoin:
+		s.drain(e.Object)
 	case history.OpWait:
 		s.do(history.Entry{Op: history.OpSignal, Object: e.Object})
 	case history.OpArrive:
@@ -175,6 +171,25 @@ func (s *stage) relieve(e *history.Entry) {
 			s.do(history.Entry{Op: history.OpNotify, Object: e.Object})
 			s.do(history.Entry{Op: history.OpUnlock, Object: e.Object})
 		} // else somebody is about to give it back
+	}
+}
+
+// relieveRing brings what an operation on a stream or pipe waits for.
+func (s *stage) relieveRing(e *history.Entry) {
+	s.t.Helper()
+	switch {
+	case isPipe(e.Object) && sends(e):
+		s.endPipe(e.Object, history.EndB)
+	case isPipe(e.Object):
+		s.endPipe(e.Object, history.EndA)
+	case sends(e):
+		s.drainStream()
+	default:
+		s.serial++
+		if s.do(history.Entry{Op: history.OpClaim, Object: e.Object, N: history.RoleProducer}).OK() {
+			s.do(history.Entry{Op: history.OpSend, Object: e.Object, N: 8, Argument: hand<<producerShift | s.serial})
+			s.do(history.Entry{Op: history.OpRetire, Object: e.Object, N: history.RoleProducer})
+		}
 	}
 }
 
@@ -206,22 +221,22 @@ func (s *stage) drainStream() {
 	s.do(role)
 }
 
-// endPipe claims an end of the pipe and retires it.
-func (s *stage) endPipe(end uint32) {
+// endPipe claims an end of a pipe and retires it.
+func (s *stage) endPipe(object uint16, end uint32) {
 	s.t.Helper()
-	if s.do(history.Entry{Op: history.OpClaim, Object: pipe, N: end}).OK() {
-		s.do(history.Entry{Op: history.OpRetire, Object: pipe, N: end})
+	if s.do(history.Entry{Op: history.OpClaim, Object: object, N: end}).OK() {
+		s.do(history.Entry{Op: history.OpRetire, Object: object, N: end})
 	}
 }
 
-// isOver reports whether it is an end of the pipe that somebody had, and has no more.
+// isOver reports whether it is an end of a pipe that somebody had, and has no more.
 func (s *stage) isOver(object uint16, end uint32) bool {
-	if object != pipe {
+	if !isPipe(object) {
 		return false
 	}
 	had := func(entries []history.Entry) bool {
 		return slices.ContainsFunc(entries, func(e history.Entry) bool {
-			return e.Object == pipe && e.Op == history.OpClaim && e.N == end && e.OK()
+			return e.Object == object && e.Op == history.OpClaim && e.N == end && e.OK()
 		})
 	}
 	return had(s.relief) ||

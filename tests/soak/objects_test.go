@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/shmd/shmd/wire"
 )
@@ -18,6 +19,7 @@ const (
 	undoPermits
 	jobs    // a queue
 	letters // a queue with dead letters
+	timed   // a queue whose leases end by time
 	event
 	autoEvent
 	guard // the mutex of the condition
@@ -26,6 +28,7 @@ const (
 	rwlock
 	stream
 	pipe // another in each round, for an end is claimed once
+	flow // likewise, of bytes
 	objects
 )
 
@@ -41,6 +44,7 @@ const (
 	parties     = 2
 	ringSize    = 4096
 	ringMax     = 1000 // bytes of a message
+	leaseTime   = 5 * time.Millisecond
 )
 
 // createObjects creates them, and opens each for us.
@@ -53,6 +57,8 @@ func (s *stage) createObjects() {
 		SlotSize: new(uint32(slotSize)), MessageMax: new(uint32(messageMax))}
 	mortal := queue
 	mortal.DeliveriesMax = new(uint32(deliveryMax))
+	hasty := queue
+	hasty.LeaseNS = new(uint64(leaseTime))
 	for i, o := range [objects]struct {
 		name, kind string
 		options    wire.CreateOptions
@@ -67,6 +73,7 @@ func (s *stage) createObjects() {
 		undoPermits: {"undo", wire.KindSemaphore, wire.CreateOptions{Initial: new(uint32(undoAll)), Undo: new(true)}},
 		jobs:        {"jobs", wire.KindQueue, queue},
 		letters:     {"letters", wire.KindQueue, mortal},
+		timed:       {"timed", wire.KindQueue, hasty},
 		event:       {"event", wire.KindEvent, wire.CreateOptions{}},
 		autoEvent:   {"auto", wire.KindEvent, wire.CreateOptions{AutoReset: new(true)}},
 		guard:       {"guard", wire.KindMutex, wire.CreateOptions{}},
@@ -74,7 +81,8 @@ func (s *stage) createObjects() {
 		barrier:     {"barrier", wire.KindBarrier, wire.CreateOptions{Parties: new(uint32(parties))}},
 		rwlock:      {"rwlock", wire.KindRWLock, wire.CreateOptions{}},
 		stream:      {"stream", wire.KindStream, wire.CreateOptions{Capacity: new(uint32(ringSize))}},
-		pipe:        {"pipe", wire.KindPipe, wire.CreateOptions{Capacity: new(uint32(ringSize))}},
+		pipe:        {"pipe", wire.KindPipe, pipeOptions(pipe)},
+		flow:        {"flow", wire.KindPipe, pipeOptions(flow)},
 	} {
 		var a wire.Attachment
 		s.call(wire.MethodCreate, &a, o.name, o.kind, o.options)
@@ -103,23 +111,26 @@ func (s *stage) isSet(object uint16) (set bool) {
 	return set
 }
 
+func pipeOptions(object uint16) wire.CreateOptions {
+	return wire.CreateOptions{Capacity: new(uint32(ringSize)), Bytes: new(object == flow)}
+}
+
 // newPipe puts a new pipe in the place of the last one.
-func (s *stage) newPipe() {
+func (s *stage) newPipe(object uint16) {
 	s.t.Helper()
-	old := s.handles[pipe]
+	old := s.handles[object]
 	var a wire.Attachment
-	s.call(wire.MethodCreate, &a, fmt.Sprintf("pipe%d", s.round), wire.KindPipe,
-		wire.CreateOptions{Capacity: new(uint32(ringSize))})
-	name := s.infos[pipe].Name
-	s.infos[pipe], s.handles[pipe] = a.Info, a.Handle
+	name := s.infos[object].Name
+	s.call(wire.MethodCreate, &a, fmt.Sprintf("pipe%d.%d", s.round, object), wire.KindPipe, pipeOptions(object))
+	s.infos[object], s.handles[object] = a.Info, a.Handle
 	for _, c := range s.clients {
-		c.Renew(pipe, a.Info)
+		c.Renew(object, a.Info)
 	}
 	s.call(wire.MethodClose, nil, old)
 	s.call(wire.MethodDestroy, nil, name)
 }
 
-// ring looks at the stream, or at the way from end a of the pipe to b.
+// ring looks at the stream, or at the way from end a of a pipe to b.
 func (s *stage) ring(object uint16) wire.Ring {
 	s.t.Helper()
 	var st wire.Stat

@@ -116,7 +116,8 @@ func (s *stage) play() {
 	s.t.Helper()
 	s.round++
 	s.current, s.relief = nil, nil
-	s.newPipe()
+	s.newPipe(pipe)
+	s.newPipe(flow)
 	// A few objects, so that clients meet, or all.
 	s.focus = nil
 	for _, i := range s.random.Perm(int(objects))[:1+s.random.IntN(int(objects))] {

@@ -32,6 +32,8 @@ func (s *stage) script(c *history.Client) []history.Entry {
 			w.permits()
 		case jobs, letters:
 			w.messages()
+		case timed:
+			w.timedMessages()
 		case event, autoEvent:
 			w.event()
 		case condition:
@@ -42,7 +44,7 @@ func (s *stage) script(c *history.Client) []history.Entry {
 			w.rwlock()
 		case stream:
 			w.stream()
-		case pipe:
+		case pipe, flow:
 			w.pipe()
 		}
 	}
@@ -145,6 +147,9 @@ func (w *writer) message(op history.Op, timeout int64) history.Entry {
 }
 
 func (w *writer) messages() {
+	if w.Object != letters && w.One(12) {
+		w.Add(history.Entry{Op: history.OpJoin, Timeout: w.timeout()})
+	}
 	switch w.IntN(8) {
 	case 6:
 		w.Add(w.batch(history.OpPutMany))
@@ -175,6 +180,34 @@ func (w *writer) messages() {
 	}
 }
 
+// timedMessages has a message for too long, now and then, or asks for more time, or never
+// ends its lease.
+func (w *writer) timedMessages() {
+	if w.One(2) {
+		w.messages()
+		return
+	}
+	w.Add(history.Entry{Op: history.OpLease, Timeout: w.timeout()})
+	switch w.IntN(5) {
+	case 0:
+		w.Pause(2 * leaseTime)
+	case 1:
+		for range 1 + w.IntN(2) {
+			time := int64(time.Millisecond) + w.Int64N(int64(2*leaseTime))
+			w.Add(history.Entry{Op: history.OpExtend, Argument: time})
+			w.Pause(leaseTime)
+		}
+	case 2:
+		w.Do(history.OpForget)
+		return
+	case 3: // most often the same message once more
+		w.Pause(2 * leaseTime)
+		w.Add(history.Entry{Op: history.OpLease, Timeout: w.Timeout()})
+		w.end()
+	}
+	w.end()
+}
+
 // batch is what puts or sends the client's next messages.
 func (w *writer) batch(op history.Op) history.Entry {
 	e := w.message(op, w.timeout())
@@ -202,12 +235,38 @@ func (w *writer) receiveMany() {
 	w.Add(end)
 }
 
+// inPlace reserves room in a ring and sends what it makes there, or gives it up.
+func (w *writer) inPlace(timeout int64) {
+	e := w.message(history.OpReserve, timeout)
+	e.N = 8 + w.Uint32N(ringMax-8)
+	w.Add(e)
+	w.work()
+	if e.Op = history.OpCommit; w.One(4) {
+		e.Op = history.OpAbort
+	}
+	w.Add(e)
+}
+
+// look looks at what comes next in a ring, and receives some of it, or nothing.
+func (w *writer) look(timeout int64) {
+	w.Add(history.Entry{Op: history.OpPeek, Desired: 1 + w.Int64N(history.BatchMax), Timeout: timeout})
+	w.work()
+	if w.One(4) {
+		return
+	}
+	w.Add(history.Entry{Op: history.OpAdvance, Desired: 1 + w.Int64N(history.BatchMax)})
+}
+
 // stream sends or receives, in a role that ends before anything else is done.
 func (w *writer) stream() {
 	role := 1 + w.Uint32N(2)
 	w.Add(history.Entry{Op: history.OpClaim, N: role})
 	for range w.IntN(8) {
 		switch {
+		case role == history.RoleConsumer && w.One(4):
+			w.look(w.timeout())
+		case role == history.RoleProducer && w.One(4):
+			w.inPlace(w.timeout())
 		case role == history.RoleConsumer && w.One(4):
 			w.Add(history.Entry{Op: history.OpRecvMany, Desired: history.BatchMax, Timeout: w.timeout()})
 		case role == history.RoleConsumer:
@@ -242,6 +301,16 @@ func (w *writer) pipe() {
 			timeout = w.timeout()
 		}
 		switch {
+		case w.Object == flow:
+			e := history.Entry{Op: history.OpReadBytes, N: 1 + w.Uint32N(2*ringSize), Timeout: timeout}
+			if sends {
+				e.Op = history.OpWriteBytes
+			}
+			w.Add(e)
+		case sends && w.One(4):
+			w.inPlace(timeout)
+		case !sends && w.One(4):
+			w.look(timeout)
 		case sends && many:
 			e := w.batch(history.OpSendMany)
 			e.N, e.Timeout = 8+w.Uint32N(ringMax-8), timeout

@@ -28,7 +28,8 @@ type tenure struct {
 	maybe  bool  // its claim never returned
 	sent   []parcel
 	got    []receipt
-	gone   []status.Code // what it was told of the other end of a pipe when it sent
+	gone   []status.Code    // what it was told of the other end of a pipe when it sent
+	moved  []*history.Entry // of a pipe of bytes
 }
 
 // parcel is a message that was sent, or may have been.
@@ -38,9 +39,11 @@ type parcel struct {
 	of     int // the tenure, by the order of all
 }
 
-// receipt is one that a consumer had: a message, an end, or it is not known what.
+// receipt is one that a consumer had: a message, an end, or it is not known what; or it
+// was shown the message that comes next.
 type receipt struct {
 	number int64
+	shown  bool
 	end    status.Code
 	lost   int64 // how many at most may have been received that nobody saw
 }
@@ -132,13 +135,15 @@ func tenures(c career, object uint16, role uint32) (all []*tenure) {
 // book books what somebody sent or received.
 func (n *tenure) book(e *history.Entry) {
 	switch e.Op {
-	case history.OpSend, history.OpSendMany:
+	case history.OpSend, history.OpSendMany, history.OpReserve, history.OpCommit, history.OpWriteBytes:
 		if code := e.Code(); e.Return != 0 && (code == status.Ended || code == status.PeerDied) {
 			n.gone = append(n.gone, code)
 		}
 	}
 	switch e.Op {
-	case history.OpSend:
+	case history.OpWriteBytes, history.OpReadBytes:
+		n.moved = append(n.moved, e)
+	case history.OpSend, history.OpCommit:
 		if e.OK() || e.Unknown() {
 			n.sent = append(n.sent, parcel{number: e.Argument, sure: e.OK()})
 		}
@@ -146,10 +151,14 @@ func (n *tenure) book(e *history.Entry) {
 		for _, number := range e.Batch() {
 			n.sent = append(n.sent, parcel{number: number, sure: e.OK()})
 		}
-	case history.OpRecv, history.OpRecvMany:
+	case history.OpRecv, history.OpRecvMany, history.OpPeek, history.OpAdvance:
 		switch {
+		case e.Unknown() && e.Op == history.OpPeek: // an end may be told
+			n.got = append(n.got, receipt{lost: 1})
 		case e.Unknown():
 			n.got = append(n.got, receipt{lost: max(e.Desired, 1)})
+		case e.OK() && e.Op == history.OpPeek:
+			n.got = append(n.got, receipt{number: e.Numbers[0], shown: true})
 		case e.OK() && e.Op == history.OpRecv:
 			n.got = append(n.got, receipt{number: e.Result})
 		case e.OK():
@@ -169,6 +178,7 @@ func match(producers []*tenure, sent []parcel, got []receipt, complain func(stri
 	last := -1             // the tenure that the last message is of
 	seen := 0              // unseen receipts since that, whatever they were
 	var told []status.Code // ends since that
+	shown := int64(0)      // what comes next, as somebody saw; 0 = it is not known
 	skip := func(to int) {
 		for _, m := range sent[next:to] {
 			if !m.sure {
@@ -202,14 +212,24 @@ func match(producers []*tenure, sent []parcel, got []receipt, complain func(stri
 		case r.lost != 0:
 			lost += r.lost
 			seen++
+			shown = 0
+		case r.shown:
+			if shown != 0 && r.number != shown {
+				complain("message %d was shown as the next one, after %d", r.number, shown)
+			}
+			shown = r.number
 		case r.end != 0:
+			if shown != 0 {
+				complain("message %d was shown as the next one, and then the end of its producer told", shown)
+			}
 			told = append(told, r.end)
 		default:
 			i := slices.IndexFunc(sent[next:], func(m parcel) bool { return m.number == r.number })
-			if i < 0 {
+			if i < 0 || shown != 0 && r.number != shown {
 				complain("message %d was received, which is none of those that come next", r.number)
 				continue
 			}
+			shown = 0
 			skip(next + i)
 			ends(sent[next+i].of)
 			next, last = next+i+1, sent[next+i].of

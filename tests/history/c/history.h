@@ -37,6 +37,9 @@ enum op {
 	OP_LEASE_MANY = 43,
 	OP_ACK_MANY = 44,
 	OP_NACK_MANY = 45,
+	OP_EXTEND = 46,
+	OP_FORGET = 47,
+	OP_JOIN = 48,
 	OP_LOAD = 50,
 	OP_STORE = 51,
 	OP_ADD = 52,
@@ -61,7 +64,11 @@ enum op {
 	OP_SEND = 102,
 	OP_RECV = 103,
 	OP_SEND_MANY = 104,
-	OP_RECV_MANY = 105
+	OP_RECV_MANY = 105,
+	OP_PEEK = 106,
+	OP_ADVANCE = 107,
+	OP_WRITE_BYTES = 108,
+	OP_READ_BYTES = 109
 };
 
 /* Statuses besides the codes of shmd.h, which stand here without their sign. */

@@ -115,7 +115,9 @@ static int close_object(struct object *object)
 	object->rwlock = shmd_rwlock_close(object->rwlock);
 	object->stream = shmd_stream_close(object->stream);
 	object->pipe = shmd_pipe_close(object->pipe);
-	object->leases_count = object->reservations_count = 0;
+	object->leases_count = object->reservations_count = object->peeked_count = 0;
+	object->reserved = NULL;
+	object->flow = (struct flow){0};
 	return 0;
 }
 
@@ -283,10 +285,8 @@ static int perform(struct entry *entry)
 		return perform_barrier(object->barrier, entry);
 	if (object->rwlock != NULL)
 		return perform_rwlock(object->rwlock, entry);
-	if (object->stream != NULL)
-		return perform_stream(object->stream, entry);
-	if (object->pipe != NULL)
-		return perform_pipe(object->pipe, entry);
+	if (object->stream != NULL || object->pipe != NULL)
+		return perform_ring(object, entry);
 	return perform_array(object->array, entry);
 }
 

@@ -16,6 +16,12 @@
 #define BROKEN (-1000)  /* what came cannot be */
 #define SKIPPED (-1001) /* there was nothing to do it with */
 
+/* What is known of a pipe of bytes of which the client has an end: see flow.go. */
+struct flow {
+	uint32_t end;
+	int64_t written, seen;
+};
+
 /* An object that the client knows; at most one of the pointers is not null. */
 struct object {
 	char kind[16];
@@ -32,9 +38,15 @@ struct object {
 	struct shmd_stream *stream;
 	struct shmd_pipe *pipe;
 	struct shmd_lease leases[LEASES_MAX]; /* the oldest first */
+	int64_t numbers[LEASES_MAX];          /* of their messages, which may be over */
 	uint32_t leases_count;
 	struct shmd_reservation reservations[LEASES_MAX];
 	uint32_t reservations_count;
+	void *reserved; /* in a ring; null = nothing is */
+	size_t reserved_bytes;
+	int64_t peeked[BATCH_MAX]; /* messages that were shown and not received */
+	uint32_t peeked_count;
+	struct flow flow;
 };
 
 static inline int64_t now_ns(void)

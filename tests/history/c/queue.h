@@ -23,22 +23,41 @@ static int lease(struct object *object, struct entry *entry)
 	                                   : shmd_queue_take_dead(object->queue, lease);
 	if (result < 0)
 		return result;
-	object->leases_count++;
 	entry->extra = lease->deliveries;
-	return receive(entry, lease->message, lease->size_bytes);
+	result = receive(entry, lease->message, lease->size_bytes);
+	object->numbers[object->leases_count++] = entry->result;
+	return result;
 }
 
-static int end_lease(struct object *object, struct entry *entry)
+/* So many leases from i on are no longer those of the client to end. */
+static void drop_lease(struct object *object, uint32_t i, uint32_t count)
+{
+	uint32_t rest = object->leases_count - i - count;
+	memmove(&object->leases[i], &object->leases[i + count], rest * sizeof object->leases[0]);
+	memmove(&object->numbers[i], &object->numbers[i + count], rest * sizeof object->numbers[0]);
+	object->leases_count -= count;
+}
+
+static int one_lease(struct object *object, struct entry *entry)
 {
 	if (object->leases_count == 0)
 		return skip(entry);
 	uint32_t i = entry->n % object->leases_count;
 	struct shmd_lease lease = object->leases[i];
-	object->leases_count--;
-	memmove(&object->leases[i], &object->leases[i + 1], (object->leases_count - i) * sizeof lease);
-	receive(entry, lease.message, lease.size_bytes); /* which it is; it came whole */
+	entry->result = object->numbers[i];
+	entry->extra = lease.deliveries;
+	if (entry->op != OP_EXTEND)
+		drop_lease(object, i, 1);
 	begin(entry);
-	return entry->op == OP_ACK ? shmd_queue_ack(object->queue, &lease) : shmd_queue_nack(object->queue, &lease);
+	switch (entry->op) {
+	case OP_ACK:
+		return shmd_queue_ack(object->queue, &lease);
+	case OP_NACK:
+		return shmd_queue_nack(object->queue, &lease);
+	case OP_EXTEND:
+		return shmd_queue_extend(object->queue, &lease, (uint64_t)entry->argument);
+	}
+	return 0;
 }
 
 static int lease_many(struct object *object, struct entry *entry)
@@ -51,12 +70,14 @@ static int lease_many(struct object *object, struct entry *entry)
 	int result = shmd_queue_lease_many(object->queue, leases, wanted(entry), entry->timeout_ns, &count);
 	if (result < 0)
 		return result;
-	object->leases_count += count;
 	for (uint32_t i = 0; i < count && i < BATCH_MAX; i++) {
 		messages[i] = (struct iovec){(void *)(uintptr_t)leases[i].message, leases[i].size_bytes};
 		entry->extra |= leases[i].deliveries << (8 * i);
 	}
-	return receive_batch(entry, messages, count);
+	result = receive_batch(entry, messages, count);
+	memcpy(&object->numbers[object->leases_count], entry->numbers, sizeof entry->numbers);
+	object->leases_count += count;
+	return result;
 }
 
 /* Ends the oldest leases. */
@@ -66,13 +87,12 @@ static int end_many(struct object *object, struct entry *entry)
 	uint32_t count = wanted(entry) < object->leases_count ? wanted(entry) : object->leases_count;
 	if (count == 0)
 		return skip(entry);
-	for (uint32_t i = 0; i < count; i++) {
-		leases[i] = object->leases[i];
-		number_of(leases[i].message, leases[i].size_bytes, &entry->numbers[i]); /* it came whole */
-	}
+	memcpy(leases, object->leases, count * sizeof leases[0]);
+	memcpy(entry->numbers, object->numbers, count * sizeof object->numbers[0]);
+	for (uint32_t i = 0; i < count; i++)
+		entry->extra |= leases[i].deliveries << (8 * i);
 	entry->desired = count;
-	object->leases_count -= count;
-	memmove(&object->leases[0], &object->leases[count], object->leases_count * sizeof leases[0]);
+	drop_lease(object, 0, count);
 	begin(entry);
 	int result = entry->op == OP_ACK_MANY ? shmd_queue_ack_many(object->queue, leases, count, &count)
 	                                      : shmd_queue_nack_many(object->queue, leases, count, &count);
@@ -150,7 +170,9 @@ static int perform_queue(struct object *object, struct entry *entry)
 	switch (entry->op) {
 	case OP_ACK:
 	case OP_NACK:
-		return end_lease(object, entry);
+	case OP_EXTEND:
+	case OP_FORGET:
+		return one_lease(object, entry);
 	case OP_COMMIT:
 	case OP_ABORT:
 		return end_reservation(object, entry);
@@ -176,6 +198,8 @@ static int perform_queue(struct object *object, struct entry *entry)
 		return lease_many(object, entry);
 	case OP_RESERVE:
 		return reserve(object, entry);
+	case OP_JOIN:
+		return shmd_queue_join(object->queue, entry->timeout_ns);
 	case OP_REDELIVER:
 		return redeliver(object->queue, entry);
 	case OP_COUNTS:

@@ -6,63 +6,144 @@
 #define RING_H
 
 #include "batch.h"
+#include "flow.h"
 
-static int perform_stream(struct shmd_stream *stream, struct entry *entry)
+/* Calls the function of a stream, or the one of a pipe by the end that the client has. */
+#define RING(object, call, ...)                                                                                      \
+	((object)->stream != NULL ? shmd_stream_##call((object)->stream, __VA_ARGS__)                                     \
+	                          : shmd_pipe_##call((object)->pipe, SHMD_END_ANY, __VA_ARGS__))
+
+static int claim_role(struct object *object, struct entry *entry)
 {
-	struct iovec messages[BATCH_MAX];
-	uint32_t count = entry->op == OP_SEND_MANY ? make_batch(entry, messages) : wanted(entry);
-	size_t size_bytes = entry->op == OP_SEND ? make_message(entry->argument, entry->n, message) : 0;
-	int result;
-	begin(entry);
-	switch (entry->op) {
-	case OP_CLAIM:
-		return shmd_stream_claim(stream, (enum shmd_role)entry->n);
-	case OP_RETIRE:
-		return shmd_stream_retire(stream, (enum shmd_role)entry->n);
-	case OP_SEND:
-		return shmd_stream_send(stream, message, size_bytes, entry->timeout_ns);
-	case OP_SEND_MANY:
-		result = shmd_stream_send_many(stream, messages, count, entry->timeout_ns, &count);
-		entry->result = count;
+	int result = object->stream != NULL ? shmd_stream_claim(object->stream, (enum shmd_role)entry->n)
+	                                    : shmd_pipe_claim(object->pipe, (int)entry->n - 1, NULL);
+	if (result < 0 || object->flow.end == entry->n)
 		return result;
-	case OP_RECV:
-		result = shmd_stream_recv(stream, message, sizeof message, entry->timeout_ns, &size_bytes);
-		return result < 0 ? result : receive(entry, message, size_bytes);
-	case OP_RECV_MANY:
-		result = shmd_stream_peek_many(stream, messages, count, entry->timeout_ns, &count);
-		if (result == 0)
-			result = receive_batch(entry, messages, count);
-		return result < 0 ? result : shmd_stream_advance(stream, count);
-	}
-	return SHMD_E_UNSUPPORTED;
+	object->flow = (struct flow){.end = entry->n};
+	object->reserved = NULL;
+	object->peeked_count = 0;
+	return result;
 }
 
-static int perform_pipe(struct shmd_pipe *pipe, struct entry *entry)
+static int retire_role(struct object *object, struct entry *entry)
+{
+	object->flow.end = 0;
+	return object->stream != NULL ? shmd_stream_retire(object->stream, (enum shmd_role)entry->n)
+	                              : shmd_pipe_shut(object->pipe, (int)entry->n - 1);
+}
+
+static int reserve_room(struct object *object, struct entry *entry)
+{
+	size_t size_bytes = entry->n > MESSAGE_MIN ? entry->n : MESSAGE_MIN;
+	void *room = NULL;
+	int result = RING(object, reserve, size_bytes, entry->timeout_ns, &room);
+	object->reserved = result == 0 ? room : NULL;
+	object->reserved_bytes = size_bytes;
+	return result;
+}
+
+/* Sends what was reserved, or gives it up: for that there is nothing to do. */
+static int fill_room(struct object *object, struct entry *entry)
+{
+	if (object->reserved == NULL)
+		return skip(entry);
+	size_t size_bytes = make_message(entry->argument, object->reserved_bytes, object->reserved);
+	object->reserved = NULL;
+	begin(entry);
+	return entry->op == OP_ABORT ? 0 : RING(object, commit, size_bytes);
+}
+
+static int peek(struct object *object, struct entry *entry)
 {
 	struct iovec messages[BATCH_MAX];
-	uint32_t count = entry->op == OP_SEND_MANY ? make_batch(entry, messages) : wanted(entry);
-	size_t size_bytes = entry->op == OP_SEND ? make_message(entry->argument, entry->n, message) : 0;
+	uint32_t count = 0;
+	object->peeked_count = 0;
+	int result = RING(object, peek_many, messages, wanted(entry), entry->timeout_ns, &count);
+	if (result == 0)
+		result = receive_batch(entry, messages, count);
+	if (result < 0)
+		return result;
+	memcpy(object->peeked, entry->numbers, sizeof object->peeked);
+	object->peeked_count = count;
+	return 0;
+}
+
+static int advance(struct object *object, struct entry *entry)
+{
+	uint32_t count = wanted(entry) < object->peeked_count ? wanted(entry) : object->peeked_count;
+	if (count == 0)
+		return skip(entry);
+	memcpy(entry->numbers, object->peeked, count * sizeof object->peeked[0]);
+	entry->desired = count;
+	object->peeked_count -= count;
+	memmove(object->peeked, object->peeked + count, object->peeked_count * sizeof object->peeked[0]);
+	begin(entry);
+	int result = RING(object, advance, count);
+	entry->result = result == 0 ? count : 0;
+	return result;
+}
+
+static int send_messages(struct object *object, struct entry *entry)
+{
+	struct iovec messages[BATCH_MAX];
+	if (entry->op == OP_SEND) {
+		size_t size_bytes = make_message(entry->argument, entry->n, message);
+		begin(entry);
+		return RING(object, send, message, size_bytes, entry->timeout_ns);
+	}
+	uint32_t count = make_batch(entry, messages);
+	begin(entry);
+	int result = RING(object, send_many, messages, count, entry->timeout_ns, &count);
+	entry->result = count;
+	return result;
+}
+
+static int recv_messages(struct object *object, struct entry *entry)
+{
+	struct iovec messages[BATCH_MAX];
+	uint32_t count = 0;
+	size_t size_bytes = 0;
 	int result;
+	object->peeked_count = 0;
+	if (entry->op == OP_RECV) {
+		result = RING(object, recv, message, sizeof message, entry->timeout_ns, &size_bytes);
+		return result < 0 ? result : receive(entry, message, size_bytes);
+	}
+	result = RING(object, peek_many, messages, wanted(entry), entry->timeout_ns, &count);
+	if (result == 0)
+		result = receive_batch(entry, messages, count);
+	return result < 0 ? result : RING(object, advance, count);
+}
+
+static int perform_ring(struct object *object, struct entry *entry)
+{
+	switch (entry->op) {
+	case OP_SEND:
+	case OP_SEND_MANY:
+		return send_messages(object, entry);
+	case OP_COMMIT:
+	case OP_ABORT:
+		return fill_room(object, entry);
+	case OP_ADVANCE:
+		return advance(object, entry);
+	case OP_WRITE_BYTES:
+		return write_bytes(object, entry);
+	case OP_READ_BYTES:
+		return read_bytes(object, entry);
+	}
 	begin(entry);
 	switch (entry->op) {
 	case OP_CLAIM:
-		return shmd_pipe_claim(pipe, (int)entry->n - 1, NULL);
+		return claim_role(object, entry);
 	case OP_RETIRE:
-		return shmd_pipe_shut(pipe, (int)entry->n - 1);
-	case OP_SEND:
-		return shmd_pipe_send(pipe, SHMD_END_ANY, message, size_bytes, entry->timeout_ns);
-	case OP_SEND_MANY:
-		result = shmd_pipe_send_many(pipe, SHMD_END_ANY, messages, count, entry->timeout_ns, &count);
-		entry->result = count;
-		return result;
+		return retire_role(object, entry);
+	case OP_RESERVE:
+		return reserve_room(object, entry);
+	case OP_PEEK:
+		return peek(object, entry);
 	case OP_RECV:
-		result = shmd_pipe_recv(pipe, SHMD_END_ANY, message, sizeof message, entry->timeout_ns, &size_bytes);
-		return result < 0 ? result : receive(entry, message, size_bytes);
 	case OP_RECV_MANY:
-		result = shmd_pipe_peek_many(pipe, SHMD_END_ANY, messages, count, entry->timeout_ns, &count);
-		if (result == 0)
-			result = receive_batch(entry, messages, count);
-		return result < 0 ? result : shmd_pipe_advance(pipe, SHMD_END_ANY, count);
+		return recv_messages(object, entry);
 	}
 	return SHMD_E_UNSUPPORTED;
 }

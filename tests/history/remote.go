@@ -48,6 +48,9 @@ func (r *remote) perform(e *Entry) error {
 				method = wire.MethodNackMany
 			}
 			err = r.call(method, &n, ids)
+			if err == nil && n < len(ids) {
+				err = status.NotOwner // of the next one, as PROTOCOL.md says
+			}
 			return n, err
 		})
 	}

@@ -32,9 +32,10 @@ func ok(actor int, op history.Op, fields ...func(*history.Entry)) step {
 type step struct {
 	actor   int
 	entry   history.Entry
-	end     bool // what the actor has comes back
-	unknown bool // it never returned
-	along   bool // it began when the one before did
+	end     bool  // what the actor has comes back
+	unknown bool  // it never returned
+	along   bool  // it began when the one before did
+	after   int64 // it began so much later than the next one would
 }
 
 func refusal(actor int, op history.Op, code status.Code, fields ...func(*history.Entry)) step {
@@ -55,11 +56,14 @@ func along(s step) step {
 
 // made gives the steps their times, and their parts to those that have two.
 func made(steps []step, split func(*history.Entry) bool) []porcupine.Operation {
-	var actions []*action
+	return operations(timesOf(steps, split))
+}
+
+func timesOf(steps []step, split func(*history.Entry) bool) (actions []*action) {
 	now := int64(0)
 	for _, s := range steps {
 		if !s.along {
-			now += 10
+			now += 10 + s.after
 		}
 		a := &action{Entry: s.entry, actor: s.actor, end: s.end}
 		a.Call = now
@@ -68,7 +72,7 @@ func made(steps []step, split func(*history.Entry) bool) []porcupine.Operation {
 		}
 		actions = append(actions, inParts(a, split)...)
 	}
-	return operations(actions)
+	return actions
 }
 
 // story is a history that a model must accept, and one that differs in little and
@@ -84,7 +88,7 @@ type story struct {
 func TestModelsRefuse(t *testing.T) {
 	for _, stories := range [][]story{mutexStories(), semaphoreStories(), queueStories(), valueStories(),
 		eventStories(), rwlockStories(), conditionStories(), barrierStories(), batchStories(), streamStories(),
-		pipeStories()} {
+		pipeStories(), inPlaceStories(), bytesStories(), joinStories()} {
 		for _, s := range stories {
 			t.Run(s.name, func(t *testing.T) {
 				if ops := made(s.good, s.split); !porcupine.CheckOperations(s.model, ops) {

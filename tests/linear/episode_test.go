@@ -12,6 +12,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/tests/harness"
 	"github.com/shmd/shmd/tests/history"
 	"github.com/shmd/shmd/wire"
@@ -194,8 +195,10 @@ func (e *episode) record(entries []history.Entry, death *history.Death) {
 	for i := range entries {
 		entry := entries[i]
 		switch {
-		case entry.Op == history.OpPause, entry.Return != 0 && entry.NotDone():
+		case entry.Op == history.OpPause, entry.Return != 0 && entry.NotDone(), entry.Op == history.OpForget:
 			continue
+		case e.subjects[entry.Object].lost(&entry):
+			entry.Return = 0 // what it got is not known
 		case entry.Op == history.OpOpen:
 			if actor[entry.Object] != 0 {
 				e.t.Fatalf("an object was opened twice: %v", &entry)
@@ -217,7 +220,7 @@ func (e *episode) record(entries []history.Entry, death *history.Death) {
 				a.until = death.Settled
 			}
 			actor[entry.Object] = 0
-		case entry.Unknown():
+		case entry.Unknown() && death != nil:
 			a.until = death.Settled
 		}
 		e.actions[entry.Object] = append(e.actions[entry.Object], inParts(a, e.subjects[entry.Object].split)...)
@@ -247,6 +250,9 @@ func (e *episode) newActor(object uint16) int {
 func (e *episode) check() {
 	e.t.Helper()
 	for i, sub := range e.subjects {
+		if sub.lease != 0 {
+			e.actions[i] = expiries(e.actions[i], sub.lease)
+		}
 		ops := operations(e.actions[i])
 		what := "has no order"
 		switch porcupine.CheckOperationsTimeout(sub.model, ops, harness.Patience) {
@@ -258,4 +264,12 @@ func (e *episode) check() {
 		e.t.Errorf("%s: the history of the %s (%d operations) %s; see %s", e.name, sub.name, len(ops), what,
 			report(e.t, sub.name, sub.model, ops))
 	}
+}
+
+// lost reports whether a lease may have ended before the call that gave it did: then
+// another message may lie where it was, or nothing.
+func (s *subject) lost(e *history.Entry) bool {
+	gives := e.Op == history.OpLease || e.Op == history.OpLeaseMany
+	return s.lease != 0 && gives && e.Return-e.Call >= s.lease &&
+		(e.Status == history.Broken || e.Code() == status.NotOwner)
 }

@@ -21,6 +21,16 @@ type action struct {
 	part  part
 	end   bool  // what the actor holds comes back: it was recovered, or closed the object
 	until int64 // until when it took effect, if that is later than its return; 0 = it is not
+	// repeated: an ack of a lease that was over, whose message its client has acknowledged
+	// in a later delivery.
+	repeated bool
+	over     []leaseID // which it must find over
+}
+
+// leaseID is one delivery of a message.
+type leaseID struct {
+	number     int64
+	deliveries uint32
 }
 
 // part is which part of an operation an action is. Most happen at one moment. Others

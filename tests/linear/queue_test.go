@@ -92,10 +92,12 @@ func (s *queueState) first(state slotState) int {
 	return -1
 }
 
-// leasedBy is the index of the message of that number, if the actor has it.
-func (s *queueState) leasedBy(actor int, number int64) int {
+// leasedBy is the index of the message that an action is about, if the actor has it in
+// that delivery, or it is not said which.
+func (s *queueState) leasedBy(actor int, a *action) int {
 	for i, x := range s.slots[:s.count] {
-		if x.state == leased && x.actor == int8(actor) && int64(x.number) == number {
+		if x.state == leased && x.actor == int8(actor) && int64(x.number) == a.Result &&
+			(a.Extra == 0 || uint32(x.deliveries) == a.Extra) {
 			return i
 		}
 	}
@@ -132,11 +134,22 @@ func (s *queueState) in(state slotState) int {
 }
 
 func (m queueMachine) step(s queueState, a *action) []queueState {
+	if !s.findsOver(a) {
+		return nil
+	}
 	if a.outwaited() {
 		return []queueState{s}
 	}
 	ok := false
 	switch a.Op {
+	case opExpire:
+		return m.expire(s, a)
+	case history.OpJoin:
+		idle := s.in(ready)+s.in(leased) == 0
+		ok = a.OK() && idle || a.refused() && !idle
+	case history.OpExtend:
+		held := s.leasedBy(a.actor, a) >= 0
+		ok = a.OK() && held || a.Code() == status.NotOwner && !held
 	case history.OpPutMany, history.OpTakeMany, history.OpLeaseMany, history.OpAckMany, history.OpNackMany:
 		return m.batch(s, a)
 	case history.OpPut, history.OpReserve:
@@ -226,7 +239,10 @@ func (m queueMachine) get(s queueState, a *action) []queueState {
 }
 
 func (m queueMachine) endLease(s *queueState, a *action) bool {
-	i := s.leasedBy(a.actor, a.Result)
+	i := s.leasedBy(a.actor, a)
+	if i < 0 && a.repeated {
+		return a.OK()
+	}
 	if i < 0 {
 		return a.Code() == status.NotOwner && a.Return != 0
 	}

@@ -107,7 +107,15 @@ func (f flow) send(a *action, long bool) (next []flow) {
 		return nil
 	}
 	numbers := []int64{a.Argument}
-	if a.Op == history.OpSendMany {
+	switch a.Op {
+	case history.OpReserve: // which nobody sees
+		if long || f.used()+need <= ringBytes {
+			next = append(next, f)
+		}
+		return next
+	case history.OpAbort:
+		return append(next, f)
+	case history.OpSendMany:
 		numbers = a.Batch()
 	}
 	for i, number := range numbers {
@@ -123,7 +131,12 @@ func (f flow) send(a *action, long bool) (next []flow) {
 
 // recv returns the flows that a receive of messages may lead to, when such lie there.
 func (f flow) recv(a *action) (next []flow) {
-	if a.Unknown() {
+	switch {
+	case a.Unknown() && a.Op == history.OpPeek:
+		return nil
+	case a.Op == history.OpAdvance: // in one step
+		return f.take(a.Numbers[:a.Desired])
+	case a.Unknown():
 		for n := max(a.Desired, 1); n > 0 && f.count > 0 && f.parcels[0].end == 0; n-- {
 			f.pop()
 			next = append(next, f)
@@ -131,12 +144,21 @@ func (f flow) recv(a *action) (next []flow) {
 		return next
 	}
 	numbers := []int64{a.Result}
-	if a.Op == history.OpRecvMany {
+	if a.Op != history.OpRecv {
 		numbers = a.Batch()
 	}
 	if !a.OK() || len(numbers) == 0 {
 		return nil
 	}
+	taken := f.take(numbers)
+	if a.Op == history.OpPeek && taken != nil {
+		return []flow{f}
+	}
+	return taken
+}
+
+// take receives the messages of some numbers, which must be the first.
+func (f flow) take(numbers []int64) []flow {
 	for _, number := range numbers {
 		if f.count == 0 || f.parcels[0].end != 0 || f.pop().number != int32(number) {
 			return nil
@@ -190,7 +212,7 @@ func (m streamMachine) step(s streamState, a *action) (next []streamState) {
 		} else {
 			ok = a.Code() == status.NotOwner || a.OK()
 		}
-	case history.OpSend, history.OpSendMany:
+	case history.OpSend, history.OpSendMany, history.OpReserve, history.OpCommit, history.OpAbort:
 		if s.holders[history.RoleProducer] != a.actor {
 			ok = a.Return != 0 && a.Code() == status.NotOwner
 			break
@@ -201,7 +223,7 @@ func (m streamMachine) step(s streamState, a *action) (next []streamState) {
 			next = append(next, sent)
 		}
 		return next
-	case history.OpRecv, history.OpRecvMany:
+	case history.OpRecv, history.OpRecvMany, history.OpPeek, history.OpAdvance:
 		return m.recv(s, a)
 	}
 	if !ok {
@@ -241,102 +263,11 @@ func (m streamMachine) recv(s streamState, a *action) (next []streamState) {
 	default:
 		for _, f := range s.flow.recv(a) {
 			got := s
-			got.flow, got.told = f, false
+			got.flow, got.told = f, s.told && a.Op == history.OpPeek
 			next = append(next, got)
 		}
 	}
 	return next
-}
-
-// pipeMachine is a pipe; long = of messages that go in pieces, which have no room or have
-// it for reasons that the model does not know.
-type pipeMachine struct{ long bool }
-
-// pipeState is what each end has sent, and who has the ends.
-type pipeState struct {
-	flows   [3]flow // by the end that sends
-	holders [3]int
-	over    [3]departure
-}
-
-func (pipeMachine) start() pipeState { return pipeState{} }
-
-func (m pipeMachine) end(s pipeState, a *action) pipeState {
-	for end := history.EndA; end <= history.EndB; end++ {
-		if s.holders[end] == a.actor {
-			s.holders[end], s.over[end] = 0, endOf(a)
-		}
-	}
-	return s
-}
-
-func (m pipeMachine) step(s pipeState, a *action) (next []pipeState) {
-	if a.Op == history.OpClaim {
-		return s.claim(a)
-	}
-	if a.Op == history.OpRetire {
-		if s.holders[a.N] == a.actor {
-			s.holders[a.N], s.over[a.N] = 0, closed
-			if a.OK() || a.Unknown() {
-				next = append(next, s)
-			}
-		} else if a.Code() == status.NotOwner || a.OK() {
-			next = append(next, s)
-		}
-		return next
-	}
-	mine := history.EndA
-	if s.holders[mine] != a.actor {
-		mine = history.EndB
-	}
-	other := history.EndA + history.EndB - mine
-	switch {
-	case s.holders[mine] != a.actor:
-		if code := a.Code(); a.Return != 0 && (code == status.NotOwner || code == status.Invalid) {
-			next = append(next, s)
-		}
-	case a.Op == history.OpRecv || a.Op == history.OpRecvMany:
-		if s.flows[other].count == 0 {
-			if a.refused() && s.over[other] == 0 || s.over[other].toldBy(a.Code()) {
-				next = append(next, s)
-			}
-			return next
-		}
-		for _, f := range s.flows[other].recv(a) {
-			got := s
-			got.flows[other] = f
-			next = append(next, got)
-		}
-	case s.over[other] != 0:
-		if s.over[other].toldBy(a.Code()) {
-			next = append(next, s)
-		}
-	default:
-		for _, f := range s.flows[mine].send(a, m.long) {
-			sent := s
-			sent.flows[mine] = f
-			next = append(next, sent)
-		}
-	}
-	return next
-}
-
-func (s pipeState) claim(a *action) []pipeState {
-	holder, over := s.holders[a.N], s.over[a.N]
-	ok := false
-	switch {
-	case a.OK() || a.Unknown():
-		s.holders[a.N] = a.actor
-		ok = over == 0 && (holder == 0 || holder == a.actor)
-	case a.Code() == status.Taken:
-		ok = holder != 0 || over != 0 // which is marked before it is given up
-	case a.Code() == status.Ended:
-		ok = over != 0
-	}
-	if !ok {
-		return nil
-	}
-	return []pipeState{s}
 }
 
 // streamPhrase takes a role and sends or receives in it.
@@ -352,23 +283,12 @@ func streamPhrase(w *writer) {
 	w.reopen(10)
 }
 
-// pipePhrase uses one end, the same for all of a script.
-func pipePhrase(w *writer, messageMax uint32) {
-	if w.end == 0 {
-		w.end = 1 + w.Uint32N(2)
-	}
-	w.Add(history.Entry{Op: history.OpClaim, N: w.end})
-	for range 1 + w.IntN(6) {
-		w.transfer(w.One(2), messageMax)
-	}
-	if w.One(8) {
-		w.Add(history.Entry{Op: history.OpRetire, N: w.end})
-	}
-	w.reopen(30)
-}
-
-// transfer sends or receives.
+// transfer sends or receives, now and then in place.
 func (w *writer) transfer(sends bool, messageMax uint32) {
+	if w.One(3) {
+		w.inPlace(sends)
+		return
+	}
 	e := history.Entry{Op: history.OpRecv, Timeout: w.Timeout(), Desired: 1 + w.Int64N(history.BatchMax)}
 	many := w.One(4)
 	switch {
@@ -384,4 +304,22 @@ func (w *writer) transfer(sends bool, messageMax uint32) {
 		e.Desired = 0
 	}
 	w.Add(e)
+}
+
+// inPlace makes a message in the ring, or does not; or looks at what comes, and receives
+// it, or does not.
+func (w *writer) inPlace(sends bool) {
+	if sends {
+		*w.numbers++
+		w.reserve(history.Entry{Op: history.OpReserve, N: 8 + w.Uint32N(ringMost-15), Argument: *w.numbers,
+			Timeout: w.Timeout()})
+		return
+	}
+	for range 1 + w.IntN(2) {
+		timeout := max(w.Timeout(), 1000) // there is no try in every language
+		w.Add(history.Entry{Op: history.OpPeek, Timeout: timeout, Desired: 1 + w.Int64N(history.BatchMax)})
+	}
+	if !w.One(4) {
+		w.Add(history.Entry{Op: history.OpAdvance, Desired: 1 + w.Int64N(history.BatchMax)})
+	}
 }

@@ -1,6 +1,8 @@
 package linear
 
 import (
+	"time"
+
 	"github.com/anishathalye/porcupine"
 
 	"github.com/shmd/shmd/tests/history"
@@ -19,6 +21,8 @@ type subject struct {
 	split func(e *history.Entry) bool
 	// phrase is a few operations that belong together.
 	phrase func(w *writer)
+	// lease is how long leases last, in ns; 0 = they do not end by time.
+	lease int64
 }
 
 var subjects = []subject{
@@ -30,42 +34,45 @@ var subjects = []subject{
 	semaphoreSubject("undo semaphore", semaphoreMachine{initial: 3, maximum: 5, undo: true}, 3),
 	queueSubject("queue", queueMachine{size: 4}, 64, 64),
 	queueSubject("queue with dead letters", queueMachine{size: 6, deliveriesMax: 2}, 64, 64),
+	timedSubject(),
 	queueSubject("queue of long messages", queueMachine{size: slotsMax, long: true}, 16, 700),
 	{"value", wire.KindValue, wire.CreateOptions{Code: new("q"), Lock: wire.LockNone},
-		modelOf[int64](valueMachine{}), false, nil, valuePhrase},
+		modelOf[int64](valueMachine{}), false, nil, valuePhrase, 0},
 	{"stream", wire.KindStream, wire.CreateOptions{Capacity: new(uint32(ringBytes))},
-		modelOf[streamState](streamMachine{}), false, nil, streamPhrase},
+		modelOf[streamState](streamMachine{}), false, nil, streamPhrase, 0},
 	pipeSubject("pipe", pipeMachine{}, ringMost-8),
 	pipeSubject("pipe of long messages", pipeMachine{long: true}, 3*ringBytes),
+	{"pipe of bytes", wire.KindPipe, wire.CreateOptions{Capacity: new(uint32(ringBytes)), Bytes: new(true)},
+		modelOf[bytesState](bytesMachine{}), false, nil, bytesPhrase, 0},
 	eventSubject("event", wire.CreateOptions{}, eventMachine{}),
 	eventSubject("auto-reset event", wire.CreateOptions{AutoReset: new(true)}, eventMachine{auto: true}),
 	{"rwlock", wire.KindRWLock, wire.CreateOptions{}, modelOf[rwlockState](rwlockMachine{}), false, splitRWLock,
-		rwlockPhrase},
+		rwlockPhrase, 0},
 	{"condition", wire.KindCondition, wire.CreateOptions{}, modelOf[conditionState](conditionMachine{}), false,
-		splitCondition, conditionPhrase},
+		splitCondition, conditionPhrase, 0},
 	{"barrier", wire.KindBarrier, wire.CreateOptions{Parties: new(uint32(partiesAll))},
-		modelOf[barrierState](barrierMachine{partiesAll}), false, splitBarrier, barrierPhrase},
+		modelOf[barrierState](barrierMachine{partiesAll}), false, splitBarrier, barrierPhrase, 0},
 }
 
 func pipeSubject(name string, m pipeMachine, messageMax uint32) subject {
 	return subject{name, wire.KindPipe, wire.CreateOptions{Capacity: new(uint32(ringBytes))},
 		modelOf[pipeState](m), false,
-		nil, func(w *writer) { pipePhrase(w, messageMax) }}
+		nil, func(w *writer) { pipePhrase(w, messageMax) }, 0}
 }
 
 func eventSubject(name string, o wire.CreateOptions, m eventMachine) subject {
-	return subject{name, wire.KindEvent, o, modelOf[eventState](m), false, m.split, eventPhrase}
+	return subject{name, wire.KindEvent, o, modelOf[eventState](m), false, m.split, eventPhrase, 0}
 }
 
 func lockSubject(name string, o wire.CreateOptions, m mutexMachine) subject {
 	return subject{name, wire.KindMutex, o, modelOf[mutexState](m), false, nil,
-		func(w *writer) { lockPhrase(w, m.recursive) }}
+		func(w *writer) { lockPhrase(w, m.recursive) }, 0}
 }
 
 func semaphoreSubject(name string, m semaphoreMachine, most uint32) subject {
 	o := wire.CreateOptions{Initial: &m.initial, Maximum: &m.maximum, Undo: &m.undo}
 	return subject{name, wire.KindSemaphore, o, modelOf[semaphoreState](m), m.undo, nil,
-		func(w *writer) { permitPhrase(w, most) }}
+		func(w *writer) { permitPhrase(w, most) }, 0}
 }
 
 func queueSubject(name string, m queueMachine, slotSize, messageMax uint32) subject {
@@ -75,7 +82,38 @@ func queueSubject(name string, m queueMachine, slotSize, messageMax uint32) subj
 		o.DeliveriesMax = new(uint32(m.deliveriesMax))
 	}
 	return subject{name, wire.KindQueue, o, modelOf[queueState](m), true, nil,
-		func(w *writer) { messagePhrase(w, messageMax, m) }}
+		func(w *writer) { messagePhrase(w, messageMax, m) }, 0}
+}
+
+// leaseTime is the time of leases that end by it.
+const leaseTime = time.Millisecond
+
+func timedSubject() subject {
+	m := queueMachine{size: 6}
+	s := queueSubject("queue with lease times", m, 64, 64)
+	s.options.LeaseNS, s.lease = new(uint64(leaseTime)), int64(leaseTime)
+	s.phrase = func(w *writer) { timedPhrase(w, m) }
+	return s
+}
+
+// timedPhrase has leases for longer than their time, or makes that longer, or shorter.
+func timedPhrase(w *writer, m queueMachine) {
+	if w.One(2) {
+		messagePhrase(w, 64, m)
+		return
+	}
+	w.Add(history.Entry{Op: history.OpLease, Timeout: w.Timeout()})
+	switch w.IntN(3) {
+	case 0:
+		w.Pause(2 * leaseTime)
+	case 1:
+		time := int64(leaseTime) + w.Int64N(int64(leaseTime))
+		w.Add(history.Entry{Op: history.OpExtend, Argument: time})
+		w.Pause(leaseTime)
+	case 2:
+		w.Do(history.OpForget)
+	}
+	w.Add(history.Entry{Op: history.OpAck, N: w.Uint32N(2)})
 }
 
 // writer writes a client's script.
@@ -140,6 +178,9 @@ func messagePhrase(w *writer, messageMax uint32, m queueMachine) {
 	message := func(op history.Op) history.Entry {
 		*w.numbers++
 		return history.Entry{Op: op, Argument: *w.numbers, N: 8 + w.Uint32N(messageMax-7), Timeout: w.Timeout()}
+	}
+	if w.One(6) {
+		w.Add(history.Entry{Op: history.OpJoin, Timeout: w.Timeout()})
 	}
 	for range 1 + w.IntN(2) {
 		switch w.IntN(6) {

@@ -67,6 +67,11 @@ C_SOURCES := $(wildcard clients/c/*.c)
 # tests/crash/c/holder.c becomes build/tests/crash/c/holder.
 C_PROGRAM_SOURCES := $(wildcard demo/c/*.c examples/c/*.c tests/*/c/*.c)
 
+# What `make bench` compares with, and can do without: each is a group of
+# scripts/setup.sh. Some need a program, built where the group could be had.
+RIVALS := boost zeromq redis
+RIVAL_PROGRAMS := build/tests/bench/rivals/boost build/tests/bench/rivals/zeromq
+
 # Go programs that only tests use.
 TEST_PROGRAMS := build/shmd-sabotage build/shmd-crash build/tests/step/player build/tests/step/player-crash
 
@@ -93,6 +98,9 @@ WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wpointer-arith -Wwrite-strings -Ws
 # -fPIC for both libraries: libshmd.a may end up in someone's plug-in, and the
 # linker relaxes the access to thread-locals when it ends up in a program.
 C_FLAGS = -std=gnu11 $(CFLAGS) -fvisibility=hidden -fPIC -pthread $(WARNINGS) -Iinclude
+
+# Only for a rival of the bench. Designated initialisers of C leave fields out.
+CXX_FLAGS = -std=gnu++20 $(CFLAGS) -pthread -Wall -Wextra $(WERROR) -Wno-missing-field-initializers -Iinclude
 
 # msgpack-c has had three names. Looked up when a recipe runs, not when make
 # starts: by then scripts/setup.sh may just have installed it.
@@ -208,9 +216,17 @@ $(SANITIZERS:%=sanitize-%): sanitize-%: build build/sanitize/%/built $(VENV_READ
 	  $(GO) test -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/interop ./tests/crash
 
 .PHONY: bench
-bench: build $(VENV_READY) ## Measure speed and memory (ARGS="..." is passed on)
+bench: build $(VENV_READY) rivals ## Measure speed and memory (ARGS="..." is passed on)
 	CGO_ENABLED=0 $(GO) build -o build/shmd-bench ./tests/bench
 	build/shmd-bench $(ARGS)
+
+.PHONY: rivals
+rivals:
+	@for rival in $(RIVALS); do \
+	  $(MAKE) -s build/setup/$$rival || { echo "make bench: goes on without $$rival" >&2; continue; }; \
+	  program=build/tests/bench/rivals/$$rival; \
+	  if [[ ' $(RIVAL_PROGRAMS) ' == *" $$program "* ]]; then $(MAKE) -s $$program; fi; \
+	done
 
 .PHONY: model
 model: build/setup/model ## Check the protocol models, and that their broken variants fail
@@ -418,6 +434,15 @@ build/tests/bench/c/mailer $(ARM64)/tests/bench/c/mailer: LDLIBS += -lrt
 $(C_PROGRAMS): build/%: %.c build/libshmd.a build/flags
 	$(program)
 
+# These have neither msgpack nor our library in them. Before glibc 2.34 shm_open is in librt.
+build/tests/bench/rivals/boost: tests/bench/rivals/boost.cc build/flags | build/setup/boost
+	@mkdir -p $(@D)
+	$(CXX) $(CXX_FLAGS) -Itests/bench/c -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lrt
+
+build/tests/bench/rivals/zeromq: tests/bench/rivals/zeromq.c build/flags | build/setup/zeromq
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) -Itests/bench/c -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lzmq
+
 $(ARM64_OBJECTS) $(ARM64)/libshmd.so.$(VERSION) $(ARM64_PROGRAMS): private CC = $(ARM64_CC)
 $(ARM64_OBJECTS) $(ARM64)/libshmd.so.$(VERSION) $(ARM64_PROGRAMS): private PKG_CONFIG = $(ARM64_MSGPACK) pkg-config
 $(ARM64_PROGRAMS): private LDFLAGS += -static
@@ -437,7 +462,7 @@ $(ARM64)/libshmd.so: $(ARM64)/libshmd.so.$(VERSION)
 $(ARM64_PROGRAMS): $(ARM64)/%: %.c $(ARM64)/libshmd.a build/flags
 	$(program)
 
--include $(patsubst %.o,%.d,$(C_OBJECTS) $(ARM64_OBJECTS)) $(addsuffix .d,$(C_PROGRAMS) $(ARM64_PROGRAMS))
+-include $(patsubst %.o,%.d,$(C_OBJECTS) $(ARM64_OBJECTS)) $(addsuffix .d,$(C_PROGRAMS) $(RIVAL_PROGRAMS) $(ARM64_PROGRAMS))
 
 # With a sanitizer: each program beside its kin in a tree of its own.
 $(SANITIZERS:%=build/sanitize/%/built): build/sanitize/%/built: $(C_SOURCES) $(C_HEADERS) $(C_PROGRAM_SOURCES) build/flags | build/setup/build

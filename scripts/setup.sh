@@ -2,7 +2,8 @@
 # Installs what building and testing shmd needs and this machine lacks, and says
 # what and why. Running it again does nothing. make calls it; by hand:
 #
-#   scripts/setup.sh [build] [check] [test] [model] [arm64]     (default: build)
+#   scripts/setup.sh [build] [check] [test] [model] [arm64] [boost] [zeromq] [redis]
+#   (default: build)
 #
 #   build   a C compiler, pkg-config, msgpack for C
 #   check   a C++ compiler: the headers must compile as C++ too; and the tools of
@@ -12,6 +13,9 @@
 #           which checks orders of memory accesses, and a C++ compiler for it
 #   arm64   a C compiler for arm64 and an emulator, qemu; and msgpack for C for arm64,
 #           which is not installed but unpacked into build/arm64/sysroot
+#   boost, zeromq, redis
+#           what make bench compares with, each by itself: make bench goes on without
+#           those that cannot be had. Of Redis the program, without its system service.
 #
 # Needs Debian or Ubuntu and root (or sudo) only when something is missing;
 # elsewhere it names what to install and fails. Go itself is not installed: the
@@ -69,6 +73,16 @@ have_msgpack_c() {
   done
   return 1
 }
+
+# shellcheck disable=SC2086
+have_boost() {
+  printf '#include <boost/interprocess/ipc/message_queue.hpp>\n' |
+    $cxx -std=c++20 -w -x c++ -fsyntax-only - >/dev/null 2>&1
+}
+# shellcheck disable=SC2086
+have_zeromq() { printf '#include <zmq.h>\nint main(void) { return zmq_errno(); }\n' | links c -lzmq $cc; }
+# Debian has the program in redis-tools; tests/bench/redis.go says why under that name.
+have_redis() { have redis-server || have redis-check-rdb; }
 
 have_arm64_cc() { compiles c aarch64-linux-gnu-gcc -static; }
 
@@ -164,7 +178,18 @@ plan() {
       need 'to run programs for arm64' have_arm64_emulator qemu-user
       want_sysroot=true
       ;;
-    *) fail "unknown group \"$1\"; the groups are build, check, test, model, arm64" ;;
+    boost)
+      need 'to compile the rival of the bench' have_cxx g++
+      need 'a rival of the bench, Boost.Interprocess' have_boost libboost-dev
+      ;;
+    zeromq)
+      need 'to compile the rival of the bench' have_cc gcc libc6-dev
+      need 'a rival of the bench, ZeroMQ' have_zeromq libzmq3-dev
+      ;;
+    redis)
+      need 'a rival of the bench, Redis; no service is started' have_redis redis-tools
+      ;;
+    *) fail "unknown group \"$1\"; the groups are build, check, test, model, arm64, boost, zeromq, redis" ;;
   esac
 }
 

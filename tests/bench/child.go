@@ -114,12 +114,17 @@ func (c *child) do(format string, args ...any) error {
 	return c.expect("done")
 }
 
+// ask sends a command and reads the line that comes back.
+func (c *child) ask(format string, args ...any) (string, error) {
+	if err := c.send(format, args...); err != nil {
+		return "", err
+	}
+	return c.line()
+}
+
 // number sends a command and reads the number that comes back.
 func (c *child) number(format string, args ...any) (float64, error) {
-	if err := c.send(format, args...); err != nil {
-		return 0, err
-	}
-	line, err := c.line()
+	line, err := c.ask(format, args...)
 	if err != nil {
 		return 0, err
 	}

@@ -46,7 +46,8 @@ func depths(ctx context.Context, b *bench) error {
 		}, ours)
 		if err == nil {
 			w := compared("Go: put, take, depth 16", "us", p, aheadOf)
-			w.Note = depthNote + "; against LPUSH and RPOP of Redis by go-redis, likewise; time for one call"
+			w.Note = depthNote + "; against LPUSH and RPOP of Redis " + rival.version +
+				" by go-redis, likewise; time for one call"
 			b.report.add(w)
 		}
 		return errors.Join(err, rival.stop())

@@ -37,6 +37,8 @@ var parts = []part{
 	{"blocking", "a message there and one back, both asleep", sleepingTrips},
 	{"long", "messages of 1 MiB in place", hauls},
 	{"mq", "POSIX message queues", mails},
+	{"boost", "message_queue of Boost.Interprocess", boostQueues},
+	{"zeromq", "ZeroMQ over a Unix socket", zeromqs},
 	{"mpqueue", "multiprocessing.Queue of Python", pythonQueues},
 	{"consumers", "1,000 consumers blocked at one queue", consumers},
 	{"slots", "what a queue needs for its slots", slots},

@@ -15,7 +15,7 @@ import (
 // The rival of put and take over the socket: a list of Redis, without persistence, over a
 // Unix socket.
 
-var errNoRedis = errors.New("there is no redis-server in PATH")
+var errNoRedis = errors.New("there is no redis-server: `make bench` says why it could not be had")
 
 const redisList = "bench"
 
@@ -23,13 +23,15 @@ type redisRival struct {
 	cmd    *exec.Cmd
 	dir    string
 	client *redis.Client
+
+	version string
 }
 
 // startRedis runs a server of its own. errNoRedis: there is none to run.
 func startRedis(ctx context.Context) (_ *redisRival, err error) {
-	path, err := exec.LookPath("redis-server")
+	path, err := lookRedis()
 	if err != nil {
-		return nil, errNoRedis
+		return nil, err
 	}
 	r := new(redisRival)
 	if r.dir, err = os.MkdirTemp("", "shmd-bench"); err != nil {
@@ -38,19 +40,34 @@ func startRedis(ctx context.Context) (_ *redisRival, err error) {
 	socket := filepath.Join(r.dir, "redis.sock")
 	r.cmd = exec.CommandContext(ctx, path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no",
 		"--loglevel", "warning", "--dir", r.dir)
+	r.cmd.Args[0] = "redis-server"
 	r.cmd.Stderr = os.Stderr
 	if err := r.cmd.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(r.dir))
 	}
 	r.client = redis.NewClient(&redis.Options{Network: "unix", Addr: socket, PoolSize: 1})
 	for {
-		if err = r.client.Ping(ctx).Err(); err == nil {
+		var info string
+		if info, err = r.client.Info(ctx, "server").Result(); err == nil {
+			r.version = field(info, "redis_version")
 			return r, nil
 		}
 		if ctx.Err() != nil {
 			return nil, errors.Join(err, r.stop())
 		}
 	}
+}
+
+// lookRedis is the path of the server. Debian has the program in redis-tools as
+// redis-check-rdb, and the link redis-server to it in a package that runs a system service,
+// which nobody wants here. The name that it is called by says what it is.
+func lookRedis() (string, error) {
+	for _, name := range []string{"redis-server", "redis-check-rdb"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errNoRedis
 }
 
 func (r *redisRival) stop() error {

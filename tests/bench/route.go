@@ -132,10 +132,7 @@ func (r *route) took(near, far string, turns int) (float64, error) {
 
 // alone is nanoseconds a turn of the near process.
 func (r *route) alone(command string, turns int) (float64, error) {
-	if err := r.near.send("%s %d", command, turns); err != nil {
-		return 0, err
-	}
-	text, err := r.near.line()
+	text, err := r.near.ask("%s %d", command, turns)
 	if err != nil {
 		return 0, err
 	}

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * works.h - what programs share that do N turns of something with another process: where
- * they run, and the commands. Define _GNU_SOURCE before.
+ * they run, and the commands. Also C++20. Define _GNU_SOURCE before.
  */
 #ifndef SHMD_BENCH_WORKS_H
 #define SHMD_BENCH_WORKS_H
 
 #include "bench.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 
@@ -20,7 +21,7 @@ struct work {
 	void (*turn)(int i);
 };
 
-/* Runs there from now on, -1 anywhere. */
+/* All threads of this process run there from now on, -1 anywhere. */
 static inline void pin(int cpu)
 {
 	cpu_set_t set;
@@ -28,7 +29,12 @@ static inline void pin(int cpu)
 	for (int i = 0; i < CPU_SETSIZE; i++)
 		if (cpu < 0 || i == cpu)
 			CPU_SET((size_t)i, &set);
-	must_errno(sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : errno, "sched_setaffinity");
+	DIR *threads = opendir("/proc/self/task");
+	must_errno(threads == NULL ? errno : 0, "/proc/self/task");
+	for (struct dirent *entry; (entry = readdir(threads)) != NULL;)
+		if (entry->d_name[0] != '.')
+			must_errno(sched_setaffinity(atoi(entry->d_name), sizeof set, &set) == 0 ? 0 : errno, "sched_setaffinity");
+	closedir(threads);
 	puts("done");
 }
 
@@ -40,7 +46,7 @@ static inline int by_size(const void *a, const void *b)
 
 static inline void time_each(void (*turn)(int i), int count)
 {
-	int64_t *took_ns = calloc((size_t)count, sizeof *took_ns);
+	int64_t *took_ns = (int64_t *)calloc((size_t)count, sizeof *took_ns);
 	must_errno(took_ns == NULL ? ENOMEM : 0, "calloc");
 	int64_t begin = now_ns();
 	for (int i = 0; i < count; i++) {

@@ -190,3 +190,59 @@ func TestConnReadDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// More than the socket takes at once arrives whole, and a peer that is gone is an error that
+// says how much it got.
+func TestConnSendsMoreThanFits(t *testing.T) {
+	server, client := pair(t)
+	message := make([]byte, 3<<20)
+	for i := range message {
+		message[i] = byte(i >> 8)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		n, err := client.Send(message)
+		if n != len(message) {
+			err = errors.Join(err, errors.New("not all was sent"))
+		}
+		sent <- err
+	}()
+	var got []byte
+	for b := make([]byte, 100_000); len(got) < len(message); {
+		n, _, _, err := server.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, b[:n]...)
+	}
+	if err := <-sent; err != nil || !bytes.Equal(got, message) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	go func() {
+		n, err := client.Send(message)
+		if n == 0 || n == len(message) {
+			err = errors.Join(err, errors.New("all or nothing was sent"))
+		}
+		sent <- err
+	}()
+	if _, _, _, err := server.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	if err := <-sent; !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+		t.Error(err)
+	}
+	if n, err := client.Send(message); n != 0 || !errors.Is(err, unix.EPIPE) {
+		t.Error(n, err)
+	}
+}
+
+func TestConnSendEndsWithItsDeadline(t *testing.T) {
+	_, client := pair(t)
+	if err := client.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := client.Send(make([]byte, 8)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(n, err)
+	}
+}

@@ -370,6 +370,15 @@ func Encode(v any) ([]byte, error) { return AppendEncoded(nil, v) }
 // of the protocol: a queue's need not fit one. Errors are *status.Error, BadFrame or
 // TooLarge. The msgpack library recurses: the depth is bounded before it begins.
 func Decode(raw []byte, v any) error {
+	if p, ok := v.(*[]byte); ok { // a message, most of the time: no decoder for that
+		if payload, size := readBin(raw); size > 0 && size == len(raw) {
+			if *p == nil {
+				*p = make([]byte, 0, len(payload)) // an empty bin is no nil
+			}
+			*p = append((*p)[:0], payload...)
+			return nil
+		}
+	}
 	s := Scanner{limit: max(MessageMax, len(raw))}
 	n, err := s.Next(raw)
 	if err != nil {

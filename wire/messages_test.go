@@ -201,3 +201,32 @@ func TestPooledDecoderIsFresh(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A message is decoded as the library would: into the room that is there, and an empty one
+// is not nil. What is no bin gets the library's answer.
+func TestDecodeBytes(t *testing.T) {
+	long := bytes.Repeat([]byte("x"), 70_000)
+	for _, message := range [][]byte{{}, []byte("a"), long[:255], long[:256], long} {
+		var got []byte
+		if err := Decode(AppendBin(nil, message), &got); err != nil || got == nil || !bytes.Equal(got, message) {
+			t.Errorf("%d bytes: %d, nil %v, %v", len(message), len(got), got == nil, err)
+		}
+	}
+	room := make([]byte, 3, 100)
+	got := room
+	if err := Decode(AppendBin(nil, []byte("ab")), &got); err != nil || string(got) != "ab" || &got[0] != &room[0] {
+		t.Errorf("into room: %q, %v", got, err)
+	}
+	if err := Decode(AppendNil(nil), &got); err != nil || got != nil {
+		t.Errorf("nil: %v, %v", got, err)
+	}
+	if err := Decode(append(AppendBin(nil, []byte("ab")), 0), &got); status.Of(err) != status.BadFrame {
+		t.Errorf("a byte behind it: %v", err)
+	}
+	if err := Decode(AppendBin(nil, []byte("ab"))[:3], &got); status.Of(err) != status.BadFrame {
+		t.Errorf("cut off: %v", err)
+	}
+	if err := Decode(AppendUint(nil, 7), &got); status.Of(err) != status.BadFrame {
+		t.Errorf("no bin: %v", err)
+	}
+}

@@ -35,30 +35,34 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 
 // Pending is a call under way.
 type Pending struct {
+	call   call
 	link   *link
 	client *Client
-	call   *call
 }
 
-// Start sends a call without waiting for its answer. While the daemon is away it answers
-// ErrLost.
+// Start sends a call without waiting for its answer. Calls that are started in a row travel
+// together: they leave when somebody waits for one of them, when they have 64 KiB, or in some
+// milliseconds. While the daemon is away it answers ErrLost.
 func (c *Client) Start(method string, params ...any) (*Pending, error) {
 	l := c.link.Load()
 	if l == nil {
 		return nil, wrap(method, "", c.away())
 	}
 	p, err := c.startOn(l, method, params...)
-	return p, wrap(method, "", err)
+	if err != nil {
+		return nil, wrap(method, "", err)
+	}
+	l.flushSoon()
+	return p, nil
 }
 
 func (c *Client) startOn(l *link, method string, params ...any) (*Pending, error) {
-	call, err := l.start(method, len(params), false, func(b []byte) ([]byte, error) {
-		return appendParams(b, params)
-	})
+	p := &Pending{call{method: method}, l, c}
+	err := l.start(&p.call, len(params), func(b []byte) ([]byte, error) { return appendParams(b, params) })
 	if err != nil {
 		return nil, err
 	}
-	return &Pending{l, c, call}, nil
+	return p, nil
 }
 
 // callForFile is Call for the methods whose answer carries a descriptor, which the
@@ -103,7 +107,7 @@ func appendParams(b []byte, params []any) (_ []byte, err error) {
 
 // Wait returns the call's answer. It must be called exactly once.
 func (p *Pending) Wait(ctx context.Context, result any) error {
-	a := p.link.wait(ctx, p.call, waiting[p.call.method])
+	a := p.link.wait(ctx, &p.call)
 	if a.broken && !a.unsent {
 		a.err = p.client.unknown(a.err)
 	}

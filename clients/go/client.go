@@ -125,14 +125,13 @@ func (c *Client) greet(ctx context.Context, l *link, again bool) (*wire.HelloRes
 	if again {
 		params = append(params, wire.List[uint32](c.doubtful))
 	}
-	call, err := l.start(wire.MethodHello, len(params), false, func(b []byte) ([]byte, error) {
-		return appendParams(b, params)
-	})
+	call := &call{method: wire.MethodHello}
+	err := l.start(call, len(params), func(b []byte) ([]byte, error) { return appendParams(b, params) })
 	if err != nil {
 		return nil, wrap(wire.MethodHello, "", err)
 	}
 	hello := new(wire.HelloResult)
-	a := l.wait(ctx, call, false)
+	a := l.wait(ctx, call)
 	switch {
 	case a.err == nil:
 		a.err = wire.Decode(a.result, hello)

@@ -31,18 +31,31 @@ type link struct {
 	batch    uint64           // protected by mu; the number of what is in out
 	unsent   uint64           // protected by mu; the first batch of which nothing left; 0 = that in out
 	writing  bool             // protected by mu
-	flushing bool             // protected by mu; a goroutine is on its way to flush
+	flushing bool             // protected by mu; flushLeft is on its way
+	left     uint64           // protected by mu; the batch that the timer late is for
+	leaves   bool             // protected by mu; who starts requests leaves them lying
+	unread   int              // protected by mu; bytes written since nobody reads
 	cause    error            // protected by mu; why the link ended
 	reading  bool             // protected by mu; somebody is the reader
 	recent   bool             // protected by mu; there was a reader since the timer was set
 	armed    bool             // protected by mu; the timer is set
 
-	idle  *time.Timer // calls watch; immutable
-	input input       // belongs to the reader
+	waiters atomic.Int32 // goroutines in wait
+	idle    *time.Timer  // calls watch; immutable
+	late    *time.Timer  // calls flushLeft; immutable
+	input   input        // belongs to the reader
 }
 
-// flushAt bounds the requests that are collected before they are written.
-const flushAt = 64 << 10
+const (
+	// flushAt bounds the requests that are collected before they are written.
+	flushAt = 64 << 10
+	// unreadMax is what is written while nobody reads: so little that it never waits for the
+	// daemon, which may be waiting for somebody to read its answers.
+	unreadMax = 16 << 10
+	// leftAfter is how long started requests are left to those who wait, at least; at most
+	// twice as long.
+	leftAfter = time.Millisecond
+)
 
 // call is one request under way.
 type call struct {
@@ -50,7 +63,18 @@ type call struct {
 	method   string // immutable
 	wantFile bool   // immutable; the answer carries one descriptor
 	batch    uint64 // immutable; that it left with
-	done     chan answer
+
+	answered bool          // protected by link.mu
+	answer   answer        // immutable once answered
+	ready    chan struct{} // protected by link.mu; closed when answered; nil = nobody sleeps
+}
+
+// settle gives a call its one answer. Called with mu of its link held.
+func (c *call) settle(a answer) {
+	c.answered, c.answer = true, a
+	if c.ready != nil {
+		close(c.ready)
+	}
 }
 
 // answer is what came back. The receiver owns file, -1 if none.
@@ -67,6 +91,8 @@ func newLink(conn *wire.Conn, lastID uint32) *link {
 	l.mu.Lock() // before watch looks
 	defer l.mu.Unlock()
 	l.armed, l.idle = true, time.AfterFunc(idleAfter, l.watch)
+	l.late = time.AfterFunc(leftAfter, l.flushLeft)
+	l.flushing = true
 	return l
 }
 
@@ -89,6 +115,7 @@ func (l *link) fail(cause error) {
 	l.mu.Unlock()
 	_ = l.conn.Close() // ends the reader; nothing is left to say to the peer
 	l.idle.Stop()
+	l.late.Stop()
 	if nobodyReads {
 		l.input.drop()
 	}
@@ -96,72 +123,87 @@ func (l *link) fail(cause error) {
 		(*told)(l, cause, pending)
 	}
 	close(l.ended)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, c := range pending {
-		c.done <- answer{file: -1, err: cause, broken: true, unsent: c.batch >= unsent}
+		c.settle(answer{file: -1, err: cause, broken: true, unsent: c.batch >= unsent})
 	}
 }
 
-// start sends a request; params appends exactly n values.
-func (l *link) start(method string, n int, wantFile bool, params func([]byte) ([]byte, error)) (*call, error) {
-	c := &call{method: method, wantFile: wantFile, done: make(chan answer, 1)}
+// start adds a request to the buffer, for whoever waits, or flushSoon, to write; params
+// appends exactly n values.
+func (l *link) start(c *call, n int, params func([]byte) ([]byte, error)) error {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.cause != nil {
-		defer l.mu.Unlock()
-		return nil, l.cause
+		return l.cause
 	}
 	for l.nextID++; l.pending[l.nextID] != nil; l.nextID++ {
 	}
 	c.id = l.nextID
 	before := len(l.out)
-	b, err := params(wire.AppendRequestHeader(l.out, c.id, method, n))
+	b, err := params(wire.AppendRequestHeader(l.out, c.id, c.method, n))
 	if err == nil && len(b)-before > wire.MessageMax {
-		err = status.New(status.TooLarge, method, "the request has %d bytes, a message at most %d",
+		err = status.New(status.TooLarge, c.method, "the request has %d bytes, a message at most %d",
 			len(b)-before, wire.MessageMax)
 	}
 	if err != nil {
-		defer l.mu.Unlock()
-		return nil, err
+		return err
 	}
 	l.out = b
 	c.batch = l.batch
 	l.pending[c.id] = c
-	if len(l.pending) > 1 {
-		// Whoever sends much before it waits must not block for want of a reader.
-		l.readInBackground()
-	}
-	if len(l.pending) == 1 || len(l.out) >= flushAt {
+	if len(l.out) >= flushAt {
 		l.flush()
-		return c, nil
 	}
-	l.flushSoon()
-	l.mu.Unlock()
-	return c, nil
+	return nil
 }
 
-// flushSoon leaves the buffer to whoever waits for its answer first, so that
-// requests that are started in a row travel together, or else to a goroutine
-// that runs when the starting one pauses. Called with mu held.
+// flushSoon leaves the buffer to whoever waits for its answer first, so that requests that
+// are started in a row travel together, and at the latest to flushLeft. To start a
+// goroutine or a timer wakes a thread, which costs as much as a call: where those who
+// start requests also wait for them, there is one timer in leftAfter; where requests were
+// left lying, a goroutine, which runs when the starter pauses.
 func (l *link) flushSoon() {
-	if l.writing || l.flushing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writing || l.flushing || len(l.out) == 0 {
 		return
 	}
 	l.flushing = true
-	go func() {
-		l.mu.Lock()
-		l.flushing = false
-		l.flush()
-	}()
+	if l.leaves {
+		go l.flushLeft()
+		return
+	}
+	l.left = l.batch
+	l.late.Reset(leftAfter)
 }
 
-// flush writes the buffer, unless somebody does. Called with mu held; returns
-// with it released.
+// flushLeft writes what nobody who waits has written.
+func (l *link) flushLeft() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.out) == 0:
+		l.flushing = false
+	case !l.leaves && l.batch != l.left: // what was there has left, and this is not so old
+		l.left = l.batch
+		l.late.Reset(leftAfter)
+	default:
+		l.flushing, l.leaves = false, true
+		l.readInBackground()
+		l.flush()
+	}
+}
+
+// flush writes the buffer, unless somebody does. Called with mu held, which it
+// releases meanwhile.
 func (l *link) flush() {
 	if l.writing {
-		l.mu.Unlock()
 		return
 	}
 	l.writing = true
-	if len(l.pending) > 1 {
+	if l.waiters.Load() > 1 {
 		// Others are calling too: let them add to this write.
 		l.mu.Unlock()
 		runtime.Gosched()
@@ -173,8 +215,11 @@ func (l *link) flush() {
 		l.out = spare[:0]
 		batch := l.batch
 		l.batch++
+		if l.unread += len(b); l.unread > unreadMax {
+			l.readInBackground()
+		}
 		l.mu.Unlock()
-		if n, err := l.conn.Socket().Write(b); err != nil {
+		if n, err := l.conn.Send(b); err != nil {
 			if n > 0 {
 				batch++
 			}
@@ -187,7 +232,6 @@ func (l *link) flush() {
 		l.mu.Lock()
 	}
 	l.writing = false
-	l.mu.Unlock()
 }
 
 // lost is the cause of a connection that broke.
@@ -198,37 +242,47 @@ func lost(err error) error {
 // cancel asks the daemon to end a waiting call. Its answer still comes.
 func (l *link) cancel(c *call) {
 	l.mu.Lock()
-	if l.cause != nil || l.pending[c.id] != c {
-		l.mu.Unlock()
-		return
+	defer l.mu.Unlock()
+	if l.cause == nil && l.pending[c.id] == c {
+		l.out = wire.AppendCancel(l.out, c.id)
+		l.flush()
 	}
-	l.out = wire.AppendCancel(l.out, c.id)
-	l.flush()
 }
 
 // wait returns the call's one answer. When ctx ends first, the daemon decides
 // whether the grant or the cancellation won; for a call that never waits there,
 // the answer is abandoned.
-func (l *link) wait(ctx context.Context, c *call, mayWait bool) answer {
-	if len(c.done) == 0 {
+func (l *link) wait(ctx context.Context, c *call) answer {
+	l.mu.Lock()
+	if !c.answered {
+		l.waiters.Add(1)
+		defer l.waiters.Add(-1)
 		l.readFor(ctx, c)
 	}
+	if c.answered {
+		defer l.mu.Unlock()
+		return c.answer
+	}
+	c.ready = make(chan struct{})
+	l.mu.Unlock()
 	select {
-	case a := <-c.done:
-		return a
+	case <-c.ready:
+		return c.answer
 	case <-ctx.Done():
 	}
-	if mayWait {
+	if waiting[c.method] {
 		l.cancel(c)
-		a := <-c.done
+		<-c.ready
+		a := c.answer
 		if errors.Is(a.err, status.Cancelled) {
 			a.err = endOf(ctx)
 		}
 		return a
 	}
 	go func() {
-		if a := <-c.done; a.file >= 0 {
-			_ = unix.Close(a.file) // nobody wants it any more
+		<-c.ready
+		if c.answer.file >= 0 {
+			_ = unix.Close(c.answer.file) // nobody wants it any more
 		}
 	}()
 	return answer{file: -1, err: endOf(ctx)}

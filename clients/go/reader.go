@@ -14,10 +14,11 @@ import (
 
 // A link has at most one reader at a time.
 //
-//   - A caller whose call is the only one under way reads its answer itself: to be
-//     woken by a goroutine that the kernel has woken costs as much again as the
-//     whole call, because the runtime starts a thread for each of the two.
-//   - When several are under way, the background reads for all, until none is.
+//   - A caller that waits while nobody reads does so itself, for all, until its own answer
+//     is there: to be woken by a goroutine that the kernel has woken costs as much again as
+//     the whole call, because the runtime starts a thread for each of the two.
+//   - When others are under way then, the background reads for all, until none is; and when
+//     much is sent, or left to be sent, before anybody waits.
 //   - When nobody has called for a while, the background reads too: it is how the
 //     end of the connection is noticed.
 //
@@ -45,36 +46,35 @@ func (in *input) drop() {
 	in.files = nil
 }
 
-// readFor makes the caller the reader until its answer is there, ctx ends or the
-// link does, if its call is the only one under way; else it makes sure that
-// requests leave and answers are read.
+// readFor sends what is to be sent, and makes the caller the reader, if there is none, until
+// its answer is there, ctx ends or the link does. Called with mu held, which it releases
+// meanwhile.
 func (l *link) readFor(ctx context.Context, c *call) {
-	l.mu.Lock()
 	if l.pending[c.id] != c {
-		l.mu.Unlock()
-		return
+		return // the link has ended
 	}
-	if len(l.pending) > 1 {
-		l.readInBackground()
-	}
-	if l.reading {
-		l.flush()
+	l.leaves = false
+	l.flush()
+	if l.reading || c.answered {
 		return
 	}
 	l.reading = true
 	l.mu.Unlock()
 	release := l.interruptAt(ctx)
 	var err error
-	for len(c.done) == 0 && err == nil {
+	for answered := false; !answered && err == nil; {
 		err = l.read()
+		l.mu.Lock()
+		answered = c.answered
+		l.mu.Unlock()
 	}
 	release()
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		l.end(err)
+		l.mu.Lock()
 		return
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.stopReading()
 	if len(l.pending) > 0 {
 		l.readInBackground()
@@ -134,7 +134,7 @@ func (l *link) stopReading() {
 		l.input.drop() // the link has ended: nobody reads after us
 		return
 	}
-	l.reading, l.recent = false, true
+	l.reading, l.recent, l.unread = false, true, 0
 	if !l.armed {
 		l.armed = true
 		l.idle.Reset(idleAfter)
@@ -181,34 +181,39 @@ func (l *link) read() error {
 		return lost(err)
 	}
 	in.buf = in.buf[:len(in.buf)+n]
-	rest := in.buf
+	var kept []byte // a copy, of which the results are parts
+	at := 0
 	for {
-		size, err := in.scanner.Next(rest)
+		size, err := in.scanner.Next(in.buf[at:])
 		if err != nil {
 			return err
 		}
 		if size == 0 {
 			break
 		}
-		if err := l.deliver(rest[:size]); err != nil {
+		if kept == nil {
+			kept = append([]byte(nil), in.buf...)
+		}
+		if err := l.deliver(kept[at : at+size]); err != nil {
 			return err
 		}
-		rest = rest[size:]
+		at += size
 	}
-	in.buf = in.buf[:copy(in.buf, rest)]
+	in.buf = in.buf[:copy(in.buf, in.buf[at:])]
 	return nil
 }
 
-// deliver gives a response to its call, and the descriptor it asks for.
+// deliver gives a response to its call, and the descriptor it asks for. The result is
+// part of the frame.
 func (l *link) deliver(frame []byte) error {
 	r, err := wire.ParseResponse(frame)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	c := l.pending[r.ID]
 	delete(l.pending, r.ID)
-	l.mu.Unlock()
 	if c == nil {
 		if r.Err != nil {
 			return r.Err // the daemon says why it closes
@@ -216,19 +221,18 @@ func (l *link) deliver(frame []byte) error {
 		return status.New(status.BadFrame, "read", "an answer to request %d, which is not under way", r.ID)
 	}
 	a := answer{file: -1}
-	if r.Err != nil {
+	switch files := l.input.files; {
+	case r.Err != nil:
 		a.err = r.Err
-	} else {
-		a.result = append([]byte(nil), r.Result...)
-		if files := l.input.files; c.wantFile {
-			if len(files) == 0 {
-				a = answer{file: -1, err: status.New(status.BadFrame, "map", "the answer carries no descriptor")}
-				c.done <- a
-				return a.err
-			}
+	case c.wantFile && len(files) == 0:
+		err = status.New(status.BadFrame, "map", "the answer carries no descriptor")
+		a.err = err
+	default:
+		a.result = r.Result
+		if c.wantFile {
 			a.file, l.input.files = files[0], files[1:]
 		}
 	}
-	c.done <- a
-	return nil
+	c.settle(a)
+	return err
 }

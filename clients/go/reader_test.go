@@ -88,8 +88,13 @@ func echo(peer *net.UnixConn) {
 
 func startNumber(t *testing.T, l *link, n uint64) *call {
 	t.Helper()
-	c, err := l.start(wire.MethodPing, 1, false, func(b []byte) ([]byte, error) { return wire.AppendUint(b, n), nil })
-	if err != nil {
+	return startMethod(t, l, wire.MethodPing, n)
+}
+
+func startMethod(t *testing.T, l *link, method string, n uint64) *call {
+	t.Helper()
+	c := &call{method: method}
+	if err := l.start(c, 1, func(b []byte) ([]byte, error) { return wire.AppendUint(b, n), nil }); err != nil {
 		t.Error(err)
 		t.FailNow()
 	}
@@ -116,22 +121,22 @@ func withoutHanging(t *testing.T, what string, work func()) {
 // Requests and answers each fill the socket many times before anybody waits.
 func TestSendingMuchBeforeWaiting(t *testing.T) {
 	l, peer := newPeer(t)
+	l.late.Stop()
+	l.idle.Stop() // either would make a reader sooner or later
 	go echo(peer)
 	bulk := bytes.Repeat([]byte("x"), 1000)
 	withoutHanging(t, "sending", func() {
 		calls := make([]*call, 5000)
 		for i := range calls {
-			var err error
-			calls[i], err = l.start(wire.MethodPing, 1, false, func(b []byte) ([]byte, error) {
-				return wire.AppendBin(b, bulk), nil
-			})
+			calls[i] = &call{method: wire.MethodPing}
+			err := l.start(calls[i], 1, func(b []byte) ([]byte, error) { return wire.AppendBin(b, bulk), nil })
 			if err != nil {
 				t.Error(err)
 				return
 			}
 		}
 		for _, c := range calls {
-			if a := l.wait(context.Background(), c, false); a.err != nil || !bytes.Contains(a.result, bulk) {
+			if a := l.wait(context.Background(), c); a.err != nil || !bytes.Contains(a.result, bulk) {
 				t.Errorf("%d bytes, %v", len(a.result), a.err)
 				return
 			}
@@ -139,27 +144,101 @@ func TestSendingMuchBeforeWaiting(t *testing.T) {
 	})
 }
 
-// Answers are read, and requests sent, without anybody ever waiting.
+// untilLocked looks until the condition, which needs the lock of the link, holds.
+func untilLocked(t *testing.T, l *link, what string, holds func() bool) {
+	t.Helper()
+	withoutHanging(t, what, func() {
+		for held := false; !held; {
+			l.mu.Lock()
+			held = holds()
+			l.mu.Unlock()
+		}
+	})
+}
+
+// Answers are read, and requests sent, without anybody ever waiting: first after a moment,
+// since somebody might, and then at once.
 func TestNobodyWaits(t *testing.T) {
 	for _, n := range []int{1, 2, 100} {
 		l, peer := newPeer(t)
 		go echo(peer)
-		calls := make([]*call, n)
-		for i := range calls {
-			calls[i] = startNumber(t, l, uint64(i))
-		}
-		withoutHanging(t, "an answer that nobody waits for", func() {
+		for range 3 {
+			calls := make([]*call, n)
+			for i := range calls {
+				calls[i] = startNumber(t, l, uint64(i))
+				l.flushSoon()
+			}
 			for _, c := range calls {
-				if a := <-c.done; a.err != nil {
-					t.Error(a.err)
+				untilLocked(t, l, "an answer that nobody waits for", func() bool { return c.answered })
+				if c.answer.err != nil {
+					t.Error(c.answer.err)
 				}
 			}
-		})
+			untilLocked(t, l, "noticing that nobody waits", func() bool { return l.leaves })
+		}
+		if a := l.wait(t.Context(), startNumber(t, l, 1)); a.err != nil || l.leaves {
+			t.Errorf("somebody waits: %v, leaves %v", a.err, l.leaves)
+		}
+	}
+}
+
+// Requests that are started in a row are one write, by whoever waits for one of them.
+func TestStartedRequestsTravelTogether(t *testing.T) {
+	l, peer := newPeer(t)
+	l.late.Stop() // on a slow machine it could come first; now nothing else writes
+	const n = 16
+	calls := make([]*call, n)
+	for i := range calls {
+		calls[i] = startNumber(t, l, uint64(i))
+		l.flushSoon()
+	}
+	untilLocked(t, l, "starting", func() bool {
+		if l.batch != 1 || len(l.out) == 0 {
+			t.Errorf("%d writes before anybody waits", l.batch-1)
+		}
+		return true
+	})
+	arrived := make(chan int, 1)
+	go func() {
+		chunk := make([]byte, 4096)
+		size, err := peer.Read(chunk)
+		if err != nil {
+			t.Error(err)
+		}
+		count := 0
+		var answers []byte
+		for rest := chunk[:size]; ; count++ {
+			size, err := wire.Scan(rest)
+			if size == 0 || err != nil {
+				break
+			}
+			r, err := wire.ParseRequest(rest[:size])
+			if err != nil {
+				t.Error(err)
+			}
+			answers = append(wire.AppendResultHeader(answers, r.ID), r.Params...)
+			rest = rest[size:]
+		}
+		arrived <- count
+		if _, err := peer.Write(answers); err != nil {
+			t.Error(err)
+		}
+	}()
+	withoutHanging(t, "a batch", func() {
+		for i := range calls { // the last first
+			a := l.wait(t.Context(), calls[n-1-i])
+			if want := wire.AppendUint([]byte{0x91}, uint64(n-1-i)); a.err != nil || !bytes.Equal(a.result, want) {
+				t.Errorf("call %d: % x, %v", n-1-i, a.result, a.err)
+			}
+		}
+	})
+	if count := <-arrived; count != n {
+		t.Errorf("the first read had %d requests, want all %d", count, n)
 	}
 }
 
 func TestCancelledWhileReading(t *testing.T) {
-	for _, mayWait := range []bool{false, true} {
+	for _, method := range []string{wire.MethodPing, wire.MethodTake} { // the daemon makes one of them wait
 		l, peer := newPeer(t)
 		first := make(chan wire.Request, 1)
 		go received(peer, func(r wire.Request) bool {
@@ -175,24 +254,20 @@ func TestCancelledWhileReading(t *testing.T) {
 			return err == nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
-		c := startNumber(t, l, 1)
+		c := startMethod(t, l, method, 1)
 		withoutHanging(t, "a cancelled call", func() {
 			ended := make(chan error, 1)
-			go func() { ended <- l.wait(ctx, c, mayWait).err }()
-			for reading := false; !reading; {
-				l.mu.Lock()
-				reading = l.reading
-				l.mu.Unlock()
-			}
+			go func() { ended <- l.wait(ctx, c).err }()
+			untilLocked(t, l, "reading", func() bool { return l.reading })
 			for len(first) == 0 {
 				// It must have arrived, or the second could overtake it.
 			}
 			cancel()
 			if err := <-ended; !errors.Is(err, status.Cancelled) {
-				t.Errorf("mayWait %v: %v", mayWait, err)
+				t.Errorf("%s: %v", method, err)
 			}
 			for n := range uint64(3) {
-				if a := l.wait(t.Context(), startNumber(t, l, 2+n), false); a.err != nil {
+				if a := l.wait(t.Context(), startNumber(t, l, 2+n)); a.err != nil {
 					t.Errorf("after it: %v", a.err)
 				}
 			}
@@ -202,28 +277,22 @@ func TestCancelledWhileReading(t *testing.T) {
 
 // The end of the connection is noticed when no call is there to notice it.
 func TestIdleLinkNoticesTheEnd(t *testing.T) {
-	call := func(t *testing.T, l *link) {
-		if a := l.wait(t.Context(), startNumber(t, l, 1), false); a.err != nil {
+	exchange := func(t *testing.T, l *link) {
+		if a := l.wait(t.Context(), startNumber(t, l, 1)); a.err != nil {
 			t.Fatal(a.err)
 		}
 	}
 	untilIdle := func(t *testing.T, l *link) {
-		withoutHanging(t, "an idle link", func() {
-			for reading := false; !reading; {
-				l.mu.Lock()
-				reading = l.reading
-				l.mu.Unlock()
-			}
-		})
+		untilLocked(t, l, "an idle link", func() bool { return l.reading })
 	}
 	for _, c := range []struct {
 		name  string
 		steps []func(*testing.T, *link)
 	}{
 		{"new", nil},
-		{"after a call", []func(*testing.T, *link){call}},
-		{"long after a call", []func(*testing.T, *link){call, untilIdle}},
-		{"after a call that ended idleness", []func(*testing.T, *link){untilIdle, call}},
+		{"after a call", []func(*testing.T, *link){exchange}},
+		{"long after a call", []func(*testing.T, *link){exchange, untilIdle}},
+		{"after a call that ended idleness", []func(*testing.T, *link){untilIdle, exchange}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, peer := newPeer(t)
@@ -233,7 +302,7 @@ func TestIdleLinkNoticesTheEnd(t *testing.T) {
 			}
 			peer.Close()
 			withoutHanging(t, "noticing", func() { <-l.ended })
-			if _, err := l.start(wire.MethodPing, 0, false, nil); !errors.Is(err, status.Lost) {
+			if err := l.start(&call{method: wire.MethodPing}, 0, nil); !errors.Is(err, status.Lost) {
 				t.Errorf("a call after the end: %v", err)
 			}
 		})
@@ -258,18 +327,11 @@ func TestCallersComeAndGo(t *testing.T) {
 				for i := range turns {
 					ctx, cancel := context.WithCancel(t.Context())
 					number := worker<<32 | uint64(i)
-					c, err := l.start(wire.MethodPing, 1, false, func(b []byte) ([]byte, error) {
-						return wire.AppendUint(b, number), nil
-					})
-					if err != nil {
-						t.Error(err)
-						cancel()
-						return
-					}
+					c := startNumber(t, l, number)
 					if random.IntN(3) == 0 {
 						go cancel()
 					}
-					a := l.wait(ctx, c, false)
+					a := l.wait(ctx, c)
 					cancel()
 					want := wire.AppendUint([]byte{0x91}, number)
 					if a.err == nil && !bytes.Equal(a.result, want) || a.err != nil && a.err != status.Cancelled {

@@ -41,9 +41,8 @@ func (c *Client) exchange(ctx context.Context, method string, wantFile bool, par
 		if err != nil {
 			return answer{}, err
 		}
-		call, err := l.start(method, len(params), wantFile, func(b []byte) ([]byte, error) {
-			return appendParams(b, params)
-		})
+		call := &call{method: method, wantFile: wantFile}
+		err = l.start(call, len(params), func(b []byte) ([]byte, error) { return appendParams(b, params) })
 		if err != nil {
 			if !l.over() {
 				return answer{}, err
@@ -51,7 +50,7 @@ func (c *Client) exchange(ctx context.Context, method string, wantFile bool, par
 			<-l.ended // then there is another, or none
 			continue
 		}
-		a := l.wait(ctx, call, waiting[method])
+		a := l.wait(ctx, call)
 		switch {
 		case a.err == nil:
 			return a, nil

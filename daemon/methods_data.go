@@ -281,24 +281,39 @@ const latchPatience = 5 * time.Second
 // not even look, because another client is in the middle of an operation.
 func (c *call) tryThenWait(h *handle, bytes int, timeout time.Duration,
 	work func(ctx context.Context, timeout time.Duration) (appender, error), undo func()) error {
-	return c.tryThenWaitOn([]*handle{h}, bytes, timeout, work, undo)
+	later, err := c.tryAtOnce(timeout, work)
+	if later == nil {
+		return err
+	}
+	return c.wait([]*handle{h}, bytes, later, undo)
 }
 
 // tryThenWaitOn is tryThenWait for a work on several handles.
 func (c *call) tryThenWaitOn(handles []*handle, bytes int, timeout time.Duration,
 	work func(ctx context.Context, timeout time.Duration) (appender, error), undo func()) error {
+	later, err := c.tryAtOnce(timeout, work)
+	if later == nil {
+		return err
+	}
+	return c.wait(handles, bytes, later, undo)
+}
+
+// tryAtOnce answers with what work has at once, or fails, or returns what is to be waited
+// for.
+func (c *call) tryAtOnce(timeout time.Duration,
+	work func(ctx context.Context, timeout time.Duration) (appender, error)) (
+	later func(ctx context.Context) (appender, error), err error) {
 	result, err := work(context.Background(), 0)
 	switch code := status.Of(err); {
 	case err == nil:
 		c.out, err = result(wire.AppendResultHeader(c.out, c.id))
-		return err
+		return nil, err
 	case timeout != 0 && (code == status.WouldBlock || code == status.Busy):
-		return c.wait(handles, bytes, func(ctx context.Context) (appender, error) { return work(ctx, timeout) }, undo)
+		return func(ctx context.Context) (appender, error) { return work(ctx, timeout) }, nil
 	case code == status.Busy:
-		return c.wait(handles, bytes, func(ctx context.Context) (appender, error) { return tryPatiently(ctx, work) },
-			undo)
+		return func(ctx context.Context) (appender, error) { return tryPatiently(ctx, work) }, nil
 	}
-	return err
+	return nil, err
 }
 
 // tryPatiently tries until it could look.

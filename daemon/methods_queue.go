@@ -95,23 +95,24 @@ func (c *call) take() error {
 	if err != nil {
 		return err
 	}
-	o, actor, parker := h.seat.object, c.actor(h), c.session.server.parker
+	o, actor, parker, room := h.seat.object, c.actor(h), c.session.server.parker, c.session.short[:0]
 	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
 		ctx, end := o.sides.using(ctx)
 		defer end()
-		message, err := o.taken(ctx, q, parker, actor, timeout)
+		message, err := o.taken(ctx, q, parker, actor, room, timeout)
 		if err != nil {
+			room = nil // a waiting call has no part in what the read loop uses
 			return nil, on(o, err)
 		}
 		return func(b []byte) ([]byte, error) { return o.appendMessage(b, message) }, nil
 	}, nil)
 }
 
-// taken takes a message. One that no answer carries stays where it is.
-func (o *object) taken(ctx context.Context, q *shm.Queue, p *shm.Parker, a shm.Actor,
+// taken takes a message, in room if it fits. One that no answer carries stays where it is.
+func (o *object) taken(ctx context.Context, q *shm.Queue, p *shm.Parker, a shm.Actor, room []byte,
 	timeout time.Duration) ([]byte, error) {
 	if o.geometry.MessageMax <= carriedMax {
-		return q.Take(ctx, p, a, nil, timeout)
+		return q.Take(ctx, p, a, room, timeout)
 	}
 	lease, err := q.Lease(ctx, p, a, timeout)
 	if err != nil {

@@ -38,12 +38,13 @@ type session struct {
 	start   int
 	end     int
 	scanner wire.Scanner
-	out     []byte // answers to write
-	inPaid  uint64 // bytes of in that the user is charged for
-	outPaid uint64 // bytes of out that the user is charged for
-	bye     *call  // by which the client said it; answered when all is given back
-	broken  bool   // the connection must end after the next flush
-	unheard bool   // nobody reads answers any more
+	out     []byte    // answers to write
+	short   [512]byte // a short message on its way from a queue to out
+	inPaid  uint64    // bytes of in that the user is charged for
+	outPaid uint64    // bytes of out that the user is charged for
+	bye     *call     // by which the client said it; answered when all is given back
+	broken  bool      // the connection must end after the next flush
+	unheard bool      // nobody reads answers any more
 
 	stopping chan struct{} // closed by stop
 	stopOnce sync.Once

@@ -90,7 +90,11 @@ func (s *session) dispatch(frame []byte) {
 	if s.unheard && tellsOnly[request.Method] {
 		return
 	}
-	c := call{session: s, client: s.client, id: request.ID, method: request.Method, out: s.out}
+	c := s.idle
+	if s.idle = nil; c == nil {
+		c = new(call)
+	}
+	*c = call{session: s, client: s.client, id: request.ID, method: request.Method, out: s.out}
 	before := len(s.out)
 	err = c.guarded(func() error { return c.execute(request.Params) })
 	switch {
@@ -102,6 +106,10 @@ func (s *session) dispatch(frame []byte) {
 		s.out = c.appendError(c.out[:before], tooLarge(len(c.out)-before))
 	default:
 		s.out = c.out
+	}
+	if !c.answered { // what waits, or comes later, may keep its call
+		*c = call{}
+		s.idle = c
 	}
 }
 

@@ -276,44 +276,36 @@ func (c *call) span(o *object) (start, count uint64, err error) {
 // an operation: then it is stopped.
 const latchPatience = 5 * time.Second
 
+// mayWait reports whether a call that failed at its first attempt, with timeout 0, is to be
+// set aside. Busy means that it could not even look, because another client is in the middle
+// of an operation.
+func mayWait(err error, timeout time.Duration) bool {
+	code := status.Of(err)
+	return code == status.Busy || code == status.WouldBlock && timeout != 0
+}
+
 // tryThenWait runs work at once if it needs no waiting, and sets the call aside
-// if it does. work is called with timeout 0 first; Busy from it means that it could
-// not even look, because another client is in the middle of an operation.
+// if it does. work is called with timeout 0 first.
 func (c *call) tryThenWait(h *handle, bytes int, timeout time.Duration,
 	work func(ctx context.Context, timeout time.Duration) (appender, error), undo func()) error {
-	later, err := c.tryAtOnce(timeout, work)
-	if later == nil {
-		return err
-	}
-	return c.wait([]*handle{h}, bytes, later, undo)
+	return c.tryThenWaitOn([]*handle{h}, bytes, timeout, work, undo)
 }
 
 // tryThenWaitOn is tryThenWait for a work on several handles.
 func (c *call) tryThenWaitOn(handles []*handle, bytes int, timeout time.Duration,
 	work func(ctx context.Context, timeout time.Duration) (appender, error), undo func()) error {
-	later, err := c.tryAtOnce(timeout, work)
-	if later == nil {
-		return err
-	}
-	return c.wait(handles, bytes, later, undo)
-}
-
-// tryAtOnce answers with what work has at once, or fails, or returns what is to be waited
-// for.
-func (c *call) tryAtOnce(timeout time.Duration,
-	work func(ctx context.Context, timeout time.Duration) (appender, error)) (
-	later func(ctx context.Context) (appender, error), err error) {
 	result, err := work(context.Background(), 0)
-	switch code := status.Of(err); {
+	switch {
 	case err == nil:
 		c.out, err = result(wire.AppendResultHeader(c.out, c.id))
-		return nil, err
-	case timeout != 0 && (code == status.WouldBlock || code == status.Busy):
-		return func(ctx context.Context) (appender, error) { return work(ctx, timeout) }, nil
-	case code == status.Busy:
-		return func(ctx context.Context) (appender, error) { return tryPatiently(ctx, work) }, nil
+		return err
+	case !mayWait(err, timeout):
+		return err
+	case timeout == 0:
+		return c.wait(handles, bytes, func(ctx context.Context) (appender, error) { return tryPatiently(ctx, work) },
+			undo)
 	}
-	return nil, err
+	return c.wait(handles, bytes, func(ctx context.Context) (appender, error) { return work(ctx, timeout) }, undo)
 }
 
 // tryPatiently tries until it could look.

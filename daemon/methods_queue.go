@@ -61,15 +61,25 @@ func (c *call) put() error {
 	if err != nil {
 		return err
 	}
-	actor, parker := c.actor(h), c.session.server.parker
+	// Most need not wait, and then need nothing of what waiting does.
+	ctx, end := o.sides.using(context.Background())
+	err = q.Put(ctx, c.session.server.parker, c.actor(h), message, 0)
+	end()
+	switch {
+	case err == nil:
+		return c.nothing()
+	case mayWait(err, timeout):
+		return c.putLater(h, q, slices.Clone(message), timeout) // outlives the bytes of its request
+	}
+	return on(o, err)
+}
+
+func (c *call) putLater(h *handle, q *shm.Queue, message []byte, timeout time.Duration) error {
+	o, actor, parker := h.seat.object, c.actor(h), c.session.server.parker
 	return c.tryThenWait(h, len(message), timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
 		ctx, end := o.sides.using(ctx)
 		defer end()
-		err := q.Put(ctx, parker, actor, message, timeout)
-		if timeout == 0 && err != nil {
-			message = slices.Clone(message) // a waiting call outlives the bytes of its request
-		}
-		return appendNil, on(o, err)
+		return appendNil, on(o, q.Put(ctx, parker, actor, message, timeout))
 	}, nil)
 }
 
@@ -95,13 +105,27 @@ func (c *call) take() error {
 	if err != nil {
 		return err
 	}
-	o, actor, parker, room := h.seat.object, c.actor(h), c.session.server.parker, c.session.short[:0]
+	o := h.seat.object
+	ctx, end := o.sides.using(context.Background())
+	message, err := o.taken(ctx, q, c.session.server.parker, c.actor(h), c.session.short[:0], 0)
+	end()
+	switch {
+	case err == nil:
+		c.out, err = o.appendMessage(wire.AppendResultHeader(c.out, c.id), message)
+		return err
+	case mayWait(err, timeout):
+		return c.takeLater(h, q, timeout)
+	}
+	return on(o, err)
+}
+
+func (c *call) takeLater(h *handle, q *shm.Queue, timeout time.Duration) error {
+	o, actor, parker := h.seat.object, c.actor(h), c.session.server.parker
 	return c.tryThenWait(h, 0, timeout, func(ctx context.Context, timeout time.Duration) (appender, error) {
 		ctx, end := o.sides.using(ctx)
 		defer end()
-		message, err := o.taken(ctx, q, parker, actor, room, timeout)
+		message, err := o.taken(ctx, q, parker, actor, nil, timeout)
 		if err != nil {
-			room = nil // a waiting call has no part in what the read loop uses
 			return nil, on(o, err)
 		}
 		return func(b []byte) ([]byte, error) { return o.appendMessage(b, message) }, nil

@@ -42,6 +42,7 @@ type session struct {
 	short   [512]byte // a short message on its way from a queue to out
 	inPaid  uint64    // bytes of in that the user is charged for
 	outPaid uint64    // bytes of out that the user is charged for
+	idle    *call     // that nobody has any more; nil = there is none
 	bye     *call     // by which the client said it; answered when all is given back
 	broken  bool      // the connection must end after the next flush
 	unheard bool      // nobody reads answers any more

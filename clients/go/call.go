@@ -48,21 +48,22 @@ func (c *Client) Start(method string, params ...any) (*Pending, error) {
 	if l == nil {
 		return nil, wrap(method, "", c.away())
 	}
-	p, err := c.startOn(l, method, params...)
+	p := &Pending{call{method: method}, l, c}
+	err := l.startSoon(&p.call, len(params), func(b []byte) ([]byte, error) { return appendParams(b, params) })
 	if err != nil {
 		return nil, wrap(method, "", err)
 	}
-	l.flushSoon()
 	return p, nil
 }
 
-func (c *Client) startOn(l *link, method string, params ...any) (*Pending, error) {
+// ask is Call on this link.
+func (c *Client) ask(ctx context.Context, l *link, method string, params ...any) error {
 	p := &Pending{call{method: method}, l, c}
 	err := l.start(&p.call, len(params), func(b []byte) ([]byte, error) { return appendParams(b, params) })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return p, nil
+	return p.Wait(ctx, nil)
 }
 
 // callForFile is Call for the methods whose answer carries a descriptor, which the

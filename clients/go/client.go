@@ -151,10 +151,7 @@ func (c *Client) Close() error {
 		c.finish(status.Closed)
 		return nil // gone already
 	}
-	p, err := c.startOn(l, wire.MethodBye)
-	if err == nil {
-		err = p.Wait(context.Background(), nil)
-	}
+	err = c.ask(context.Background(), l, wire.MethodBye)
 	c.finish(status.Closed)
 	l.fail(status.Closed)
 	switch status.Of(err) {

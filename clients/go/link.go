@@ -22,23 +22,23 @@ type link struct {
 	ended chan struct{} // closed after cause is set, and broken has returned
 	// broken is told of the end, before the calls under way are; nil = nobody. Set it before
 	// the first one that matters.
-	broken atomic.Pointer[func(l *link, cause error, pending map[uint32]*call)]
+	broken atomic.Pointer[func(l *link, cause error, pending []*call)]
 
 	mu       sync.Mutex
-	pending  map[uint32]*call // protected by mu
-	nextID   uint32           // protected by mu
-	out      []byte           // protected by mu; requests not written yet
-	batch    uint64           // protected by mu; the number of what is in out
-	unsent   uint64           // protected by mu; the first batch of which nothing left; 0 = that in out
-	writing  bool             // protected by mu
-	flushing bool             // protected by mu; flushLeft is on its way
-	left     uint64           // protected by mu; the batch that the timer late is for
-	leaves   bool             // protected by mu; who starts requests leaves them lying
-	unread   int              // protected by mu; bytes written since nobody reads
-	cause    error            // protected by mu; why the link ended
-	reading  bool             // protected by mu; somebody is the reader
-	recent   bool             // protected by mu; there was a reader since the timer was set
-	armed    bool             // protected by mu; the timer is set
+	pending  calls  // protected by mu
+	lastID   uint32 // protected by mu; of a request
+	out      []byte // protected by mu; requests not written yet
+	batch    uint64 // protected by mu; the number of what is in out
+	unsent   uint64 // protected by mu; the first batch of which nothing left; 0 = that in out
+	writing  bool   // protected by mu
+	flushing bool   // protected by mu; flushLeft is on its way
+	left     uint64 // protected by mu; the batch that the timer late is for
+	leaves   bool   // protected by mu; who starts requests leaves them lying
+	unread   int    // protected by mu; bytes written since nobody reads
+	cause    error  // protected by mu; why the link ended
+	reading  bool   // protected by mu; somebody is the reader
+	recent   bool   // protected by mu; there was a reader since the timer was set
+	armed    bool   // protected by mu; the timer is set
 
 	waiters atomic.Int32 // goroutines in wait
 	idle    *time.Timer  // calls watch; immutable
@@ -87,7 +87,7 @@ type answer struct {
 }
 
 func newLink(conn *wire.Conn, lastID uint32) *link {
-	l := &link{conn: conn, nextID: lastID, batch: 1, ended: make(chan struct{}), pending: make(map[uint32]*call)}
+	l := &link{conn: conn, lastID: lastID, batch: 1, ended: make(chan struct{})}
 	l.mu.Lock() // before watch looks
 	defer l.mu.Unlock()
 	l.armed, l.idle = true, time.AfterFunc(idleAfter, l.watch)
@@ -104,8 +104,7 @@ func (l *link) fail(cause error) {
 		return
 	}
 	l.cause = cause
-	pending := l.pending
-	l.pending = nil
+	pending := l.pending.takeAll()
 	unsent := l.unsent
 	if unsent == 0 {
 		unsent = l.batch
@@ -130,17 +129,29 @@ func (l *link) fail(cause error) {
 	}
 }
 
-// start adds a request to the buffer, for whoever waits, or flushSoon, to write; params
-// appends exactly n values.
+// start adds a request to the buffer, for whoever waits to write; params appends exactly
+// n values.
 func (l *link) start(c *call, n int, params func([]byte) ([]byte, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.add(c, n, params)
+}
+
+// startSoon is start for those who may not wait.
+func (l *link) startSoon(c *call, n int, params func([]byte) ([]byte, error)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.add(c, n, params)
+	l.flushSoon()
+	return err
+}
+
+// add is start with mu held, which it may release.
+func (l *link) add(c *call, n int, params func([]byte) ([]byte, error)) error {
 	if l.cause != nil {
 		return l.cause
 	}
-	for l.nextID++; l.pending[l.nextID] != nil; l.nextID++ {
-	}
-	c.id = l.nextID
+	l.pending.add(c, l.lastID)
 	before := len(l.out)
 	b, err := params(wire.AppendRequestHeader(l.out, c.id, c.method, n))
 	if err == nil && len(b)-before > wire.MessageMax {
@@ -148,11 +159,11 @@ func (l *link) start(c *call, n int, params func([]byte) ([]byte, error)) error 
 			len(b)-before, wire.MessageMax)
 	}
 	if err != nil {
+		l.pending.take(c.id)
 		return err
 	}
-	l.out = b
+	l.out, l.lastID = b, c.id
 	c.batch = l.batch
-	l.pending[c.id] = c
 	if len(l.out) >= flushAt {
 		l.flush()
 	}
@@ -163,10 +174,8 @@ func (l *link) start(c *call, n int, params func([]byte) ([]byte, error)) error 
 // are started in a row travel together, and at the latest to flushLeft. To start a
 // goroutine or a timer wakes a thread, which costs as much as a call: where those who
 // start requests also wait for them, there is one timer in leftAfter; where requests were
-// left lying, a goroutine, which runs when the starter pauses.
+// left lying, a goroutine, which runs when the starter pauses. Called with mu held.
 func (l *link) flushSoon() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.writing || l.flushing || len(l.out) == 0 {
 		return
 	}
@@ -243,7 +252,7 @@ func lost(err error) error {
 func (l *link) cancel(c *call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cause == nil && l.pending[c.id] == c {
+	if l.pending.has(c) {
 		l.out = wire.AppendCancel(l.out, c.id)
 		l.flush()
 	}

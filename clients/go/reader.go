@@ -50,7 +50,7 @@ func (in *input) drop() {
 // its answer is there, ctx ends or the link does. Called with mu held, which it releases
 // meanwhile.
 func (l *link) readFor(ctx context.Context, c *call) {
-	if l.pending[c.id] != c {
+	if !l.pending.has(c) {
 		return // the link has ended
 	}
 	l.leaves = false
@@ -76,7 +76,7 @@ func (l *link) readFor(ctx context.Context, c *call) {
 	}
 	l.mu.Lock()
 	l.stopReading()
-	if len(l.pending) > 0 {
+	if l.pending.count > 0 {
 		l.readInBackground()
 	}
 }
@@ -119,7 +119,7 @@ func (l *link) background() {
 			return
 		}
 		l.mu.Lock()
-		if len(l.pending) == 0 {
+		if l.pending.count == 0 {
 			l.stopReading()
 			l.mu.Unlock()
 			return
@@ -212,8 +212,7 @@ func (l *link) deliver(frame []byte) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.pending[r.ID]
-	delete(l.pending, r.ID)
+	c := l.pending.take(r.ID)
 	if c == nil {
 		if r.Err != nil {
 			return r.Err // the daemon says why it closes

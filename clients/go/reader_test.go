@@ -93,8 +93,14 @@ func startNumber(t *testing.T, l *link, n uint64) *call {
 
 func startMethod(t *testing.T, l *link, method string, n uint64) *call {
 	t.Helper()
+	return startBy(t, l.start, method, n)
+}
+
+// startBy starts by start or startSoon.
+func startBy(t *testing.T, start func(*call, int, func([]byte) ([]byte, error)) error, method string, n uint64) *call {
+	t.Helper()
 	c := &call{method: method}
-	if err := l.start(c, 1, func(b []byte) ([]byte, error) { return wire.AppendUint(b, n), nil }); err != nil {
+	if err := start(c, 1, func(b []byte) ([]byte, error) { return wire.AppendUint(b, n), nil }); err != nil {
 		t.Error(err)
 		t.FailNow()
 	}
@@ -165,8 +171,7 @@ func TestNobodyWaits(t *testing.T) {
 		for range 3 {
 			calls := make([]*call, n)
 			for i := range calls {
-				calls[i] = startNumber(t, l, uint64(i))
-				l.flushSoon()
+				calls[i] = startBy(t, l.startSoon, wire.MethodPing, uint64(i))
 			}
 			for _, c := range calls {
 				untilLocked(t, l, "an answer that nobody waits for", func() bool { return c.answered })
@@ -189,8 +194,7 @@ func TestStartedRequestsTravelTogether(t *testing.T) {
 	const n = 16
 	calls := make([]*call, n)
 	for i := range calls {
-		calls[i] = startNumber(t, l, uint64(i))
-		l.flushSoon()
+		calls[i] = startBy(t, l.startSoon, wire.MethodPing, uint64(i))
 	}
 	untilLocked(t, l, "starting", func() bool {
 		if l.batch != 1 || len(l.out) == 0 {

@@ -150,17 +150,17 @@ func (c *Client) join(l *link, hello *wire.HelloResult) {
 }
 
 // broken is told that a link has ended.
-func (c *Client) broken(l *link, cause error, pending map[uint32]*call) {
+func (c *Client) broken(l *link, cause error, pending []*call) {
 	c.mu.Lock()
 	if !c.link.CompareAndSwap(l, nil) {
 		c.mu.Unlock()
 		return
 	}
 	c.ready = make(chan struct{})
-	c.lastID = l.nextID
-	for id, call := range pending {
+	c.lastID = l.lastID
+	for _, call := range pending {
 		if attaching[call.method] {
-			c.doubtful = append(c.doubtful, id)
+			c.doubtful = append(c.doubtful, call.id)
 		}
 	}
 	c.mu.Unlock()
@@ -209,10 +209,7 @@ func (c *Client) reattach() {
 // closeHandle closes a handle now, or else when there is a link.
 func (c *Client) closeHandle(handle uint64) error {
 	if l := c.link.Load(); l != nil {
-		p, err := c.startOn(l, wire.MethodClose, handle)
-		if err == nil {
-			err = p.Wait(context.Background(), nil)
-		}
+		err := c.ask(context.Background(), l, wire.MethodClose, handle)
 		if err == nil || !l.over() {
 			return err
 		}

@@ -151,6 +151,17 @@
  *    woken     owes a duty. After taking, latched: or 1; if there is more for
  *              others: add 1, unlatch, wake 1. Leaving without: wake 1.
  *    recovery  latched, after the rebuild: add 2; unlatch; wake all
+ *  Across two latches (not_empty and not_full of a queue): who waits holds the latch of
+ *  his side, who signals has that of the other, or none any more:
+ *    wait      latched, nothing there: v = or 1; look again: there now: unlatch, begin
+ *              again, a duty stays; else unlatch; check the state; sleep on v
+ *    signal n  after the entry of the ring was stored: if waiters is set: compare-and-swap
+ *              to one more, which clears it, until one has; who did wakes n
+ *    woken     owes a duty. After taking, latched: or 1; look: if there is more: signal 1.
+ *              Leaving without: wake 1.
+ *    recovery  with both latches, after the rebuild: add 2; unlatch; wake all
+ *  The store of the entry and the load that looks for waiters, the or and the second look,
+ *  are two and two in one order that all agree on: one of the two sees the other.
  */
 #define SHMD_EVENTCOUNT_WAITERS 1ull
 #define SHMD_EVENTCOUNT_STEP 2ull
@@ -166,9 +177,9 @@
  *   29 .. 12  generation  of the owner, as in an owner word
  *   11 .. 0   seat        0 = nobody (then the generation is 0 too)
  *
- *  The other bits are zero. The only authoritative word about the slot; under the
- *  latch of the queue. Its store is the commit of every operation, and comes after
- *  those of seq, length, side and contents:
+ *  The other bits are zero. The only authoritative word about the slot. Its store is the
+ *  commit of every operation, and comes after those of seq, length, side and contents.
+ *  Who stores it has the latch of the side that has the slot:
  *
  *  FREE     nothing; the owner acknowledged its last message, so that he may
  *           repeat that
@@ -188,10 +199,16 @@
  *  ack, nack and extend compare the deliveries too, so that they do not meet a later
  *  lease of the same client (once they stay at 255, they may)
  *
- *  All else of a queue is derived. After a death, and by whoever takes the latch
- *  from a dead holder: ready = the READY slots in the order of seq, from place 0;
- *  free = the FREE slots; the counts; next_seq = above every seq and ticket;
- *  expiry_ns = 0.
+ *  FREE and WRITING are the producers', under put_latch; READY, LEASED and DEAD the
+ *  consumers', under take_latch. A slot goes from side to side through a ring of entries:
+ *  commit hands it to the consumers, take and ack hand it to the producers.
+ *
+ *  All else of a queue is derived. With both latches, put_latch first, after a death, and
+ *  by whoever finds a latch left by an older daemon: ready = the READY slots in the order
+ *  of seq; free = the FREE slots that were used before; fresh = above every slot that is
+ *  not FREE or was used; the counts; next_seq = above every seq and ticket; expiry_ns = 0;
+ *  both rings from place 0, with tags 2^31 further, which no position had shortly before.
+ *  Who gets only one of the two latches, the other being held, puts back what he found in it.
  */
 #define SHMD_SLOT_STATE_SHIFT 32
 #define SHMD_SLOT_STATE_MASK 0x0000000f00000000ull
@@ -203,6 +220,27 @@
 #define SHMD_SLOT_READY 2u
 #define SHMD_SLOT_LEASED 3u
 #define SHMD_SLOT_DEAD 4u
+
+/* ---- position (u64), in the ready or the free ring of a queue ----------------
+ *   63 .. 32  tag    of the entry that is there or will be; one more with each step
+ *   31 .. 0   place  below the length of the queue; 0 follows the last
+ *
+ * ---- entry (u64), of the ready or the free ring ------------------------------
+ *   63 .. 32  tag    of the position at which it was put
+ *   31 .. 0   slot   its number, and 1 more; 0 = none was ever put here
+ *
+ *  A ring has a head, where the side that takes from it is, and a tail, where the other
+ *  one adds; neither reads the position of the other. An entry is there if it has the tag of the
+ *  head. What is taken stays in the ring: the head's tag has gone on.
+ *
+ *  add     write the entry at the tail, then move the tail: one step further
+ *  take    the entry at the head is there: move the head one step further
+ *  insert  by the side that takes, of what comes back to it: the head one step back, the entries
+ *          before which it does not belong one place to the front, then the entry. There is
+ *          room, for the slot that comes back was in neither ring.
+ */
+#define SHMD_POSITION_TAG_SHIFT 32
+#define SHMD_POSITION_PLACE_MASK 0x00000000ffffffffull
 
 /* ---- event (u32), of an event with manual reset; futex ----------------------
  *   31 .. 2  generation  sets and pulses so far
@@ -667,49 +705,55 @@ struct shmd_page {
 /* Where the part begins that differs by kind: struct shmd_KIND_lines. */
 #define SHMD_KIND_OFFSET 0x100u
 
-/* What a queue has at SHMD_KIND_OFFSET. "latched": written under the latch, and
- * derived unless it says otherwise. Behind the seat cells, 64-aligned, follow
- * uint32_t ready[length] (latched; a ring of slot numbers, in the order of seq) and
- * free[length] (latched; a stack of slot numbers: memory follows what is in
+/* What a queue has at SHMD_KIND_OFFSET. "put": written under put_latch, "take": under
+ * take_latch; derived unless it says otherwise. Behind the seat cells, 64-aligned, follow
+ * uint64_t ready[length] (added to by put, taken from by take; entries, in the order of
+ * seq) and uint64_t free[length] (added to by take, taken from by put; entries, slots that
+ * were used and are used again before fresh ones: memory follows the most that was ever in
  * flight); 64-aligned struct shmd_queue_desc[length]; if lease_ns is not 0, 64-aligned
- * uint64_t deadline_ns[length] (latched, before the commit of the lease; atomic;
+ * uint64_t deadline_ns[length] (take, before the commit of the lease; atomic;
  * CLOCK_MONOTONIC, when the lease of the slot ends; says nothing of a slot that is not
  * LEASED); from the next page on the slots, item_size bytes each. Their contents are
- * written by who has the slot WRITING, or under the latch, and read by who has it LEASED,
- * or under the latch. So are those of a side segment: a memfd of a slot's own that holds
+ * written by who has the slot WRITING, or under put_latch, and read by who has it LEASED,
+ * or under take_latch. So are those of a side segment: a memfd of a slot's own that holds
  * what is longer than that. The daemon makes and numbers it: never 0, never twice. */
 struct shmd_queue_lines {
-	uint32_t latch;         /* all; all; atomic, futex; a latch, 0 = free */
-	uint32_t closed;        /* all, latched, authoritative; all; atomic; 1 = no more puts, for ever */
-	uint64_t next_seq;      /* latched; latched; atomic; for the next message or reservation, at least 1 */
-	uint32_t ready_head;    /* latched; latched; atomic; place of the first message in the ring */
-	uint32_t ready_count;   /* latched; all; atomic; READY slots. Without the latch a hint. */
-	uint32_t free_count;    /* latched; all; atomic; FREE slots. Without the latch a hint. */
-	uint32_t leased_count;  /* latched; latched; atomic; LEASED slots */
-	uint32_t writing_count; /* latched; latched; atomic; WRITING slots */
-	uint32_t dead_count;    /* latched; latched; atomic; DEAD slots */
-	uint64_t expiry_ns;     /* latched; latched; atomic; no deadline_ns of a LEASED slot is before it, so that
+	uint32_t put_latch;     /* all; all; atomic, futex; a latch, 0 = free */
+	uint32_t writing_count; /* put; put; atomic; WRITING slots */
+	uint64_t next_seq;      /* put; put; atomic; for the next message or reservation, at least 1 */
+	uint64_t ready_tail;    /* put; put; atomic; position */
+	uint64_t free_head;     /* put; all; atomic; position */
+	uint32_t fresh;         /* put; all; atomic; slots from this one on were never used */
+	uint8_t reserved0[28];
+	/* 140 */
+	uint32_t take_latch;    /* all; all; atomic, futex; a latch, 0 = free */
+	uint32_t leased_count;  /* take; all; atomic; LEASED slots */
+	uint32_t dead_count;    /* take; take; atomic; DEAD slots */
+	uint32_t reserved1;
+	uint64_t ready_head;    /* take; all; atomic; position */
+	uint64_t free_tail;     /* take; take; atomic; position */
+	uint64_t expiry_ns;     /* take; all; atomic; no deadline_ns of a LEASED slot is before it, so that
 	                         * nobody looks at them all in vain; 0 = not known, and without lease_ns */
-	uint8_t reserved0[16];
-	/* 140, 180, 1c0: eventcounts under the latch. */
+	uint8_t reserved2[24];
+	/* 180, 1c0: eventcounts. */
 	uint64_t not_empty; /* all, by read-modify-write only; all; atomic, futex; who waits for a message */
-	uint8_t reserved1[56];
-	uint64_t not_full;  /* likewise; who waits for a slot */
-	uint8_t reserved2[56];
-	uint64_t idle;      /* likewise; who waits until no slot is READY or LEASED. The signal of the
-	                     * commit that makes it so wakes all, so nobody owes a duty */
-	uint8_t reserved3[56];
+	uint64_t idle;      /* likewise, under take_latch; who waits until no slot is READY or LEASED. The
+	                     * signal of the commit that makes it so wakes all, so nobody owes a duty */
+	uint32_t closed;    /* all, put, authoritative; all; atomic; 1 = no more puts, for ever */
+	uint8_t reserved3[44];
+	uint64_t not_full;  /* all, by read-modify-write only; all; atomic, futex; who waits for a slot */
+	uint8_t reserved4[56];
 };
 
 /* One slot of a queue. */
 struct shmd_queue_desc {
-	uint64_t state;  /* latched, authoritative; all; atomic; slot word, 0 = free */
-	uint64_t seq;    /* latched; latched; atomic; number of its message, in the order of the
+	uint64_t state;  /* by side, authoritative; all; atomic; slot word, 0 = free */
+	uint64_t seq;    /* put; all; atomic; number of its message, in the order of the
 	                  * commits; kept when it comes back; 0 = never used */
-	uint32_t length; /* latched; latched; atomic; bytes of its message, at most message_max */
-	uint32_t side;   /* latched; latched; atomic; number of the side segment that holds its message,
+	uint32_t length; /* put; all; atomic; bytes of its message, at most message_max */
+	uint32_t side;   /* put; all; atomic; number of the side segment that holds its message,
 	                  * 0 = the slot itself does: if and only if length is at most the slot size */
-	uint64_t ticket; /* latched; latched; atomic; number of its last reservation, which was
+	uint64_t ticket; /* put; all; atomic; number of its last reservation, which was
 	                  * committed if seq is above; 0 = none, or aborted */
 };
 
@@ -777,14 +821,14 @@ SHMD_ABI_ASSERT(offsetof(struct shmd_rwlock_lines, death) == 0x10, "death");
 SHMD_ABI_ASSERT(sizeof(struct shmd_reader_cell) == 64, "a reader cell is one cache line");
 
 SHMD_ABI_ASSERT(sizeof(struct shmd_queue_lines) == SHMD_SEATS_OFFSET - SHMD_KIND_OFFSET, "seat cells follow");
-SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, closed) == 0x04, "closed");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, next_seq) == 0x08, "next_seq");
-SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, ready_head) == 0x10, "ready_head");
-SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, dead_count) == 0x24, "dead_count");
-SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, expiry_ns) == 0x28, "expiry_ns");
-SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, not_empty) == 0x40, "not_empty has its own line");
-SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, not_full) == 0x80, "not_full has its own line");
-SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, idle) == 0xc0, "idle has its own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, free_head) == 0x18, "free_head");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, take_latch) == 0x40, "the consumers have their own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, ready_head) == 0x50, "ready_head");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, expiry_ns) == 0x60, "expiry_ns");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, not_empty) == 0x80, "not_empty has its own line");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, closed) == 0x90, "closed");
+SHMD_ABI_ASSERT(offsetof(struct shmd_queue_lines, not_full) == 0xc0, "not_full has its own line");
 SHMD_ABI_ASSERT(sizeof(struct shmd_queue_desc) == 32, "two slots to a line");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_desc, side) == 0x14, "side");
 SHMD_ABI_ASSERT(offsetof(struct shmd_queue_desc, ticket) == 0x18, "ticket");

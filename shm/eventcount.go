@@ -92,6 +92,42 @@ func (e eventcount) settle(more bool) (due bool) {
 	return more
 }
 
+// --- Across two latches, as the two sides of a queue have: who signals does not hold
+// the latch of those who wait, if any. The waiter looks again after its announcement;
+// the signal comes after the store of what it announces. So one of the two sees the
+// other (tests/models/eventcount_sides.pml).
+
+// tell announces n >= 1 events whose store is made, and wakes so many. Not under a
+// latch: it makes a system call.
+func (e eventcount) tell(n int) {
+	if e.load()&eventcountWaiters != 0 {
+		e.tellWaiters(n)
+	}
+}
+
+// tellWaiters: whoever clears the bit wakes, for his own events; those of another who
+// comes too late for it are found by whom the first has woken.
+func (e eventcount) tellWaiters(n int) {
+	for range recoverTries {
+		word := e.load()
+		if word&eventcountWaiters == 0 {
+			return
+		}
+		if cas64(e.word, word, word+1) { // odd to even, as in signal
+			e.wake(n)
+			return
+		}
+	}
+}
+
+// rearm does the duty of a woken waiter that has taken what it waited for, with the latch
+// of its side held: others may sleep unannounced. more = what they wait for may be there,
+// asked after that. True = tell(1) is due once the latch is free.
+func (e eventcount) rearm(more func() bool) (due bool) {
+	or64(e.word, eventcountWaiters)
+	return more()
+}
+
 // wake wakes at most n; harmless at any time.
 func (e eventcount) wake(n int) { futexWakeN(futexWord32(e.word), n) }
 

@@ -43,8 +43,8 @@ func newStock(t *testing.T) *stock {
 
 func (o *stock) rebuild() { store64(o.items, atomic.LoadUint64(o.count)) }
 
-func (o *stock) enter(stolen bool) error {
-	if stolen {
+func (o *stock) enter(found uint32) error {
+	if !isFree(found) {
 		o.rebuild()
 	}
 	*o.inside++
@@ -57,11 +57,11 @@ func (o *stock) enter(stolen bool) error {
 const giveSteps = 5
 
 func (o *stock) give(ctx context.Context, p *Parker, me uint32, n uint64) error {
-	stolen, err := o.latch.Latch(ctx, p, me, 0)
+	found, err := o.latch.Latch(ctx, p, me, 0)
 	if err != nil {
 		return err
 	}
-	if err := o.enter(stolen); err != nil {
+	if err := o.enter(found); err != nil {
 		return err
 	}
 	if o.die == 1 {
@@ -94,14 +94,14 @@ func (o *stock) give(ctx context.Context, p *Parker, me uint32, n uint64) error 
 // take takes one; duty = as somebody who was just woken.
 func (o *stock) take(ctx context.Context, p *Parker, me uint32, deadline int64, duty bool) error {
 	for {
-		stolen, err := o.latch.Latch(ctx, p, me, deadline)
+		found, err := o.latch.Latch(ctx, p, me, deadline)
 		if err != nil {
 			if duty {
 				o.ec.wake(1)
 			}
 			return err
 		}
-		if err := o.enter(stolen); err != nil {
+		if err := o.enter(found); err != nil {
 			return err
 		}
 		if items := atomic.LoadUint64(o.items); items > 0 {
@@ -134,7 +134,7 @@ func (o *stock) take(ctx context.Context, p *Parker, me uint32, deadline int64, 
 
 // restore is the recovery of one death.
 func (o *stock) restore(me uint32, alive func(uint32) bool) error {
-	if !o.latch.Steal(me, alive) {
+	if _, ok := o.latch.Steal(me, alive); !ok {
 		return status.WouldBlock
 	}
 	o.rebuild()

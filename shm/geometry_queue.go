@@ -42,8 +42,8 @@ func NewTimedQueueGeometry(leaseNs, maxsize uint64, slotSize, messageMax, delive
 	g.Length, g.ItemSize = maxsize, slotSize
 	g.SlotSize, g.MessageMax, g.DeliveriesMax = slotSize, messageMax, deliveriesMax
 	g.ReadyOffset = roundUp(g.SegmentSize, dataAlign)
-	g.FreeOffset = g.ReadyOffset + maxsize*queueIndexSize
-	g.DescOffset = roundUp(g.FreeOffset+maxsize*queueIndexSize, dataAlign)
+	g.FreeOffset = g.ReadyOffset + maxsize*queueEntrySize
+	g.DescOffset = roundUp(g.FreeOffset+maxsize*queueEntrySize, dataAlign)
 	end := g.DescOffset + maxsize*queueDescSize
 	if leaseNs != 0 {
 		g.LeaseNs, g.DeadlineOffset = leaseNs, roundUp(end, dataAlign)

@@ -50,7 +50,7 @@ func (l *Latch) holder() uint16 { return SeatOf(load32(l.word)) }
 func (s *Segment) LatchHolder() uint16 {
 	switch {
 	case s.geometry.Kind == KindQueue:
-		return s.Queue().latch.holder()
+		return s.Queue().holder()
 	case s.geometry.Flags.Has(FlagUndo):
 		return s.Semaphore().undo.latch.holder()
 	}
@@ -65,10 +65,11 @@ func (l *Latch) free(old uint32) bool {
 }
 
 // TryLatch takes the latch for the owner word me if that needs no waiting, else
-// it returns status.WouldBlock. stolen = rebuild the derived state first.
-func (l *Latch) TryLatch(me uint32) (stolen bool, err error) {
+// it returns status.WouldBlock. found is the word that it had before: unless that is
+// free, it is stolen, and the derived state is rebuilt first.
+func (l *Latch) TryLatch(me uint32) (found uint32, err error) {
 	if cas32(l.word, 0, me) { // without a look, which would fetch its line once more
-		return false, nil
+		return 0, nil
 	}
 	for range recoverTries { // others can set the waiters bit only, so the second try is the last
 		old := atomic.LoadUint32(l.word)
@@ -76,42 +77,42 @@ func (l *Latch) TryLatch(me uint32) (stolen bool, err error) {
 			break
 		}
 		if cas32(l.word, old, me|old&ownerWaiters) { // acquire; pairs with the release in Unlatch
-			return !isFree(old), nil
+			return old, nil
 		}
 	}
-	return false, status.WouldBlock
+	return 0, status.WouldBlock
 }
 
-// Latch takes the latch, after a short spin by sleeping. stolen = rebuild the
-// derived state first. An error means that it is not held: status.TimedOut at the
+// Latch takes the latch, after a short spin by sleeping. found is as TryLatch's. An
+// error means that it is not held: status.TimedOut at the
 // deadline (absolute CLOCK_MONOTONIC in ns, 0 = none), Cancelled with ctx, and
 // WouldBlock for the daemon, which never waits for a client; Removed if it is held
 // in an object that was destroyed, for its holder may be dead and never recovered.
-func (l *Latch) Latch(ctx context.Context, p *Parker, me uint32, deadline int64) (stolen bool, err error) {
-	stolen, err = l.TryLatch(me)
+func (l *Latch) Latch(ctx context.Context, p *Parker, me uint32, deadline int64) (found uint32, err error) {
+	found, err = l.TryLatch(me)
 	if err == nil || SeatOf(me) == SeatDaemon {
-		return stolen, err
+		return found, err
 	}
 	return l.await(ctx, p, me, deadline)
 }
 
 // await is Latch of a client that has tried in vain.
-func (l *Latch) await(ctx context.Context, p *Parker, me uint32, deadline int64) (stolen bool, err error) {
+func (l *Latch) await(ctx context.Context, p *Parker, me uint32, deadline int64) (found uint32, err error) {
 	l.spin.whileHeld(l.word, latchPausesMin, latchPausesMax)
 	c := contender{seg: l.seg, word: l.word, self: me, deadline: deadline}
 	for {
 		old := atomic.LoadUint32(l.word)
 		if l.free(old) {
 			if cas32(l.word, old, me|c.keep|old&ownerWaiters) {
-				return !isFree(old), nil
+				return old, nil
 			}
 			continue
 		}
 		if l.seg.State() == StateRemoved { // after the word; pairs with abandon
-			return false, status.Removed
+			return 0, status.Removed
 		}
 		if err := c.wait(ctx, p, old); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
 }
@@ -137,20 +138,43 @@ func (l *Latch) Unlatch(me uint32) error {
 // Steal takes the latch for recovery, by the daemon only, with its own word of
 // this epoch as me. alive reports whether an owner word is a living client's; what
 // nobody living has is stolen, whatever bits it holds. After true: rebuild the
-// derived state, call rebuilt on each eventcount, then Restore. false = a living
-// client or a thread of this daemon holds it: recover again later.
-func (l *Latch) Steal(me uint32, alive func(owner uint32) bool) bool {
+// derived state, call rebuilt on each eventcount, then Restore; or PutBack of the word
+// that was found. false = a living client or a thread of this daemon holds it: recover
+// again later.
+func (l *Latch) Steal(me uint32, alive func(owner uint32) bool) (found uint32, ok bool) {
 	for range recoverTries {
 		old := atomic.LoadUint32(l.word)
 		holder := ownerOf(old)
 		if holder == me || !isFree(old) && SeatOf(old) != SeatDaemon && alive(holder) {
-			return false
+			return 0, false
 		}
 		if cas32(l.word, old, me|old&ownerWaiters) {
-			return true
+			return old, true
 		}
 	}
-	return false
+	return 0, false
+}
+
+// PutBack undoes a TryLatch, Latch or Steal that found this word, of whoever does not
+// go on: who comes next meets the dead holder again. One who sleeps is woken, for he
+// may steal what he slept for.
+func (l *Latch) PutBack(me, found uint32) {
+	for range recoverTries {
+		old := atomic.LoadUint32(l.word)
+		if ownerOf(old) != me {
+			return
+		}
+		left := uint32(0)
+		if !isFree(found) {
+			left = found | old&ownerWaiters
+		}
+		if cas32(l.word, old, left) {
+			if hasWaiters(old) {
+				futexWakeN(l.word, 1)
+			}
+			return
+		}
+	}
 }
 
 // Restore ends what Steal began: it gives the latch back, and repeats a wake-up
@@ -171,14 +195,21 @@ func (l *Latch) Restore(me uint32) error {
 // latch: all are woken, whether or not anything of the victim's came back. false =
 // recover again later.
 func (l *Latch) finish(v Victim, cameBack bool, events ...eventcount) bool {
+	return finishAll(&v, cameBack, []*Latch{l}, events)
+}
+
+// finishAll is finish for eventcounts that lie between several latches.
+func finishAll(v *Victim, cameBack bool, latches []*Latch, events []eventcount) bool {
 	wakes := cameBack || wakesAnyway
 	for _, e := range events {
 		if wakes {
 			e.rebuilt()
 		}
 	}
-	if l.Restore(v.Daemon) != nil {
-		return false
+	for _, l := range latches {
+		if l.Restore(v.Daemon) != nil {
+			return false
+		}
 	}
 	for _, e := range events {
 		if wakes {

@@ -15,50 +15,50 @@ const latchPollMax = 2 * time.Millisecond
 // the end of its session above all. Variable for tests.
 var latchPatience = 5 * time.Second
 
-// enter takes the latch for the actor: stolen = rebuild the derived state first.
+// enter takes the latch for the actor; found is as TryLatch's.
 // A client sleeps until the deadline (absolute CLOCK_MONOTONIC in ns, 0 = none).
 // The daemon polls, for seat 4095 never announces itself in a latch, and gives up
 // after latchPatience: status.Busy, which says nothing about the object. With try
 // it gives up after a moment.
-func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, try bool) (stolen bool, err error) {
-	stolen, err = l.TryLatch(a.Latcher)
+func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, try bool) (found uint32, err error) {
+	found, err = l.TryLatch(a.Latcher)
 	if err == nil {
-		return stolen, nil
+		return found, nil
 	}
 	return l.enterSlowly(ctx, p, a, deadline, try)
 }
 
 // enterSlowly is enter of who has tried in vain.
 func (l *Latch) enterSlowly(ctx context.Context, p *Parker, a Actor, deadline int64,
-	try bool) (stolen bool, err error) {
+	try bool) (found uint32, err error) {
 	if !a.daemon() {
 		return l.await(ctx, p, a.Latcher, deadline)
 	}
 	l.spin.whileHeld(l.word, latchPausesMin, latchPausesMax)
 	patience := monotonicNs() + int64(latchPatience)
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, latchPollMax) {
-		stolen, err = l.TryLatch(a.Latcher)
+		found, err = l.TryLatch(a.Latcher)
 		if err == nil {
-			return stolen, nil
+			return found, nil
 		}
 		if try {
-			return false, status.New(status.Busy, "", "another client is in the middle of an operation")
+			return 0, status.New(status.Busy, "", "another client is in the middle of an operation")
 		}
 		if l.seg.State() == StateRemoved { // its holder may be dead and never recovered
-			return false, status.Removed
+			return 0, status.Removed
 		}
 		if deadline != 0 && monotonicNs() >= deadline {
-			return false, status.TimedOut
+			return 0, status.TimedOut
 		}
 		if monotonicNs() >= patience {
-			return false, status.New(status.Busy, "", "the client in seat %d has been in the middle of an operation "+
+			return 0, status.New(status.Busy, "", "the client in seat %d has been in the middle of an operation "+
 				"for %v: is it stopped? stat says which process it is", l.holder(), latchPatience)
 		}
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return false, endOf(ctx)
+			return 0, endOf(ctx)
 		case <-t.C:
 		}
 	}

@@ -46,8 +46,8 @@ func TestLatchExcludes(t *testing.T) {
 			me := client(uint16(i/2%2) + 1) // threads of one client exclude each other too
 			wg.Go(func() {
 				for range rounds {
-					if stolen, err := l.Latch(context.Background(), p, me, 0); stolen || err != nil {
-						t.Error(stolen, err)
+					if found, err := l.Latch(context.Background(), p, me, 0); !isFree(found) || err != nil {
+						t.Error(found, err)
 						return
 					}
 					counter++
@@ -92,19 +92,26 @@ func TestLatchRights(t *testing.T) {
 		s, l := newLatch(t)
 		atomic.StoreUint32(&s.page.Header.DaemonEpoch, 3)
 		*l.word = c.word
-		stolen, err := l.TryLatch(client(2))
+		found, err := l.TryLatch(client(2))
 		if c.tried != (err == nil) || err != nil && err != status.WouldBlock {
 			t.Errorf("%s: a client's try: %v", c.name, err)
 		}
-		if want := c.tried && !isFree(c.word); stolen != want {
+		if stolen, want := !isFree(found), c.tried && !isFree(c.word); stolen != want {
 			t.Errorf("%s: stolen %v, want %v: derived state would be used as the dead left it", c.name, stolen, want)
 		}
 		if want := client(2) | c.word&ownerWaiters; err == nil && *l.word != want {
 			t.Errorf("%s: taken as %#x, want %#x", c.name, *l.word, want)
 		}
+		if err == nil {
+			l.PutBack(client(2), found)
+			if want := c.word; *l.word != want && !isFree(want) {
+				t.Errorf("%s: put back as %#x", c.name, *l.word)
+			}
+		}
 		*l.word = c.word
-		if got := l.Steal(daemonOf(3), alive(1, 2)); got != c.recover {
-			t.Errorf("%s: recovery: %v, want %v", c.name, got, c.recover)
+		found, got := l.Steal(daemonOf(3), alive(1, 2))
+		if got != c.recover || got && found != c.word {
+			t.Errorf("%s: recovery: %v, want %v; found %#x", c.name, got, c.recover, found)
 		}
 		want := c.word
 		if c.recover {
@@ -216,8 +223,8 @@ func TestLatchRecoveryWakes(t *testing.T) {
 		}
 		got := make(chan error)
 		go func() {
-			stolen, err := s.Latch(l.word).Latch(context.Background(), p, client(2), 0)
-			if stolen {
+			found, err := s.Latch(l.word).Latch(context.Background(), p, client(2), 0)
+			if !isFree(found) {
 				err = errors.New("stolen from a recovery that had finished")
 			}
 			got <- err
@@ -227,7 +234,7 @@ func TestLatchRecoveryWakes(t *testing.T) {
 		if released {
 			atomic.StoreUint32(l.word, 0) // and no wake: the client died before it
 		}
-		if !l.Steal(daemonOf(1), alive(2)) {
+		if _, ok := l.Steal(daemonOf(1), alive(2)); !ok {
 			t.Fatal("not stolen")
 		}
 		if err := l.Restore(daemonOf(1)); err != nil {

@@ -26,30 +26,38 @@ const (
 	BatchMax     = 64
 	BatchSizeMax = 16 << 10
 
-	queueIndexSize = uint64(unsafe.Sizeof(uint32(0)))
+	queueEntrySize = uint64(unsafe.Sizeof(uint64(0)))
 	queueDescSize  = uint64(unsafe.Sizeof(QueueDesc{}))
 	deadlineSize   = uint64(unsafe.Sizeof(uint64(0)))
 )
 
 // QueueLines is struct shmd_queue_lines, at kindOffset of a queue.
 type QueueLines struct {
-	Latch        uint32
-	Closed       uint32
-	NextSeq      uint64
-	ReadyHead    uint32
-	ReadyCount   uint32
-	FreeCount    uint32
-	LeasedCount  uint32
+	// Of the producers, under PutLatch.
+	PutLatch     uint32
 	WritingCount uint32
-	DeadCount    uint32
-	ExpiryNs     uint64
-	Reserved0    [16]uint8
-	NotEmpty     uint64
-	Reserved1    [56]uint8
-	NotFull      uint64
-	Reserved2    [56]uint8
-	Idle         uint64
-	Reserved3    [56]uint8
+	NextSeq      uint64
+	ReadyTail    uint64
+	FreeHead     uint64
+	Fresh        uint32
+	Reserved0    [28]uint8
+	// Of the consumers, under TakeLatch.
+	TakeLatch   uint32
+	LeasedCount uint32
+	DeadCount   uint32
+	Reserved1   uint32
+	ReadyHead   uint64
+	FreeTail    uint64
+	ExpiryNs    uint64
+	Reserved2   [24]uint8
+
+	NotEmpty  uint64
+	Idle      uint64
+	Closed    uint32
+	Reserved3 [44]uint8
+
+	NotFull   uint64
+	Reserved4 [56]uint8
 }
 
 // QueueDesc is struct shmd_queue_desc.
@@ -65,10 +73,13 @@ type QueueDesc struct {
 var (
 	_ [0x100]struct{} = [unsafe.Sizeof(QueueLines{})]struct{}{}
 	_ [0x08]struct{}  = [unsafe.Offsetof(QueueLines{}.NextSeq)]struct{}{}
-	_ [0x40]struct{}  = [unsafe.Offsetof(QueueLines{}.NotEmpty)]struct{}{}
-	_ [0x80]struct{}  = [unsafe.Offsetof(QueueLines{}.NotFull)]struct{}{}
-	_ [0x28]struct{}  = [unsafe.Offsetof(QueueLines{}.ExpiryNs)]struct{}{}
-	_ [0xc0]struct{}  = [unsafe.Offsetof(QueueLines{}.Idle)]struct{}{}
+	_ [0x18]struct{}  = [unsafe.Offsetof(QueueLines{}.FreeHead)]struct{}{}
+	_ [0x40]struct{}  = [unsafe.Offsetof(QueueLines{}.TakeLatch)]struct{}{}
+	_ [0x50]struct{}  = [unsafe.Offsetof(QueueLines{}.ReadyHead)]struct{}{}
+	_ [0x60]struct{}  = [unsafe.Offsetof(QueueLines{}.ExpiryNs)]struct{}{}
+	_ [0x80]struct{}  = [unsafe.Offsetof(QueueLines{}.NotEmpty)]struct{}{}
+	_ [0x90]struct{}  = [unsafe.Offsetof(QueueLines{}.Closed)]struct{}{}
+	_ [0xc0]struct{}  = [unsafe.Offsetof(QueueLines{}.NotFull)]struct{}{}
 	_ [32]struct{}    = [unsafe.Sizeof(QueueDesc{})]struct{}{}
 	_ [0x14]struct{}  = [unsafe.Offsetof(QueueDesc{}.Side)]struct{}{}
 	_ [0x18]struct{}  = [unsafe.Offsetof(QueueDesc{}.Ticket)]struct{}{}
@@ -79,15 +90,16 @@ var (
 func (s *Segment) Queue() *Queue {
 	g := &s.geometry
 	lines := (*QueueLines)(unsafe.Pointer(&s.mem[kindOffset]))
-	indices := func(offset uint64) []uint32 {
-		return unsafe.Slice((*uint32)(unsafe.Pointer(&s.mem[offset])), g.Length)
+	entries := func(offset uint64) []uint64 {
+		return unsafe.Slice((*uint64)(unsafe.Pointer(&s.mem[offset])), g.Length)
 	}
 	q := &Queue{
-		seg: s, lines: lines, latch: s.Latch(&lines.Latch), size: uint32(g.Length),
+		seg: s, lines: lines, putLatch: s.Latch(&lines.PutLatch), takeLatch: s.Latch(&lines.TakeLatch),
 		notEmpty: eventcount{&lines.NotEmpty}, notFull: eventcount{&lines.NotFull}, idle: eventcount{&lines.Idle},
 		takers: make(gate, queueGate), putters: make(gate, queueGate),
-		ready: indices(g.ReadyOffset), free: indices(g.FreeOffset),
+		ready: entries(g.ReadyOffset), free: entries(g.FreeOffset), size: uint32(g.Length),
 		descs: unsafe.Slice((*QueueDesc)(unsafe.Pointer(&s.mem[g.DescOffset])), g.Length),
+		data:  s.mem[g.DataOffset:], slotSize: uint64(g.SlotSize), room: min(g.MessageMax, g.SlotSize),
 	}
 	if g.LeaseNs != 0 {
 		first := (*uint64)(unsafe.Pointer(&s.mem[g.DeadlineOffset]))
@@ -99,9 +111,8 @@ func (s *Segment) Queue() *Queue {
 // slotData are the bytes of a slot that a message may use. Preconditions: slot is
 // below the queue's size.
 func (q *Queue) slotData(slot uint32) []byte {
-	g := &q.seg.geometry
-	at := g.DataOffset + uint64(slot)*uint64(g.SlotSize)
-	return q.seg.mem[at : at+uint64(q.slotRoom()) : at+uint64(q.slotRoom())]
+	at := uint64(slot) * q.slotSize
+	return q.data[at : at+uint64(q.room) : at+uint64(q.room)]
 }
 
 // load32 and load64 read a word of the queue, once.

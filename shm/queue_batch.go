@@ -38,7 +38,7 @@ func (q *Queue) PutMany(ctx context.Context, p *Parker, a Actor, msgs [][]byte, 
 	}
 	w := q.waitForSlot(a, timeout)
 	for {
-		slot, ok, err := w.slot(ctx, p)
+		f, ok, err := w.slot(ctx, p)
 		if err != nil {
 			return 0, err
 		}
@@ -47,21 +47,21 @@ func (q *Queue) PutMany(ctx context.Context, p *Parker, a Actor, msgs [][]byte, 
 		}
 		done := 0
 		for ok && err == nil && done < n {
-			if err = q.fill(slot, msgs[done]); err == nil {
+			if err = q.fill(f, msgs[done]); err == nil {
 				done++
-				slot, ok, err = q.topFree()
+				f, ok, err = q.topFree()
 			}
 		}
 		if done == 0 {
 			return 0, w.leave(err)
 		}
-		return done, w.finishMany(q.notEmpty, q.notEmpty.signal(), done)
+		return done, w.finishMany(q.notEmpty, done)
 	}
 }
 
 // shortOnes is how many of the first messages one latch hold may put.
 func (q *Queue) shortOnes(msgs [][]byte) (n int) {
-	limit, size := int(min(copyMax, q.slotRoom())), 0
+	limit, size := int(min(copyMax, q.room)), 0
 	for n < min(len(msgs), BatchMax) && len(msgs[n]) <= limit {
 		if size += len(msgs[n]); size > BatchSizeMax {
 			break
@@ -81,7 +81,7 @@ func (q *Queue) TakeMany(ctx context.Context, p *Parker, a Actor, dst [][]byte, 
 	}
 	// No allocation under the latch.
 	dst = slices.Grow(dst, most)
-	buf := make([]byte, 0, min(most*int(min(copyMax, q.slotRoom())), BatchSizeMax))
+	buf := make([]byte, 0, min(most*int(min(copyMax, q.room)), BatchSizeMax))
 	w := q.waitForMessage(a, timeout)
 	for {
 		m, ok, err := w.message(ctx, p)
@@ -100,12 +100,13 @@ func (q *Queue) TakeMany(ctx context.Context, p *Parker, a Actor, dst [][]byte, 
 		}
 		done := 0
 		for ok && err == nil && done < most && m.short() && int(m.length) <= cap(buf)-len(buf) {
-			if !q.roomFree() {
+			tail, sound := q.readPosition(&q.lines.FreeTail)
+			if !sound {
 				err = errCorrupt
 				break
 			}
 			from := len(buf)
-			buf = q.takeShort(&m, buf)
+			buf = q.takeShort(&m, tail, buf)
 			dst = append(dst, buf[from:len(buf):len(buf)])
 			done++
 			m, ok, err = q.firstReady()
@@ -113,7 +114,7 @@ func (q *Queue) TakeMany(ctx context.Context, p *Parker, a Actor, dst [][]byte, 
 		if done == 0 {
 			return dst, w.leave(orElse(err, errCorrupt))
 		}
-		return dst, w.finishMany(q.notFull, q.notFull.signal(), done)
+		return dst, w.finishMany(q.notFull, done)
 	}
 }
 
@@ -168,7 +169,7 @@ func (q *Queue) LeaseManyWithin(ctx context.Context, p *Parker, a Actor, dst []L
 			dst = append(dst, q.leaseOf(&m, q.hand(a, &m, q.leases.ns)))
 			m, ok, err = q.firstReady()
 		}
-		return dst, w.finish(q.notFull, false)
+		return dst, w.finish(nobody)
 	}
 }
 
@@ -183,10 +184,10 @@ func (q *Queue) NackMany(ctx context.Context, p *Parker, a Actor, leases []Lease
 	return q.endMany(ctx, p, a, leases, timeout, q.notEmpty, q.nack)
 }
 
-// endMany ends leases, BatchMax to a latch hold; signalled is who waits for what `end`
-// says it has made.
+// endMany ends leases, BatchMax to a latch hold; told is who waits for what `end` says it
+// has made.
 func (q *Queue) endMany(ctx context.Context, p *Parker, a Actor, leases []Lease, timeout time.Duration,
-	signalled eventcount, end func(Actor, *Lease) (bool, error)) (int, error) {
+	told eventcount, end func(Actor, *Lease) (bool, error)) (int, error) {
 	if len(leases) == 0 {
 		return 0, status.New(status.Invalid, "", "no leases to end; it must be at least 1")
 	}
@@ -206,7 +207,7 @@ func (q *Queue) endMany(ctx context.Context, p *Parker, a Actor, leases []Lease,
 				made++
 			}
 		}
-		err := w.finishMany(signalled, made > 0 && signalled.signal(), made)
+		err := w.finishMany(told, made)
 		if err == nil && reason != nil {
 			err = whyNot(leases[done], reason)
 		}

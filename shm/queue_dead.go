@@ -51,21 +51,59 @@ func (q *Queue) Redeliver(ctx context.Context, p *Parker, a Actor, timeout time.
 	if err := w.enter(ctx, p); err != nil {
 		return 0, err
 	}
-	n := uint32(0)
+	back := comingBack{q: q}
 	for slot := range q.size {
-		if q.word(slot).state() == slotDead {
-			q.set(slot, makeSlot(slotReady, 0, 0)) // the commit of this one
-			n++
+		if q.word(slot).state() == slotDead && !back.add(slot, makeSlot(slotReady, 0, 0)) {
+			break
 		}
 	}
-	if n == 0 {
-		return 0, w.leave(nil)
+	n := back.ready
+	count(&q.lines.DeadCount, -n)
+	back.sort()
+	w.revived = n
+	return n, w.leave(back.err)
+}
+
+// comingBack puts many messages in front of the ready ring: as they come, and at last in
+// order, for one by one each would go past all that came before it. Under the latch of
+// the consumers.
+type comingBack struct {
+	q       *Queue
+	ready   uint32 // so many are in the ring
+	highest uint64 // number of them
+	err     error  // why no more
+}
+
+// add commits a word of a slot that is no message to be delivered yet, and puts it in
+// front if it says that it is one now. false = the ring cannot be right; nothing has changed.
+func (c *comingBack) add(slot uint32, word slotWord) bool {
+	q := c.q
+	head, ok := q.readPosition(&q.lines.ReadyHead)
+	if !ok {
+		c.err = errCorrupt
+		return false
 	}
-	sound := q.rebuild()
-	err := q.unlatch(a)
-	q.notEmpty.alarm()
-	if err == nil && !sound {
-		err = errCorrupt
+	q.set(slot, word) // the commit of this one
+	if word.state() == slotReady {
+		first := q.before(head)
+		q.enlist(q.ready, first, slot)
+		put64(&q.lines.ReadyHead, uint64(first))
+		c.ready++
+		c.highest = max(c.highest, load64(&q.descs[slot].Seq))
 	}
-	return n, err
+	return true
+}
+
+// sort ends it: what came, and what was there and is older than some of it.
+func (c *comingBack) sort() {
+	q := c.q
+	head, ok := q.readPosition(&q.lines.ReadyHead)
+	if !ok || c.ready == 0 {
+		return
+	}
+	n := c.ready
+	for n < q.size && q.numberAt(q.further(head, n)) < c.highest {
+		n++
+	}
+	q.sortReady(head, n)
 }

@@ -76,7 +76,7 @@ func (w *queueWait) endLeasesAt(now uint64) {
 // endAllBefore looks at the deadlines of all slots, of which `left` are leased, and
 // returns the earliest that is left.
 func (w *queueWait) endAllBefore(now uint64, left uint32) (earliest uint64) {
-	q, came, ended := w.q, uint32(0), 0
+	q, back, came, ended := w.q, comingBack{q: w.q}, uint32(0), 0
 	earliest = now + LeaseNsMax
 	for slot := uint32(0); slot < q.size && left > 0; slot++ {
 		word := q.word(slot)
@@ -84,30 +84,30 @@ func (w *queueWait) endAllBefore(now uint64, left uint32) (earliest uint64) {
 			continue
 		}
 		left--
-		switch deadline := load64(&q.leases.deadlines[slot]); {
-		case deadline > now:
+		deadline := load64(&q.leases.deadlines[slot])
+		if deadline > now {
 			earliest = min(earliest, deadline)
-		case ended >= BatchMax: // so many are not put where they belong one by one
-			ended++
-			word = word.returned(q.seg.geometry.DeliveriesMax)
-			q.set(slot, word) // the commit of this one
-			if word.state() == slotReady {
-				came++
-			}
-		case q.roomReady():
-			ended++
-			if q.comeBack(slot, word) {
-				came++
-			}
+			continue
 		}
+		head, ok := q.readPosition(&q.lines.ReadyHead)
+		if !ok { // they end when it is repaired
+			earliest = now
+			break
+		}
+		if ended++; ended <= BatchMax {
+			if q.comeBack(head, slot, word) {
+				came++
+			}
+			continue
+		}
+		// So many are not put where they belong one by one.
+		word = word.returned(q.seg.geometry.DeliveriesMax)
+		back.add(slot, word)
+		q.uncount(word)
 	}
-	if ended > BatchMax {
-		q.rebuild()
-	}
+	back.sort()
 	put64(&q.lines.ExpiryNs, earliest)
-	if came > 0 && q.notEmpty.signal() {
-		w.revived = came
-	}
+	w.revived = came + back.ready
 	w.idled = ended > 0 && q.endsJoins()
 	return earliest
 }

@@ -2,6 +2,7 @@ package shm
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -76,49 +77,112 @@ func TestQueueDeath(t *testing.T) {
 	}
 }
 
-// The derived state that a dead latch holder left is worth nothing: recovery steals
-// the latch for whichever death, and a client steals it from a daemon that is gone.
+// ruin makes all that is derived wrong.
+func ruin(q *Queue) {
+	l := q.lines
+	for _, word := range []*uint64{&l.ReadyHead, &l.ReadyTail, &l.FreeHead, &l.FreeTail, &q.ready[0], &q.free[0]} {
+		*word = 77
+	}
+	l.NextSeq, l.Fresh, l.LeasedCount, l.WritingCount, l.DeadCount = 0, 77, 77, 77, 77
+}
+
+// The derived state that a dead holder of either latch left is worth nothing: recovery
+// steals both for whichever death, and a client steals them from a daemon that is gone.
 func TestQueueLatchOfTheDead(t *testing.T) {
 	for _, holder := range []uint32{client(1), client(7), daemonOf(1), daemonOf(2)} {
-		q := newQueue(t, 4, 16, 0)
-		put(t, q, 2, "a", "b", "c")
-		if take(t, q, 2) != "a" {
-			t.Fatal("not a")
-		}
-		want := derived(q)
-		q.lines.ReadyCount, q.lines.FreeCount, q.lines.NextSeq, q.ready[0], q.free[0] = 9, 9, 1, 77, 77
-		q.lines.Latch = holder
-		atomic.StoreUint32(&q.seg.page.Header.DaemonEpoch, 2)
-		v := victimOf(1, 2, 3)
-		v.Daemon = daemonOf(2)
-		switch SeatOf(holder) {
-		case SeatDaemon:
-			if generationOf(holder) == 2 {
-				if _, done := q.seg.Recover(v); done {
-					t.Error("stolen from a thread of this daemon")
+		for which := 1; which <= 3; which++ {
+			name := fmt.Sprintf("%#x has %d", holder, which)
+			q := newQueue(t, 4, 16, 0)
+			put(t, q, 2, "a", "b", "c")
+			if take(t, q, 2) != "a" {
+				t.Fatal("not a")
+			}
+			want := derived(q)
+			ruin(q)
+			if which&1 != 0 {
+				q.lines.PutLatch = holder
+			}
+			if which&2 != 0 {
+				q.lines.TakeLatch = holder
+			}
+			atomic.StoreUint32(&q.seg.page.Header.DaemonEpoch, 2)
+			v := victimOf(1, 2, 3)
+			v.Daemon = daemonOf(2)
+			switch SeatOf(holder) {
+			case SeatDaemon:
+				if generationOf(holder) == 2 {
+					words := [2]uint32{q.lines.PutLatch, q.lines.TakeLatch}
+					if _, done := q.seg.Recover(v); done {
+						t.Errorf("%s: stolen from a thread of this daemon", name)
+					}
+					if words != [2]uint32{q.lines.PutLatch, q.lines.TakeLatch} {
+						t.Errorf("%s: left as %#x, were %#x", name, [2]uint32{q.lines.PutLatch, q.lines.TakeLatch}, words)
+					}
+					continue
 				}
-				continue
+				// Whoever finds one of them repairs both sides.
+				if which == 1 {
+					r, err := q.Reserve(background, nil, actor(2), -1)
+					if err == nil {
+						err = q.Abort(background, nil, actor(2), r, -1)
+					}
+					if err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				} else if err := q.Ack(background, nil, actor(2), Lease{}, -1); !errors.Is(err, status.NotOwner) {
+					t.Errorf("%s: %v", name, err)
+				}
+			default:
+				if _, done := q.seg.Recover(v); !done {
+					t.Errorf("%s: not recovered", name)
+				}
 			}
-			if _, err := q.Counts(background, nil, actor(2), -1); err != nil {
-				t.Errorf("%#x: %v", holder, err)
+			if q.lines.PutLatch|q.lines.TakeLatch != 0 {
+				t.Errorf("%s: left as %#x and %#x", name, q.lines.PutLatch, q.lines.TakeLatch)
 			}
-		default:
-			if _, done := q.seg.Recover(v); !done {
-				t.Errorf("%#x: not recovered", holder)
+			if got := derived(q); got != want {
+				t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
 			}
-		}
-		if got := derived(q); got != want {
-			t.Errorf("%#x:\n%s\nwant\n%s", holder, got, want)
-		}
-		put(t, q, 2, "d")
-		if x, y, z := take(t, q, 2), take(t, q, 2), take(t, q, 2); x != "b" || y != "c" || z != "d" {
-			t.Errorf("%#x: took %q, %q, %q", holder, x, y, z)
+			put(t, q, 2, "d")
+			if x, y, z := take(t, q, 2), take(t, q, 2), take(t, q, 2); x != "b" || y != "c" || z != "d" {
+				t.Errorf("%s: took %q, %q, %q", name, x, y, z)
+			}
 		}
 	}
-	q := newQueue(t, 4, 16, 0)
-	q.lines.Latch = client(2)
-	if _, done := q.seg.Recover(victimOf(1, 2)); done {
-		t.Error("stolen from a living client")
+}
+
+// What recovery cannot get both latches for it leaves as it was, waiters included, and
+// does when the living holder is done.
+func TestQueueLatchOfTheLiving(t *testing.T) {
+	for _, c := range []struct{ put, take, putLeft, takeLeft uint32 }{
+		{put: client(2), take: client(1), putLeft: client(2), takeLeft: client(1)},
+		{put: client(1), take: client(2), putLeft: client(1), takeLeft: client(2)},
+		{put: 0, take: client(2), putLeft: 0, takeLeft: client(2)},
+		{put: client(1) | ownerWaiters, take: client(2), putLeft: client(1) | ownerWaiters, takeLeft: client(2)},
+		{put: daemonOf(1), take: client(2) | ownerWaiters, putLeft: daemonOf(1), takeLeft: client(2) | ownerWaiters},
+	} {
+		q := newQueue(t, 4, 16, 0)
+		put(t, q, 2, "a", "b")
+		lease(t, q, 1)
+		q.lines.PutLatch, q.lines.TakeLatch = c.put, c.take
+		atomic.StoreUint32(&q.seg.page.Header.DaemonEpoch, 2)
+		v := victimOf(1, 2)
+		v.Daemon = daemonOf(2)
+		before := derived(q)
+		if held, done := q.seg.Recover(v); held || done {
+			t.Errorf("%+v: held %v, done %v", c, held, done)
+		}
+		if q.lines.PutLatch != c.putLeft || q.lines.TakeLatch != c.takeLeft || derived(q) != before {
+			t.Errorf("%+v: left %#x and %#x, %s", c, q.lines.PutLatch, q.lines.TakeLatch, derived(q))
+		}
+		if q.lines.PutLatch == client(2) {
+			q.lines.PutLatch = 0
+		} else {
+			q.lines.TakeLatch = 0
+		}
+		if held, done := q.seg.Recover(v); !held || !done || take(t, q, 2) != "a" {
+			t.Errorf("%+v: then held %v, done %v", c, held, done)
+		}
 	}
 }
 
@@ -127,14 +191,14 @@ func TestQueueLatchOfTheDead(t *testing.T) {
 func TestQueueDaemonActs(t *testing.T) {
 	q := newQueue(t, 4, 600, 0)
 	long := strings.Repeat("x", 600)
-	q.lines.Latch = client(1)
+	q.lines.PutLatch = client(1)
 	if err := q.Put(background, nil, forClient(2), nil, 0); status.Of(err) != status.Busy {
 		t.Errorf("a try while a client has the latch: %v", err)
 	}
 	if err := q.Put(background, nil, forClient(2), nil, time.Millisecond); err != status.TimedOut {
 		t.Errorf("a wait while a client has the latch: %v", err)
 	}
-	q.lines.Latch = 0
+	q.lines.PutLatch = 0
 	for _, m := range []string{"a", long} {
 		if err := q.Put(background, nil, forClient(2), []byte(m), 0); err != nil {
 			t.Fatal(err)
@@ -159,7 +223,7 @@ func TestQueueDaemonActs(t *testing.T) {
 func TestQueueRemovedUnderLatch(t *testing.T) {
 	q := newQueue(t, 4, 16, 0)
 	p := NewParker(ParkerOptions{})
-	q.lines.Latch = client(1)
+	q.lines.PutLatch = client(1)
 	ended := make(chan error)
 	for _, a := range []Actor{actor(2), forClient(3)} {
 		go func() { ended <- q.seg.Queue().Put(background, p, a, nil, -1) }()
@@ -186,19 +250,22 @@ func TestQueueCorrupt(t *testing.T) {
 		ruined   bool // for ever, not only what can be derived again
 	}{
 		{"ready head", func(q *Queue) { q.lines.ReadyHead = 4 }, takeOne, false},
-		{"ready count", func(q *Queue) { q.lines.ReadyCount = 5 }, takeOne, false},
-		{"ready ring", func(q *Queue) { q.ready[1] = 1 << 31 }, takeOne, false},
-		{"a free slot is ready", func(q *Queue) { q.ready[1] = 3 }, takeOne, false},
-		{"free count", func(q *Queue) { q.lines.FreeCount = 5 }, putOne, false},
-		{"free stack", func(q *Queue) { q.free[0] = 4 }, putOne, false},
-		{"a ready slot is free", func(q *Queue) { q.free[0] = 1 }, putOne, false},
-		{"the free stack is full", func(q *Queue) { q.lines.FreeCount = 4 }, ackFirst, false},
-		{"the ready ring is full", func(q *Queue) { q.lines.ReadyCount = 4 }, putOne, false},
+		{"ready head, giving back", func(q *Queue) { q.lines.ReadyHead = 4 }, nackFirst, false},
+		{"ready tail", func(q *Queue) { q.lines.ReadyTail |= 4 }, putOne, false},
+		{"ready ring", func(q *Queue) { q.ready[1] = 1<<32 | 1<<31 }, takeOne, false},
+		{"a free slot is ready", func(q *Queue) { q.ready[1] = 1<<32 | 4 }, takeOne, false},
+		{"free head", func(q *Queue) { q.lines.FreeHead = 1 << 31 }, putOne, false},
+		{"free tail", func(q *Queue) { q.lines.FreeTail = 4 }, ackFirst, false},
+		{"free ring", func(q *Queue) { q.free[0] = 5 }, putOne, false},
+		{"a ready slot is free", func(q *Queue) { q.free[0] = 2 }, putOne, false},
+		{"fresh", func(q *Queue) { q.lines.Fresh = 5 }, putOne, false},
+		{"a ready slot is fresh", func(q *Queue) { q.lines.Fresh = 1 }, putOne, false},
 		{"the next number", func(q *Queue) { q.lines.NextSeq = 1<<63 - 1 }, putOne, false},
 		{"no next number", func(q *Queue) { q.lines.NextSeq = 0 }, putOne, false},
 		{"a count", func(q *Queue) { q.lines.DeadCount = 1 << 30 }, countAll, false},
+		{"more than there are", func(q *Queue) { q.lines.ReadyTail += 5 << 32 }, countAll, false},
 		{"a dead letter that is none", func(q *Queue) { q.lines.DeadCount = 1 }, takeDeadOne, false},
-		{"the latch", func(q *Queue) { q.lines.Latch = client(9) }, tryOne, false},
+		{"the latch", func(q *Queue) { q.lines.PutLatch = client(9) }, tryOne, false},
 		{"length", func(q *Queue) { slotOf(q, 1).Length = 17 }, takeOne, true},
 		{"length, leasing", func(q *Queue) { slotOf(q, 1).Length = 1 << 31 }, leaseOne, true},
 		{"an unknown state", func(q *Queue) { slotOf(q, 1).State = 5 << slotStateShift }, takeOne, true},
@@ -255,6 +322,8 @@ func putOne(q *Queue) error { return q.Put(background, nil, actor(2), nil, 0) }
 
 func ackFirst(q *Queue) error { return q.Ack(background, nil, actor(1), Lease{Slot: 0, Seq: 1}, 0) }
 
+func nackFirst(q *Queue) error { return q.Nack(background, nil, actor(1), Lease{Slot: 0, Seq: 1}, 0) }
+
 func countAll(q *Queue) error {
 	_, err := q.Counts(background, nil, actor(2), 0)
 	return err
@@ -267,7 +336,7 @@ func takeDeadOne(q *Queue) error {
 
 // tryOne finds a latch that somebody wrote into while it was held.
 func tryOne(q *Queue) error {
-	if err := q.unlatch(actor(2)); err != nil {
+	if err := q.unlatch(q.putLatch, actor(2)); err != nil {
 		return err
 	}
 	return errors.New("unlatched")

@@ -10,7 +10,7 @@ import (
 // end it. It is over when it finds the queue so: more may be put at any time. Other
 // errors: status.WouldBlock and TimedOut if the queue does not become so.
 func (q *Queue) Join(ctx context.Context, p *Parker, a Actor, timeout time.Duration) error {
-	w := queueWait{q: q, actor: a, ec: q.idle, timeout: timeout, spun: true}
+	w := queueWait{q: q, actor: a, latch: q.takeLatch, ec: q.idle, goal: forIdle, timeout: timeout, spun: true}
 	for {
 		if err := w.enter(ctx, p); err != nil {
 			return err
@@ -27,9 +27,12 @@ func (q *Queue) Join(ctx context.Context, p *Parker, a Actor, timeout time.Durat
 	}
 }
 
-// isIdle reports, with the latch held, whether no message is ready or leased.
-func (q *Queue) isIdle() bool { return load32(&q.lines.ReadyCount)|load32(&q.lines.LeasedCount) == 0 }
+// isIdle reports, with the latch of the consumers held, whether no message is ready or
+// leased.
+func (q *Queue) isIdle() bool { return load32(&q.lines.LeasedCount) == 0 && !q.mayTake() }
 
-// endsJoins announces that the queue is idle, if it is, with the latch held. True =
-// idle.wake(futexAll) is due once the latch is free.
-func (q *Queue) endsJoins() bool { return q.isIdle() && q.idle.signal() }
+// endsJoins announces that the queue is idle, if it is, with the latch of the consumers
+// held. True = idle.wake(futexAll) is due once the latch is free.
+func (q *Queue) endsJoins() bool {
+	return q.idle.load()&eventcountWaiters != 0 && q.isIdle() && q.idle.signal()
+}

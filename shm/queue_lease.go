@@ -44,16 +44,16 @@ func (q *Queue) Lease(ctx context.Context, p *Parker, a Actor, timeout time.Dura
 // section.
 func (q *Queue) deliver(w *queueWait, m readyMessage, leaseNs uint64) (Lease, error) {
 	l := q.leaseOf(&m, q.hand(w.actor, &m, leaseNs))
-	return l, w.finish(q.notFull, false)
+	return l, w.finish(nobody)
 }
 
 // hand leases the message that firstReady found, with the latch held, and returns the
 // word of its slot.
 func (q *Queue) hand(a Actor, m *readyMessage, leaseNs uint64) slotWord {
 	word := m.word.delivered(a.Seat)
-	q.popReady()
 	q.leases.begin(q, m.slot, leaseNs)
 	q.set(m.slot, word) // the commit
+	q.popReady(m)
 	count(&q.lines.LeasedCount, 1)
 	return word
 }
@@ -75,21 +75,25 @@ func (q *Queue) Ack(ctx context.Context, p *Parker, a Actor, l Lease, timeout ti
 	if err != nil {
 		return w.noLease(l, err)
 	}
-	return w.finish(q.notFull, freed && q.notFull.signal())
+	if !freed {
+		return w.finish(nobody)
+	}
+	return w.finish(q.notFull)
 }
 
-// ack is Ack with the latch held; freed = notFull.signal comes after it. Errors:
+// ack is Ack with the latch held; freed = notFull.tell comes after it. Errors:
 // status.NotOwner, Corrupt.
 func (q *Queue) ack(a Actor, l *Lease) (freed bool, err error) {
 	word := q.leasedWord(l)
 	switch {
 	case l.isIn(word, a.Seat):
-		if !q.roomFree() {
+		tail, ok := q.readPosition(&q.lines.FreeTail)
+		if !ok {
 			return false, errCorrupt
 		}
 		q.set(l.Slot, makeSlot(slotFree, a.Seat, 0)) // the commit; the seat, so that it may be repeated
 		count(&q.lines.LeasedCount, ^uint32(0))
-		q.pushFree(l.Slot)
+		q.pushFree(tail, l.Slot)
 		return true, nil
 	case word.is(slotFree, a.Seat):
 		return false, nil // done already
@@ -109,35 +113,46 @@ func (q *Queue) Nack(ctx context.Context, p *Parker, a Actor, l Lease, timeout t
 	if err != nil {
 		return w.noLease(l, err)
 	}
-	return w.finish(q.notEmpty, ready && q.notEmpty.signal())
+	if !ready {
+		return w.finish(nobody)
+	}
+	return w.finish(q.notEmpty)
 }
 
-// nack is Nack with the latch held; ready = notEmpty.signal comes after it. Errors as
+// nack is Nack with the latch held; ready = notEmpty.tell comes after it. Errors as
 // of ack.
 func (q *Queue) nack(a Actor, l *Lease) (ready bool, err error) {
 	word := q.leasedWord(l)
-	switch {
-	case !l.isIn(word, a.Seat):
+	if !l.isIn(word, a.Seat) {
 		return false, status.NotOwner
-	case !q.roomReady():
+	}
+	head, ok := q.readPosition(&q.lines.ReadyHead)
+	if !ok {
 		return false, errCorrupt
 	}
-	return q.comeBack(l.Slot, word), nil
+	return q.comeBack(head, l.Slot, word), nil
 }
 
 // comeBack ends the lease of a slot whose word it is, for its message to be delivered
-// again, with the latch held. ready = notEmpty.signal comes after it, else it is a dead
-// letter. roomReady comes before it.
-func (q *Queue) comeBack(slot uint32, word slotWord) (ready bool) {
+// again, with the latch held. ready = notEmpty.tell comes after it, else it is a dead
+// letter. readPosition of the head comes before it.
+func (q *Queue) comeBack(head position, slot uint32, word slotWord) (ready bool) {
 	word = word.returned(q.seg.geometry.DeliveriesMax)
 	q.set(slot, word) // the commit
+	q.uncount(word)
+	if word.state() == slotDead {
+		return false
+	}
+	q.insertReady(head, slot)
+	return true
+}
+
+// uncount counts a lease that has ended, with the word that its slot has now.
+func (q *Queue) uncount(word slotWord) {
 	count(&q.lines.LeasedCount, ^uint32(0))
 	if word.state() == slotDead {
 		count(&q.lines.DeadCount, 1)
-		return false
 	}
-	q.insertReady(slot)
-	return true
 }
 
 // leasedWord reads the word of the slot of a lease, with the latch held; 0 if it holds

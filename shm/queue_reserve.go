@@ -42,7 +42,7 @@ func (q *Queue) ReserveSize(ctx context.Context, p *Parker, a Actor, size uint32
 func (q *Queue) Reserve(ctx context.Context, p *Parker, a Actor, timeout time.Duration) (Reservation, error) {
 	w := q.waitForSlot(a, timeout)
 	for {
-		slot, ok, err := w.slot(ctx, p)
+		f, ok, err := w.slot(ctx, p)
 		if err != nil {
 			return Reservation{}, err
 		}
@@ -53,12 +53,12 @@ func (q *Queue) Reserve(ctx context.Context, p *Parker, a Actor, timeout time.Du
 		if err != nil {
 			return Reservation{}, w.leave(err)
 		}
-		q.popFree()
 		put64(&q.lines.NextSeq, ticket+1)
-		put64(&q.descs[slot].Ticket, ticket)
-		q.set(slot, makeSlot(slotWriting, a.Seat, 0)) // the commit of the reservation
+		put64(&q.descs[f.slot].Ticket, ticket)
+		q.set(f.slot, makeSlot(slotWriting, a.Seat, 0)) // the commit of the reservation
+		q.popFree(f)
 		count(&q.lines.WritingCount, 1)
-		return Reservation{Slot: slot, Ticket: ticket}, w.finish(q.notEmpty, false)
+		return Reservation{Slot: f.slot, Ticket: ticket}, w.finish(nobody)
 	}
 }
 
@@ -71,7 +71,7 @@ func (q *Queue) Commit(ctx context.Context, p *Parker, a Actor, r Reservation, l
 	if err := q.fits(uint64(length)); err != nil {
 		return err
 	}
-	if room := max(q.slotRoom(), r.size); length > room {
+	if room := max(q.room, r.size); length > room {
 		return status.New(status.TooLarge, "", "the message has %d bytes; %d were reserved", length, room)
 	}
 	w := q.waitForSlot(a, timeout)
@@ -86,7 +86,8 @@ func (q *Queue) Commit(ctx context.Context, p *Parker, a Actor, r Reservation, l
 		return w.notReserved(r)
 	}
 	number, err := q.nextNumber()
-	if err != nil || !q.roomReady() {
+	tail, ok := q.readPosition(&q.lines.ReadyTail)
+	if err != nil || !ok {
 		return w.leave(errCorrupt)
 	}
 	at := place{length: length, side: r.number}
@@ -98,7 +99,8 @@ func (q *Queue) Commit(ctx context.Context, p *Parker, a Actor, r Reservation, l
 	}
 	count(&q.lines.WritingCount, ^uint32(0))
 	q.publish(r.Slot, number, at)
-	return w.finish(q.notEmpty, q.notEmpty.signal())
+	q.pushReady(tail, r.Slot)
+	return w.finish(q.notEmpty)
 }
 
 // Abort frees the slot of a reservation. Other errors: status.NotOwner if the
@@ -112,13 +114,14 @@ func (q *Queue) Abort(ctx context.Context, p *Parker, a Actor, r Reservation, ti
 	if !word.is(slotWriting, a.Seat) {
 		return w.notReserved(r)
 	}
-	if !q.roomFree() {
+	head, ok := q.readPosition(&q.lines.FreeHead)
+	if !ok {
 		return w.leave(errCorrupt)
 	}
 	q.rollBack(r.Slot, r.Ticket)
 	count(&q.lines.WritingCount, ^uint32(0))
-	q.pushFree(r.Slot)
-	return w.finish(q.notFull, q.notFull.signal())
+	q.unpopFree(head, r.Slot)
+	return w.finish(q.notFull)
 }
 
 // rollBack frees a slot that was being written. The number before the state: a

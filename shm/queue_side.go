@@ -108,7 +108,7 @@ func (q *Queue) Message(l Lease) []byte {
 		return nil
 	case l.side != nil:
 		return l.side.mem[:l.Length:l.Length]
-	case l.Length > q.slotRoom():
+	case l.Length > q.room:
 		return nil
 	}
 	return q.slotData(l.Slot)[:l.Length:l.Length]
@@ -120,6 +120,3 @@ func (q *Queue) AppendMessage(dst []byte, l Lease) []byte {
 	runtime.KeepAlive(l.side)
 	return dst
 }
-
-// slotRoom is how many bytes of a slot a message may use.
-func (q *Queue) slotRoom() uint32 { return min(q.seg.geometry.MessageMax, q.seg.geometry.SlotSize) }

@@ -68,7 +68,7 @@ func TestQueueWakes(t *testing.T) {
 					t.Errorf("the waiter: %v, want %v", err, c.want)
 				}
 			}
-			if q.notEmpty.load()&eventcountWaiters != 0 && q.notEmpty.signal() && q.notEmpty.signal() {
+			if q.notEmpty.tell(1); q.notEmpty.load()&eventcountWaiters != 0 {
 				t.Error("the waiters bit is left set by a signal")
 			}
 		})
@@ -116,7 +116,7 @@ func TestQueueErrorPassesTheWakeOn(t *testing.T) {
 		ended <- err
 	}()
 	await(func() bool { return q.seg.Waiting(2) == 1 })
-	if _, err := q.latch.TryLatch(client(1)); err != nil {
+	if _, err := q.takeLatch.TryLatch(client(1)); err != nil {
 		t.Fatal(err)
 	}
 	q.notEmpty.signal() // its wake went to w, which is not the sleeper
@@ -127,7 +127,7 @@ func TestQueueErrorPassesTheWakeOn(t *testing.T) {
 	if err := w.enter(gone, p); err != status.Cancelled {
 		t.Fatal(err)
 	}
-	if err := q.latch.Unlatch(client(1)); err != nil {
+	if err := q.takeLatch.Unlatch(client(1)); err != nil {
 		t.Fatal(err)
 	}
 	await(func() bool { return q.notEmpty.load()&eventcountWaiters != 0 }) // the sleeper looked, and announced again
@@ -261,8 +261,9 @@ func wakesOfATake(q *Queue, p *Parker, a Actor) (n int, err error) {
 			return n, err
 		}
 		if ok {
-			q.takeShort(&m, nil)
-			return n, w.finish(q.notFull, q.notFull.signal())
+			tail, _ := q.readPosition(&q.lines.FreeTail)
+			q.takeShort(&m, tail, nil)
+			return n, w.finish(q.notFull)
 		}
 	}
 }

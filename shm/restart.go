@@ -32,11 +32,12 @@ func (s *Segment) DaemonHolds(now uint32) uint32 {
 func (s *Segment) RecoverDaemon(v Victim) bool {
 	switch s.geometry.Kind {
 	case KindQueue:
-		if s.LatchHolder() == SeatDaemon {
-			_, done := s.Queue().recover(v)
+		q := s.Queue()
+		if q.inOperation() {
+			_, done := q.recover(v)
 			return done
 		}
-		s.Queue().alarmAll() // without a look at each slot, which would commit its memory
+		q.alarmAll() // without a look at each slot, which would commit its memory
 	case KindSemaphore:
 		m := s.Semaphore()
 		if m.undo != nil && s.LatchHolder() != SeatDaemon {
@@ -135,7 +136,7 @@ func (q *Queue) settle(v Victim) bool {
 	if load32(&q.lines.WritingCount) == 0 {
 		return true
 	}
-	if !q.latch.Steal(v.Daemon, v.lives) {
+	if !q.stealBoth(&v) {
 		return false
 	}
 	owner, came := v.Owner&ownerMask, false
@@ -145,10 +146,8 @@ func (q *Queue) settle(v Victim) bool {
 			came = true
 		}
 	}
-	if !q.rebuild() {
-		cas32(&q.seg.page.Header.State, uint32(StateLive), uint32(StateCorrupt))
-	}
-	return q.latch.finish(v, came, q.notEmpty, q.notFull, q.idle)
+	q.rebuildOrCondemn()
+	return q.finish(&v, came)
 }
 
 // Leads reports whether the client of an owner word acts for all at the barrier.

@@ -51,11 +51,11 @@ type balance struct{ available, total, held uint32 }
 // enter takes the latch and reads the words, which somebody hostile may have
 // written. After an error the latch is free.
 func (u *permitPool) enter(ctx context.Context, p *Parker, a Actor, deadline int64, try bool) (b balance, err error) {
-	stolen, err := u.latch.enter(ctx, p, a, deadline, try)
+	found, err := u.latch.enter(ctx, p, a, deadline, try)
 	if err != nil {
 		return b, err
 	}
-	if stolen {
+	if !isFree(found) {
 		u.rebuild()
 	}
 	b = balance{atomic.LoadUint32(&u.lines.Available), atomic.LoadUint32(&u.lines.Total),
@@ -178,7 +178,7 @@ func (u *permitPool) give(a Actor, b balance, n uint32) error {
 // recover gives back what a dead client held: its cell is zeroed and the rest is
 // derived again, so that a second run returns nothing twice.
 func (u *permitPool) recover(v Victim) (held, done bool) {
-	if !u.latch.Steal(v.Daemon, v.lives) {
+	if _, ok := u.latch.Steal(v.Daemon, v.lives); !ok {
 		return false, false
 	}
 	if seat := SeatOf(v.Owner); seat != 0 && int(seat) < len(u.held) {

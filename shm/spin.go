@@ -104,7 +104,12 @@ func (s *spinner) learn(turns, limit uint32) {
 
 // until polls a word briefly in the hope that it becomes good; it adapts to how
 // often that has helped.
-func (s *spinner) until(word *uint32, good func(uint32) bool) { s.poll(word, good, 1, 1) }
+func (s *spinner) until(word *uint32, good func(uint32) bool) {
+	s.untilTrue(func() bool { return good(atomic.LoadUint32(word)) })
+}
+
+// untilTrue is until, of something that is not one word.
+func (s *spinner) untilTrue(good func() bool) { s.poll(good, 1, 1) }
 
 // forActor is until, but for the daemon: those for whom it waits are no nearer to a
 // wake-up by its spinning.
@@ -118,16 +123,16 @@ func (s *spinner) forActor(a Actor, word *uint32, good func(uint32) bool) {
 // it ever more seldom, after from some pauses to most: who looks takes the line from the
 // owner, who is about to write it.
 func (s *spinner) whileHeld(word *uint32, some, most uint32) {
-	s.poll(word, func(old uint32) bool { return isFree(old) || isRemoved(old) }, some, most)
+	s.poll(func() bool { old := atomic.LoadUint32(word); return isFree(old) || isRemoved(old) }, some, most)
 }
 
-func (s *spinner) poll(word *uint32, good func(uint32) bool, pauses, most uint32) {
+func (s *spinner) poll(good func() bool, pauses, most uint32) {
 	limit := s.limit()
 	if limit == 0 {
 		return
 	}
 	turns := uint32(0)
-	for turns < limit && !good(atomic.LoadUint32(word)) {
+	for turns < limit && !good() {
 		pause(pauses)
 		turns += pauses
 		pauses = min(2*pauses, most)

@@ -307,14 +307,15 @@ func (w ofQueue) arm(ctx context.Context, p *Parker, deadline int64, announce bo
 	case err != nil:
 		return sleep{}, false, err
 	}
-	if wait.ec == q.notEmpty {
+	if wait.goal == forMessage {
 		wait.endLeases()
 	}
-	ready := load32(wait.level) != 0 || load32(&q.lines.Closed) != 0
+	ready := wait.mayEnd()
 	var s sleep
 	if !ready && announce {
 		s = wait.ec.sleeper()
 		s.until = wait.until
+		ready = wait.mayEnd() // it came in between, from the other side; pairs with tell
 	}
 	if err := wait.unlatch(); err != nil {
 		return s, false, err

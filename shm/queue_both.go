@@ -112,4 +112,6 @@ func (q *Queue) holder() uint16 {
 
 // inOperation reports whether somebody is in the middle of an operation, or was: a client
 // may have taken a latch of a daemon that is gone, and put it back.
-func (q *Queue) inOperation() bool { return !isFree(load32(q.putLatch.word)) || !isFree(load32(q.takeLatch.word)) }
+func (q *Queue) inOperation() bool {
+	return !isFree(load32(q.putLatch.word)) || !isFree(load32(q.takeLatch.word))
+}

@@ -8,16 +8,17 @@ import (
 // Places in the middle of a latch section where a client cannot be stopped from
 // outside: the client does that part by hand, and says so. See halfway_linux_test.go.
 const (
-	stepLatched = "latched" // the latch is held, nothing is done
+	stepLatched = "latched" // the latch is held, of a queue that of the producers; nothing is done
 	stepUnlatch = "unlatch" // and given back
-	stepRuined  = "ruined"  // the latch is held, and all that is derived is wrong
+	stepRuined  = "ruined"  // the latch is held, or both, and all that is derived is wrong
 
 	// Of a queue:
+	stepTaking    = "taking"    // the consumers' latch is held, nothing is done
 	stepReserved  = "reserved"  // a slot is being written; no latch
-	stepPublished = "published" // the message "halfway" is committed, and in no list; latch held
+	stepPublished = "published" // the message "halfway" is committed, and in no ring; put latch held
 	stepUnwoken   = "unwoken"   // it is put; the latch is free, and nobody is woken
-	stepLeased    = "leased"    // the first message is leased, and not counted; latch held
-	stepAcked     = "acked"     // the first message's slot is free, and in no list; latch held
+	stepLeased    = "leased"    // the first message is leased, and not counted; take latch held
+	stepAcked     = "acked"     // the first message's slot is free, and in no ring; take latch held
 
 	// Of a semaphore with undo:
 	stepHeld     = "held"     // one permit is acquired; no latch
@@ -63,16 +64,35 @@ func (r *raw) queueHalfway(step string) error {
 	q := r.queue
 	switch step {
 	case stepUnlatch:
-		return r.unlatch(&q.Latch)
+		if atomic.LoadUint32(&q.TakeLatch)&wordOwnerMask == r.owner {
+			return r.unlatch(&q.TakeLatch)
+		}
+		return r.unlatch(&q.PutLatch)
 	case stepWoken:
 		return sleepUntilWoken((*uint32)(unsafe.Pointer(&q.NotEmpty)))
+	case stepTaking:
+		r.latch(&q.TakeLatch)
+		return nil
+	case stepLeased, stepAcked:
+		r.latch(&q.TakeLatch)
+		slot, next := r.first(r.ready, q.ReadyHead)
+		state := slotFreeState
+		if step == stepLeased {
+			state = slotLeased + slotDelivery + uint64(r.owner)
+		}
+		atomic.StoreUint64(&r.descs[slot].State, state)
+		atomic.StoreUint64(&q.ReadyHead, next)
+		return nil
 	}
-	r.latch(&q.Latch)
+	r.latch(&q.PutLatch)
 	switch step {
 	case stepRuined:
-		for _, derived := range []*uint32{&q.ReadyHead, &q.ReadyCount, &q.FreeCount, &q.LeasedCount, &q.WritingCount,
-			&q.DeadCount, &r.ready[0], &r.free[0]} {
+		r.latch(&q.TakeLatch)
+		for _, derived := range []*uint32{&q.Fresh, &q.LeasedCount, &q.WritingCount, &q.DeadCount} {
 			atomic.StoreUint32(derived, 77)
+		}
+		for _, derived := range []*uint64{&q.ReadyHead, &q.ReadyTail, &q.FreeHead, &q.FreeTail, &r.ready[0], &r.free[0]} {
+			atomic.StoreUint64(derived, 77)
 		}
 		atomic.StoreUint64(&q.NextSeq, 0)
 	case stepReserved:
@@ -82,7 +102,7 @@ func (r *raw) queueHalfway(step string) error {
 		atomic.StoreUint64(&r.descs[slot].Ticket, ticket)
 		atomic.StoreUint64(&r.descs[slot].State, slotWriting|uint64(r.owner))
 		q.WritingCount++
-		return r.unlatch(&q.Latch)
+		return r.unlatch(&q.PutLatch)
 	case stepPublished, stepUnwoken:
 		slot := r.popFree()
 		d := &r.descs[slot]
@@ -91,28 +111,47 @@ func (r *raw) queueHalfway(step string) error {
 		d.Length = uint32(copy(r.bytes[r.data+uint64(slot)*r.slotSize:], "halfway"))
 		atomic.StoreUint64(&d.State, slotReady)
 		if step == stepUnwoken {
-			r.ready[(q.ReadyHead+q.ReadyCount)%uint32(len(r.ready))] = slot
-			q.ReadyCount++
+			at := q.ReadyTail
+			atomic.StoreUint64(&r.ready[uint32(at)], at&^placeMask|uint64(slot+1))
+			q.ReadyTail = r.after(at)
+			err := r.unlatch(&q.PutLatch)
 			signal(&q.NotEmpty)
-			return r.unlatch(&q.Latch)
+			return err
 		}
-	case stepLeased, stepAcked:
-		slot := r.ready[q.ReadyHead]
-		q.ReadyHead = (q.ReadyHead + 1) % uint32(len(r.ready))
-		q.ReadyCount--
-		state := slotFreeState
-		if step == stepLeased {
-			state = slotLeased + slotDelivery + uint64(r.owner)
-		}
-		atomic.StoreUint64(&r.descs[slot].State, state)
 	}
 	return nil
 }
 
-// popFree takes a free slot off the stack, with the latch held.
+// placeMask is the part of a position that says where in the ring it is.
+const placeMask = 1<<32 - 1
+
+// after is the position that follows one.
+func (r *raw) after(at uint64) uint64 {
+	if at += 1<<32 + 1; at&placeMask == uint64(len(r.ready)) {
+		at &^= placeMask
+	}
+	return at
+}
+
+// first is the slot at the head of a ring, and the head without it; next = 0 if there is
+// none.
+func (r *raw) first(ring []uint64, head uint64) (slot uint32, next uint64) {
+	entry := atomic.LoadUint64(&ring[uint32(head)])
+	if entry>>32 != head>>32 || uint32(entry) == 0 {
+		return 0, 0
+	}
+	return uint32(entry) - 1, r.after(head)
+}
+
+// popFree takes a free slot, which there is, with the latch of the producers held.
 func (r *raw) popFree() uint32 {
-	r.queue.FreeCount--
-	return r.free[r.queue.FreeCount]
+	slot, next := r.first(r.free, r.queue.FreeHead)
+	if next == 0 {
+		r.queue.Fresh++
+		return r.queue.Fresh - 1
+	}
+	atomic.StoreUint64(&r.queue.FreeHead, next)
+	return slot
 }
 
 func (r *raw) semaphoreHalfway(step string) error {

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -29,6 +30,8 @@ func TestKilledInQueue(t *testing.T) {
 		found string
 	}{
 		{stepLatched, false, ""},
+		{stepTaking, false, ""},
+		{stepTaking, true, ""},
 		{stepRuined, false, ""},
 		{stepRuined, true, ""},
 		{stepReserved, false, ""},
@@ -166,6 +169,37 @@ func TestWokenKilled(t *testing.T) {
 			s.awaitGone(2 + len(flavours))
 			s.wantPermits(1)
 		})
+	})
+}
+
+// TestStoppedTaking stops a client that holds the latch of the consumers: the producers go
+// on, and the consumers wait for it.
+func TestStoppedTaking(t *testing.T) {
+	forDaemons(t, func(t *testing.T, flags []string) {
+		s := newPost(t, flags...)
+		stopped := s.halfwayOf("queue", "jobs", stepTaking)
+		stopped.Signal(syscall.SIGSTOP)
+		for _, f := range flavours {
+			s.poster(f).do("put jobs "+string(f), "ok")
+		}
+		taker := s.poster(flavourGo)
+		taker.Send("lease jobs")
+		s.awaitStat("jobs", "a sleeping taker", func(st *wire.Stat) bool {
+			return slices.ContainsFunc(st.Seats, func(seat wire.Seat) bool { return seat.Waiting })
+		})
+		busy := s.stat("jobs").Busy
+		if busy == nil || int(busy.PID) != stopped.PID() || busy.Seat == 0 {
+			t.Errorf("stat says %+v is in an operation; process %d is", busy, stopped.PID())
+		}
+		stopped.Signal(syscall.SIGCONT)
+		stopped.do("halfway jobs "+stepUnlatch, stepUnlatch)
+		taker.Expect("leased " + string(flavours[0]) + " 1")
+		taker.do("ack jobs", "ok")
+		for _, f := range flavours[1:] {
+			taker.do("lease jobs 0", "leased "+string(f)+" 1")
+			taker.do("ack jobs", "ok")
+		}
+		s.wantCounts(0, 0, 0)
 	})
 }
 

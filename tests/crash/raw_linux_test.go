@@ -25,7 +25,7 @@ type raw struct {
 
 	// Of a queue:
 	queue       *shm.QueueLines
-	ready, free []uint32
+	ready, free []uint64
 	descs       []shm.QueueDesc
 	data        uint64 // where the slots begin
 	slotSize    uint64
@@ -63,8 +63,8 @@ func openRaw(name string) (*raw, error) {
 		return nil, err
 	}
 	r.queue = (*shm.QueueLines)(at(uint64(kindOffset)))
-	r.ready = unsafe.Slice((*uint32)(at(g.ReadyOffset)), g.Length)
-	r.free = unsafe.Slice((*uint32)(at(g.FreeOffset)), g.Length)
+	r.ready = unsafe.Slice((*uint64)(at(g.ReadyOffset)), g.Length)
+	r.free = unsafe.Slice((*uint64)(at(g.FreeOffset)), g.Length)
 	r.descs = unsafe.Slice((*shm.QueueDesc)(at(g.DescOffset)), g.Length)
 	r.data, r.slotSize = g.DataOffset, uint64(g.SlotSize)
 	return r, nil

@@ -9,7 +9,7 @@ import (
 // Holding is what the words of an object say that one seat has.
 type Holding struct {
 	Lock    bool   // of a value, array or mutex; of an rwlock, as its writer
-	Latch   bool   // of a semaphore or queue
+	Latch   bool   // of a semaphore or queue, there of either side
 	Permits uint32 // of a semaphore with undo
 	Leases  uint32 // of a queue
 	Slots   uint32 // of a queue, reserved
@@ -40,7 +40,8 @@ func (s *Segment) Holding(seat uint16) (Holding, error) {
 		if err != nil {
 			return Holding{}, err
 		}
-		holding := Holding{Latch: shm.SeatOf(lines.Latch) == seat}
+		holding := Holding{Latch: shm.SeatOf(lines.PutLatch) == seat ||
+			shm.SeatOf(lines.TakeLatch) == seat}
 		for _, d := range descs {
 			switch {
 			case shm.SeatOf(uint32(d.State)) != seat:
@@ -129,7 +130,7 @@ func (s *Segment) Queue() (lines shm.QueueLines, descs []shm.QueueDesc, err erro
 	}
 	size := int64(page.Header.Length)
 	descs = make([]shm.QueueDesc, size)
-	return lines, descs, s.read(alignLine(afterSeats(&page.Header)+8*size), descs)
+	return lines, descs, s.read(alignLine(afterSeats(&page.Header)+16*size), descs)
 }
 
 // AtRest says what is wrong with an object that nobody is using.

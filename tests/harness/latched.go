@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/shmd/shmd/shm"
@@ -71,13 +72,16 @@ func (s *Segment) queueAtRest(h *shm.Header, check func(ok bool, format string, 
 		return err
 	}
 	size := int64(h.Length)
-	ring, stack := make([]uint32, size), make([]uint32, size)
+	readyRing, freeRing := make([]uint64, size), make([]uint64, size)
 	ringAt := afterSeats(h)
-	if err := errors.Join(s.read(ringAt, ring), s.read(ringAt+4*size, stack)); err != nil {
+	if err := errors.Join(s.read(ringAt, readyRing), s.read(ringAt+8*size, freeRing)); err != nil {
 		return err
 	}
-	checkReserved(check, lines.Reserved0[:], lines.Reserved1[:], lines.Reserved2[:], lines.Reserved3[:])
-	check(lines.Latch == 0, "its latch is %#x: seat %d holds it", lines.Latch, shm.SeatOf(lines.Latch))
+	checkReserved(check, lines.Reserved0[:], lines.Reserved2[:], lines.Reserved3[:], lines.Reserved4[:])
+	check(lines.Reserved1 == 0, "a reserved word is %#x", lines.Reserved1)
+	check(lines.PutLatch == 0, "its put latch is %#x: seat %d holds it", lines.PutLatch, shm.SeatOf(lines.PutLatch))
+	check(lines.TakeLatch == 0, "its take latch is %#x: seat %d holds it", lines.TakeLatch,
+		shm.SeatOf(lines.TakeLatch))
 	check(lines.LeasedCount == 0 && lines.WritingCount == 0, "nobody has %d leases and %d slots, it says",
 		lines.LeasedCount, lines.WritingCount)
 
@@ -86,7 +90,9 @@ func (s *Segment) queueAtRest(h *shm.Header, check func(ok bool, format string, 
 	for i, d := range descs {
 		switch state := slotState(d); state {
 		case slotFree:
-			free = append(free, uint32(i))
+			if uint32(i) < lines.Fresh {
+				free = append(free, uint32(i))
+			}
 		case slotReady:
 			ready = append(ready, uint32(i))
 		case slotDead:
@@ -95,24 +101,38 @@ func (s *Segment) queueAtRest(h *shm.Header, check func(ok bool, format string, 
 			check(false, "slot %d is in state %d, of seat %d", i, state, shm.SeatOf(uint32(d.State)))
 		}
 		check(uint64(d.Length) <= h.Shape[0], "slot %d has a message of %d bytes, at most %d", i, d.Length, h.Shape[0])
+		used := slotState(d) != slotFree || d.Seq|d.Ticket != 0
+		check(!used || uint32(i) < lines.Fresh, "slot %d was used, and %d is the first fresh one", i, lines.Fresh)
 		highest = max(highest, d.Seq, d.Ticket)
 	}
 	slices.SortFunc(ready, func(a, b uint32) int { return int(int64(descs[a].Seq) - int64(descs[b].Seq)) })
 	check(lines.NextSeq > highest, "its next number is %d, and %d was used", lines.NextSeq, highest)
 	check(lines.DeadCount == dead, "%d dead letters, it says %d", dead, lines.DeadCount)
 
-	check(int64(lines.ReadyHead) < size, "its ready head is %d of %d", lines.ReadyHead, size)
-	var listed []uint32
-	for i := range min(int64(lines.ReadyCount), size) {
-		listed = append(listed, ring[(int64(lines.ReadyHead)+i)%size])
-	}
+	listed := listedIn(readyRing, lines.ReadyHead, lines.ReadyTail)
 	check(slices.Equal(listed, ready), "its ready ring is %d, by number it is %d", listed, ready)
-	stacked := slices.Clone(stack[:min(int64(lines.FreeCount), size)])
-	slices.Sort(stacked) // the order is history
-	check(slices.Equal(stacked, free), "its free stack holds %d, free are %d", stacked, free)
-	check(int64(lines.ReadyCount) <= size && int64(lines.FreeCount) <= size, "it counts %d ready and %d free of %d",
-		lines.ReadyCount, lines.FreeCount, size)
+	listed = listedIn(freeRing, lines.FreeHead, lines.FreeTail)
+	slices.Sort(listed) // the order is history
+	check(slices.Equal(listed, free), "its free ring holds %d, free are %d", listed, free)
 	return nil
+}
+
+// listedIn are the slots of a ring from its head to its tail; what cannot be is a slot
+// that is not there.
+func listedIn(ring []uint64, head, tail uint64) (slots []uint32) {
+	size := uint64(len(ring))
+	n, place := uint32(tail>>32)-uint32(head>>32), uint64(uint32(head))
+	if uint64(n) > size || place >= size || (place+uint64(n))%size != uint64(uint32(tail)) {
+		return []uint32{math.MaxUint32}
+	}
+	for i := range n {
+		entry := ring[(place+uint64(i))%size]
+		if uint32(entry>>32) != uint32(head>>32)+i {
+			return append(slots, math.MaxUint32)
+		}
+		slots = append(slots, uint32(entry)-1)
+	}
+	return slots
 }
 
 // checkReserved wants reserved bytes to be zero.

@@ -69,13 +69,14 @@ func (r *queueRules) offers() (bool, error) {
 	if lines.Closed != 0 {
 		return true, err
 	}
+	ready := lines.ReadyTail>>32 - lines.ReadyHead>>32
 	if r.joiners() {
-		return lines.ReadyCount+lines.LeasedCount == 0, err
+		return ready == 0 && lines.LeasedCount == 0, err
 	}
 	if r.takers() {
-		return lines.ReadyCount > 0, err
+		return ready > 0, err
 	}
-	return lines.FreeCount > 0, err
+	return lines.FreeTail>>32 != lines.FreeHead>>32 || lines.Fresh < queueSize, err
 }
 
 // takers reports whether those who sleep want messages, the victim included.

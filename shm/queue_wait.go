@@ -180,6 +180,13 @@ func (q *Queue) unlatch(l *Latch, a Actor) error {
 	return nil
 }
 
+// announce announces a waiter, with the latch held, and looks again: what came in between,
+// from the other side, may have told nobody. Pairs with tell.
+func (w *queueWait) announce() (announced uint64, came bool) {
+	announced = w.ec.announce()
+	return announced, w.mayEnd()
+}
+
 // sleep ends a latch section that found nothing. nil = enter and look again.
 func (w *queueWait) sleep(ctx context.Context, p *Parker) error {
 	q := w.q
@@ -199,10 +206,9 @@ func (w *queueWait) sleep(ctx context.Context, p *Parker) error {
 			return w.waitOutside(ctx)
 		}
 	}
-	announced := w.ec.announce() // does what a duty owes: others sleep on a set bit again
-	if w.mayEnd() {
-		// It came in between, from the other side; pairs with tell. A duty stays: what
-		// came may be for another, who sleeps.
+	announced, came := w.announce() // does what a duty owes: others sleep on a set bit again
+	if came {
+		// A duty stays: what came may be for another, who sleeps.
 		if err := w.unlatch(); err != nil {
 			return w.passOn(err)
 		}

@@ -313,9 +313,9 @@ func (w ofQueue) arm(ctx context.Context, p *Parker, deadline int64, announce bo
 	ready := wait.mayEnd()
 	var s sleep
 	if !ready && announce {
-		s = wait.ec.sleeper()
-		s.until = wait.until
-		ready = wait.mayEnd() // it came in between, from the other side; pairs with tell
+		var announced uint64
+		announced, ready = wait.announce()
+		s = sleep{word: futexWord32(wait.ec.word), expected: uint32(announced), until: wait.until}
 	}
 	if err := wait.unlatch(); err != nil {
 		return s, false, err

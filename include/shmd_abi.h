@@ -153,8 +153,8 @@
  *    recovery  latched, after the rebuild: add 2; unlatch; wake all
  *  Across two latches (not_empty and not_full of a queue): who waits holds the latch of
  *  his side, who signals has that of the other, or none any more:
- *    wait      latched, nothing there: v = or 1; look again: there now: unlatch, begin
- *              again, a duty stays; else unlatch; check the state; sleep on v
+ *    wait      latched, nothing there: v = or 1; look again, at closed too: there now:
+ *              unlatch, begin again, a duty stays; else unlatch; check the state; sleep on v
  *    signal n  after the entry of the ring was stored: if waiters is set: compare-and-swap
  *              to one more, which clears it, until one has; who did wakes n
  *    woken     owes a duty. After taking, latched: or 1; look: if there is more: signal 1.
@@ -203,12 +203,16 @@
  *  consumers', under take_latch. A slot goes from side to side through a ring of entries:
  *  commit hands it to the consumers, take and ack hand it to the producers.
  *
- *  All else of a queue is derived. With both latches, put_latch first, after a death, and
- *  by whoever finds a latch left by an older daemon: ready = the READY slots in the order
- *  of seq; free = the FREE slots that were used before; fresh = above every slot that is
- *  not FREE or was used; the counts; next_seq = above every seq and ticket; expiry_ns = 0;
- *  both rings from place 0, with tags 2^31 further, which no position had shortly before.
- *  Who gets only one of the two latches, the other being held, puts back what he found in it.
+ *  All else of a queue is derived. With both latches, after a death, and by whoever finds a
+ *  latch left by an older daemon: ready = the READY slots in the order of seq; free = the
+ *  FREE slots below fresh; fresh = above every slot that is not FREE or was used; the
+ *  counts; next_seq = above every seq and ticket; expiry_ns = 0; both rings from place 0,
+ *  with tags 2^31 + 2^17 further, and zeros where there is no entry. The heads are the first
+ *  words that change, to SHMD_POSITION_PLACE_MASK for a place, and the last.
+ *
+ *  put_latch is taken first. Who has one of the two only tries for the other: its holder may
+ *  be dead, and recovery needs both. Who does not get it puts back what he found in the
+ *  first, with its waiters bit, of whom he wakes one, before he sleeps for the second.
  */
 #define SHMD_SLOT_STATE_SHIFT 32
 #define SHMD_SLOT_STATE_MASK 0x0000000f00000000ull
@@ -230,14 +234,17 @@
  *   31 .. 0   slot   its number, and 1 more; 0 = none was ever put here
  *
  *  A ring has a head, where the side that takes from it is, and a tail, where the other
- *  one adds; neither reads the position of the other. An entry is there if it has the tag of the
- *  head. What is taken stays in the ring: the head's tag has gone on.
+ *  one adds; neither reads the position of the other. An entry is there if it has the tag of
+ *  the head. What is taken stays in the ring: the head's tag has gone on.
  *
  *  add     write the entry at the tail, then move the tail: one step further
- *  take    the entry at the head is there: move the head one step further
- *  insert  by the side that takes, of what comes back to it: the head one step back, the entries
- *          before which it does not belong one place to the front, then the entry. There is
- *          room, for the slot that comes back was in neither ring.
+ *  take    the entry at the head is there: after the commit, and before the slot is added
+ *          to the other ring, move the head one step further
+ *  insert  by the side that takes, of what comes back to it: from one step before the head on,
+ *          the entries before which it does not belong one place to the front, then the
+ *          entry, then the head. There is room, for the slot was in neither ring.
+ *  look    without a latch: the head, the entry, the head again: the same, and no entry at a
+ *          place that is one: the ring was empty, and will be if somebody dies
  */
 #define SHMD_POSITION_TAG_SHIFT 32
 #define SHMD_POSITION_PLACE_MASK 0x00000000ffffffffull

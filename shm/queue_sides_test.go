@@ -50,7 +50,9 @@ func TestQueueNobodySleepsWithALatch(t *testing.T) {
 	}{
 		"counts":        {0, look},
 		"counts, stale": {daemonOf(1), look},
-		"put, stale":    {daemonOf(1), func(q *Queue, p *Parker) error { return q.Put(background, p, actor(2), nil, -1) }},
+		"put, stale": {daemonOf(1), func(q *Queue, p *Parker) error {
+			return q.Put(background, p, actor(2), nil, -1)
+		}},
 	} {
 		for _, died := range []bool{true, false} {
 			q := newQueue(t, 4, 16, 0)

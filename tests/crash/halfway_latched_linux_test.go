@@ -91,7 +91,8 @@ func (r *raw) queueHalfway(step string) error {
 		for _, derived := range []*uint32{&q.Fresh, &q.LeasedCount, &q.WritingCount, &q.DeadCount} {
 			atomic.StoreUint32(derived, 77)
 		}
-		for _, derived := range []*uint64{&q.ReadyHead, &q.ReadyTail, &q.FreeHead, &q.FreeTail, &r.ready[0], &r.free[0]} {
+		for _, derived := range []*uint64{&q.ReadyHead, &q.ReadyTail, &q.FreeHead, &q.FreeTail, &r.ready[0],
+			&r.free[0]} {
 			atomic.StoreUint64(derived, 77)
 		}
 		atomic.StoreUint64(&q.NextSeq, 0)

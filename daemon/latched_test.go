@@ -3,10 +3,12 @@ package daemon
 import (
 	"encoding/binary"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
 )
@@ -237,7 +239,8 @@ func TestTryBesideALatchHolder(t *testing.T) {
 	s.registry.mu.Lock()
 	holder := o.seats.taken[2].word
 	s.registry.mu.Unlock()
-	latch := o.segment.Bytes()[0x100:]
+	field, _ := reflect.TypeOf(shm.QueueLines{}).FieldByName("TakeLatch")
+	latch := o.segment.Bytes()[0x100+field.Offset:]
 	binary.LittleEndian.PutUint32(latch, holder)
 	take := a.send(wire.MethodTake, h, 0)
 	wantCode(t, "ping meanwhile", a.call(nil, wire.MethodPing), status.OK)

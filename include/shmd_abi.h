@@ -45,7 +45,7 @@
 #define SHMD_ABI_VERSION 0u
 #define SHMD_ABI_COMPAT 0u
 /* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
-#define SHMD_ABI_FINGERPRINT 0xf2f59a75b92b5679ull
+#define SHMD_ABI_FINGERPRINT 0x02dc3880a76f749aull
 
 #define SHMD_PAGE_SIZE 4096u
 #define SHMD_DATA_ALIGN 64u
@@ -228,8 +228,11 @@
 /* ---- position (u64), in the ready or the free ring of a queue ----------------
  *   63 .. 32  tag    of the entry that is there or will be; one more with each step
  *   31 .. 0   place  below the length of the queue; 0 follows the last
- *
- * ---- entry (u64), of the ready or the free ring ------------------------------
+ */
+#define SHMD_POSITION_TAG_SHIFT 32
+#define SHMD_POSITION_PLACE_MASK 0x00000000ffffffffull
+
+/* ---- entry (u64), of the ready or the free ring ------------------------------
  *   63 .. 32  tag    of the position at which it was put
  *   31 .. 0   slot   its number, and 1 more; 0 = none was ever put here
  *
@@ -246,8 +249,6 @@
  *  look    without a latch: the head, the entry, the head again: the same, and no entry at a
  *          place that is one: the ring was empty, and will be if somebody dies
  */
-#define SHMD_POSITION_TAG_SHIFT 32
-#define SHMD_POSITION_PLACE_MASK 0x00000000ffffffffull
 
 /* ---- event (u32), of an event with manual reset; futex ----------------------
  *   31 .. 2  generation  sets and pulses so far

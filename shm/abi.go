@@ -46,6 +46,8 @@ func ABIConstants() []ABIConstant {
 		{"SLOT_READY", uint64(slotReady)},
 		{"SLOT_LEASED", uint64(slotLeased)},
 		{"SLOT_DEAD", uint64(slotDead)},
+		{"POSITION_TAG_SHIFT", positionTagShift},
+		{"POSITION_PLACE_MASK", uint64(positionPlaceMask)},
 		{"QUEUE_LENGTH_MAX", QueueLengthMax},
 		{"QUEUE_NUMBER_MAX", queueNumberMax},
 		{"SLOT_SIZE_MIN", SlotSizeMin},

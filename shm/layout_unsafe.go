@@ -15,7 +15,7 @@ const (
 	ABIVersion uint32 = 0
 	// ABIFingerprint names this layout: the first 8 bytes, big endian, of the
 	// SHA-256 of tests/abi/v0.json.
-	ABIFingerprint uint64 = 0xf2f59a75b92b5679
+	ABIFingerprint uint64 = 0x02dc3880a76f749a
 	// ABICompat is the oldest version that can read this layout.
 	ABICompat uint32 = 0
 

@@ -10,11 +10,12 @@ package shm
 type position uint64
 
 const (
-	positionPlaceMask position = 0xffffffff
-	positionStep      position = 1<<32 + 1
+	positionTagShift           = 32
+	positionPlaceMask position = 1<<positionTagShift - 1
+	positionStep      position = 1<<positionTagShift + 1
 	// positionLeap parts the positions of a rebuilt ring from those shortly before, also
 	// if there were several rebuilds.
-	positionLeap position = (1<<31 + 1<<17) << 32
+	positionLeap position = (1<<31 + 1<<17) << positionTagShift
 	// positionHidden is the place of a head while its ring is rebuilt: who looks without
 	// the latch takes what is unsaid for no empty ring.
 	positionHidden = positionPlaceMask

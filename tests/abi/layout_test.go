@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -157,6 +158,7 @@ func wordsOfGo(t *testing.T) []word {
 		}
 		return all
 	}
+	tag := slices.Clip([]bitField{{"tag", 63, int(c["POSITION_TAG_SHIFT"])}})
 	return []word{
 		{"owner", mask("waiters", "OWNER_WAITERS", "inconsistent", "OWNER_INCONSISTENT",
 			"generation", "OWNER_GENERATION_MASK", "seat", "OWNER_SEAT_MASK")},
@@ -164,6 +166,8 @@ func wordsOfGo(t *testing.T) []word {
 		{"sequence", mask("count", "SEQUENCE_STEP", "dirty", "SEQUENCE_DIRTY", "odd", "SEQUENCE_ODD")},
 		{"slot", mask("deliveries", "SLOT_DELIVERIES_MASK", "state", "SLOT_STATE_MASK",
 			"generation", "OWNER_GENERATION_MASK", "seat", "OWNER_SEAT_MASK")},
+		{"position", append(tag, mask("place", "POSITION_PLACE_MASK")...)},
+		{"entry", append(tag, bitField{"slot", tag[0].Low - 1, 0})},
 		{"event", mask("generation", "EVENT_GENERATION_MASK", "waiters", "EVENT_WAITERS", "set", "EVENT_SET")},
 		{"barrier", mask("generation_high", "BARRIER_GENERATION_HIGH_MASK", "history", "BARRIER_HISTORY_MASK",
 			"generation_low", "BARRIER_GENERATION_LOW_MASK", "field", "BARRIER_FIELD_MASK",

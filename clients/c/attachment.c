@@ -80,8 +80,8 @@ struct shmdi_queue_layout shmdi_queue_layout(const struct shmdi_attachment *is)
 	uint64_t length = is->length;
 	struct shmdi_queue_layout layout = {0};
 	layout.ready_offset = round_up(cells_end(is->seats_max), SHMD_DATA_ALIGN);
-	layout.free_offset = layout.ready_offset + length * sizeof(uint32_t);
-	layout.desc_offset = round_up(layout.free_offset + length * sizeof(uint32_t), SHMD_DATA_ALIGN);
+	layout.free_offset = layout.ready_offset + length * sizeof(uint64_t);
+	layout.desc_offset = round_up(layout.free_offset + length * sizeof(uint64_t), SHMD_DATA_ALIGN);
 	uint64_t end = layout.desc_offset + length * sizeof(struct shmd_queue_desc);
 	if (is->lease_ns != 0) {
 		layout.deadline_offset = round_up(end, SHMD_DATA_ALIGN);

@@ -22,6 +22,17 @@ void shmdi_eventcount_wake(uint64_t *event, int count)
 	shmdi_futex_wake(low_half(event), count);
 }
 
+bool shmdi_eventcount_clear(uint64_t *event)
+{
+	for (;;) {
+		uint64_t old = shmdi_load64(event, SHMDI_RELAXED);
+		if ((old & SHMD_EVENTCOUNT_WAITERS) == 0)
+			return false; /* another has, and woke for his event: who that was looks for ours */
+		if (shmdi_cas64(event, old, old + 1, SHMDI_RELAXED))
+			return true;
+	}
+}
+
 void shmdi_eventcount_alarm(uint64_t *event)
 {
 	shmdi_add64(event, SHMD_EVENTCOUNT_STEP, SHMDI_ACQ_REL);

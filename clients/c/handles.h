@@ -36,10 +36,11 @@ struct shmd_semaphore {
 };
 
 struct shmd_queue {
-	struct shmdi_latch latch; /* first: the fast paths touch what comes next to it */
+	struct shmdi_latch put_latch; /* first: the fast paths touch what comes next to it */
+	struct shmdi_latch take_latch;
 	struct shmd_queue_lines *lines; /* NULL = read-only */
-	uint32_t *ready;
-	uint32_t *free;
+	uint64_t *ready;
+	uint64_t *free;
 	struct shmd_queue_desc *descs;
 	unsigned char *slots;
 	uint32_t size; /* in slots */
@@ -50,7 +51,8 @@ struct shmd_queue {
 	uint64_t lease_ns;      /* 0 = leases do not end by time */
 	uint64_t *deadlines_ns; /* by slot; NULL = the same */
 	uint32_t generation; /* of fork.c */
-	uint32_t spins;      /* how long spinning for a message or slot has helped; a hint, atomic */
+	uint32_t put_spins;  /* how long spinning for a slot has helped; a hint, atomic */
+	uint32_t take_spins; /* the same for a message */
 	bool raw;
 	struct shmdi_object object;
 	pthread_mutex_t sides_mutex;
@@ -180,8 +182,8 @@ void shmdi_queue_bind(struct shmd_queue *queue);
 int shmdi_queue_fits(const struct shmd_queue *queue, size_t size_bytes);
 /* 0, or why this is no message for the queue: TOO_LARGE, BAD_TYPE, INVALID. */
 int shmdi_queue_accepts(const struct shmd_queue *queue, const void *message, size_t size_bytes);
-/* queue_rebuild.c: derives lists and counts from the slots' words, under the latch.
- * false = some words cannot be right; their slots are in no list. */
+/* queue_rebuild.c: derives rings and counts from the slots' words, with both latches.
+ * false = some words cannot be right; their slots are in no ring. */
 bool shmdi_queue_rebuild(struct shmd_queue *queue);
 
 /* ---- queue_side.c: messages longer than a slot; never under the latch ------------- */

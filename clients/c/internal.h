@@ -261,11 +261,18 @@ struct shmdi_latch {
 #define SHMDI_LOOK_OFTEN 4u
 
 /* Takes a latch that was not free. SHMDI_STOLEN, 0, or an error: REMOVED,
- * TIMED_OUT, SYSTEM. */
-int shmdi_latch_wait(struct shmdi_latch *latch, uint32_t pauses_max, int64_t deadline_ns);
+ * TIMED_OUT, SYSTEM. *ret_found is the owner that it had: 0, or a daemon that is gone. */
+int shmdi_latch_wait(struct shmdi_latch *latch, uint32_t pauses_max, int64_t deadline_ns, uint32_t *ret_found);
+/* The same without a sleep, by who has another latch; false = somebody has it. */
+bool shmdi_latch_try_for_long(struct shmdi_latch *latch, uint32_t *ret_found);
+/* Gives back a latch with the owner that was found in it, and wakes one waiter. Errors:
+ * CORRUPT, for a word that somebody else has changed. */
+int shmdi_latch_put_back(struct shmdi_latch *latch, uint32_t found);
 
 /* ---- eventcount.c; under a latch; fast paths in latch.h ------------------------- */
 void shmdi_eventcount_wake(uint64_t *event, int count);
+/* Clears the waiters bit, and so moves the word on. true = it was set, a wake is due. */
+bool shmdi_eventcount_clear(uint64_t *event);
 /* Announces what concerns all, without the latch, after it has happened. */
 void shmdi_eventcount_alarm(uint64_t *event);
 /* Sleeps once on what shmdi_eventcount_announce returned; the latch is free. 0 = latch

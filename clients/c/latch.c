@@ -16,6 +16,8 @@
 #include <string.h>
 
 #define WAITERS SHMD_OWNER_WAITERS
+#define PATIENCE 1000u /* turns, while another latch is held: longer than anybody living takes */
+
 /* Waits a moment for the word to become free, looking at it seldom: who looks takes
  * the line from the holder, who is about to write it; and the two who come in turn
  * find that the other did several things meanwhile, at the price of one. */
@@ -32,7 +34,36 @@ static void back_off(const uint32_t *word, uint32_t pauses_max)
 	}
 }
 
-int shmdi_latch_wait(struct shmdi_latch *latch, uint32_t pauses_max, int64_t deadline_ns)
+bool shmdi_latch_try_for_long(struct shmdi_latch *latch, uint32_t *ret_found)
+{
+	for (uint32_t turns = 0; turns < PATIENCE; turns++) {
+		uint32_t old = shmdi_load32(latch->word, SHMDI_ACQUIRE);
+		if (shmdi_latch_is_free(latch, old) &&
+		    shmdi_cas32(latch->word, old, latch->me | (old & WAITERS), SHMDI_ACQUIRE)) {
+			*ret_found = old & SHMD_OWNER_MASK;
+			return true;
+		}
+		shmdi_pause();
+	}
+	return false;
+}
+
+int shmdi_latch_put_back(struct shmdi_latch *latch, uint32_t found)
+{
+	for (;;) {
+		uint32_t old = shmdi_load32(latch->word, SHMDI_RELAXED);
+		if ((old & SHMD_OWNER_MASK) != latch->me)
+			return SHMD_E_CORRUPT;
+		/* Who sleeps on our word must look again, also if he finds what we have found. */
+		if (shmdi_cas32(latch->word, old, found, SHMDI_SEQ_CST)) {
+			if ((old & WAITERS) != 0)
+				shmdi_futex_wake(latch->word, 1);
+			return 0;
+		}
+	}
+}
+
+int shmdi_latch_wait(struct shmdi_latch *latch, uint32_t pauses_max, int64_t deadline_ns, uint32_t *ret_found)
 {
 	uint32_t keep = 0;
 	bool woken = false;
@@ -40,8 +71,10 @@ int shmdi_latch_wait(struct shmdi_latch *latch, uint32_t pauses_max, int64_t dea
 	for (;;) {
 		uint32_t old = shmdi_load32(latch->word, SHMDI_ACQUIRE);
 		if (shmdi_latch_is_free(latch, old)) {
-			if (shmdi_cas32(latch->word, old, latch->me | keep | (old & WAITERS), SHMDI_ACQUIRE))
-				return (old & SHMD_OWNER_MASK) != 0 ? SHMDI_STOLEN : 0;
+			if (shmdi_cas32(latch->word, old, latch->me | keep | (old & WAITERS), SHMDI_ACQUIRE)) {
+				*ret_found = old & SHMD_OWNER_MASK;
+				return *ret_found != 0 ? SHMDI_STOLEN : 0;
+			}
 			continue;
 		}
 		/* After the word: destroying stores the state, then changes the word. */

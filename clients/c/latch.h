@@ -11,6 +11,11 @@
  * announces himself later acquires: the announcement pairs with alarm, which is the state
  * of a destroyed object, then the word. The kernel compares the word under its own lock,
  * and a wake comes after the move in one thread, so that the move needs no order itself.
+ *
+ * Across two latches: who has added an entry looks at the eventcount, who has announced
+ * himself looks for the entry. All four are sequentially consistent, but for the store of
+ * the entry where the release of the latch after it is a full barrier; so the release is
+ * sequentially consistent too (queue_ring.h).
  */
 #ifndef SHMDI_LATCH_H
 #define SHMDI_LATCH_H
@@ -40,26 +45,18 @@ SHMDI_INLINE bool shmdi_latch_try(struct shmdi_latch *latch)
  * else has changed. */
 SHMDI_INLINE int shmdi_latch_release(struct shmdi_latch *latch)
 {
-	if (SHMDI_LIKELY(shmdi_cas32(latch->word, latch->me, 0, SHMDI_RELEASE)))
+	if (SHMDI_LIKELY(shmdi_cas32(latch->word, latch->me, 0, SHMDI_SEQ_CST)))
 		return 0;
-	for (;;) {
-		uint32_t old = shmdi_load32(latch->word, SHMDI_RELAXED);
-		if ((old & SHMD_OWNER_MASK) != latch->me)
-			return SHMD_E_CORRUPT;
-		if (shmdi_cas32(latch->word, old, 0, SHMDI_RELEASE)) {
-			if ((old & SHMD_OWNER_WAITERS) != 0)
-				shmdi_futex_wake(latch->word, 1);
-			return 0;
-		}
-	}
+	return shmdi_latch_put_back(latch, 0);
 }
 
 /* ---- eventcount; the latch is held but for wake and sleep ---- */
 
-/* What to sleep on. Look at the state after the latch is free again. */
+/* What to sleep on. Look at the state after the latch is free again, and across two
+ * latches, before it is, for what is waited for. */
 SHMDI_INLINE uint64_t shmdi_eventcount_announce(uint64_t *event)
 {
-	return shmdi_or64(event, SHMD_EVENTCOUNT_WAITERS, SHMDI_ACQ_REL) | SHMD_EVENTCOUNT_WAITERS;
+	return shmdi_or64(event, SHMD_EVENTCOUNT_WAITERS, SHMDI_SEQ_CST) | SHMD_EVENTCOUNT_WAITERS;
 }
 
 /* The same, as a sleep to be: the futex is the low half, little endian. */
@@ -85,6 +82,15 @@ SHMDI_INLINE bool shmdi_eventcount_settle(uint64_t *event, bool more)
 	if (more)
 		shmdi_add64(event, 1, SHMDI_RELAXED);
 	return more;
+}
+
+/* Across two latches, and without one: signals what has happened so many times, and wakes
+ * as many. */
+SHMDI_INLINE void shmdi_eventcount_tell(uint64_t *event, uint32_t times)
+{
+	if (!SHMDI_LIKELY((shmdi_load64(event, SHMDI_SEQ_CST) & SHMD_EVENTCOUNT_WAITERS) == 0) &&
+	    shmdi_eventcount_clear(event))
+		shmdi_eventcount_wake(event, (int)times);
 }
 
 #endif /* SHMDI_LATCH_H */

@@ -22,8 +22,8 @@ void shmdi_queue_bind(struct shmd_queue *queue)
 	struct shmdi_queue_layout layout = shmdi_queue_layout(is);
 	struct shmd_queue_lines *lines = (struct shmd_queue_lines *)(void *)(base + SHMD_KIND_OFFSET);
 	queue->lines = is->read_only ? NULL : lines;
-	queue->ready = (uint32_t *)(void *)(base + layout.ready_offset);
-	queue->free = (uint32_t *)(void *)(base + layout.free_offset);
+	queue->ready = (uint64_t *)(void *)(base + layout.ready_offset);
+	queue->free = (uint64_t *)(void *)(base + layout.free_offset);
 	queue->descs = (struct shmd_queue_desc *)(void *)(base + layout.desc_offset);
 	queue->lease_ns = is->lease_ns;
 	queue->deadlines_ns = is->lease_ns != 0 ? (uint64_t *)(void *)(base + layout.deadline_offset) : NULL;
@@ -35,13 +35,15 @@ void shmdi_queue_bind(struct shmd_queue *queue)
 	queue->deliveries_max = is->deliveries_max;
 	queue->raw = (is->flags & SHMD_FLAG_RAW) != 0;
 	queue->generation = object->lock.generation;
-	queue->latch = (struct shmdi_latch){
-		.word = &lines->latch,
+	queue->put_latch = (struct shmdi_latch){
+		.word = &lines->put_latch,
 		.epoch = &object->segment.page->header.daemon_epoch,
 		.state = &object->segment.page->header.state,
 		.waiting = object->waiting,
 		.me = is->owner,
 	};
+	queue->take_latch = queue->put_latch;
+	queue->take_latch.word = &lines->take_latch;
 	pthread_mutex_init(&queue->sides_mutex, NULL);
 }
 
@@ -169,28 +171,30 @@ int shmd_queue_put(struct shmd_queue *queue, const void *message, size_t size_by
 	if (size_bytes > queue->copy_max_bytes)
 		return put_long(queue, message, size_bytes, timeout_ns);
 	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, timeout_ns);
-	uint32_t slot = 0;
-	while ((result = shmdi_queue_find_slot(&wait, &slot)) == 0)
+	struct shmdi_free at = {0};
+	while ((result = shmdi_queue_find_slot(&wait, &at)) == 0)
 		;
 	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
+	uint64_t tail;
 	uint64_t number = shmdi_queue_number(queue);
-	if (!SHMDI_LIKELY(number != 0 && shmdi_ready_room(queue)))
+	if (!SHMDI_LIKELY(number != 0 && shmdi_tail_load(queue, &queue->lines->ready_tail, &tail) == 0))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
-	shmdi_free_pop(queue, 1);
-	shmdi_copy_in(shmdi_slot_bytes(queue, slot), message, size_bytes);
-	bool due = shmdi_queue_publish(queue, slot, number, (uint32_t)size_bytes, 0);
-	return shmdi_queue_finish(&wait, &queue->lines->not_empty, due);
+	shmdi_copy_in(shmdi_slot_bytes(queue, at.slot), message, size_bytes);
+	shmdi_slot_publish(queue, at.slot, number, (uint32_t)size_bytes, 0);
+	shmdi_free_take(queue, &at);
+	shmdi_queue_hand_over(queue, tail, at.slot);
+	return shmdi_queue_finish(&wait, &queue->lines->not_empty, 1);
 }
 
 /* ---- take ---- */
 
 /* A message that is copied without the latch: leased meanwhile. */
-static int take_long(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
-                     size_t *ret_size_bytes)
+static __attribute__((noinline)) int take_long(struct shmdi_queue_wait *wait, struct shmdi_ready at,
+                                               void *ret_message, size_t *ret_size_bytes)
 {
 	struct shmd_lease lease;
-	int result = shmdi_queue_deliver(wait, slot, word, SHMDI_FOREVER_NS, &lease);
+	int result = shmdi_queue_deliver(wait, at, SHMDI_FOREVER_NS, &lease);
 	if (result < 0)
 		return result;
 	memcpy(ret_message, lease.message, lease.size_bytes);
@@ -211,34 +215,37 @@ static int too_long(struct shmdi_queue_wait *wait, uint32_t size_bytes, size_t b
 }
 
 /* Takes the message that was found, and ends the latch section. */
-SHMDI_INLINE int take_found(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
+SHMDI_INLINE int take_found(struct shmdi_queue_wait *wait, struct shmdi_ready at, void *ret_message,
                             size_t buffer_bytes, size_t *ret_size_bytes)
 {
 	struct shmd_queue *queue = wait->queue;
-	uint32_t size_bytes = shmdi_load32(&queue->descs[slot].length, SHMDI_RELAXED);
-	uint32_t side = shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, side) && shmdi_free_room(queue)))
+	uint32_t size_bytes = shmdi_load32(&queue->descs[at.slot].length, SHMDI_RELAXED);
+	uint32_t side = shmdi_load32(&queue->descs[at.slot].side, SHMDI_RELAXED);
+	uint64_t tail;
+	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, side) &&
+	                  shmdi_tail_load(queue, &queue->lines->free_tail, &tail) == 0))
 		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
 	if (!SHMDI_LIKELY(size_bytes <= buffer_bytes))
 		return too_long(wait, size_bytes, buffer_bytes);
 	if (!SHMDI_LIKELY(size_bytes <= queue->copy_max_bytes))
-		return take_long(wait, slot, word, ret_message, ret_size_bytes);
+		return take_long(wait, at, ret_message, ret_size_bytes);
 	if (size_bytes > 0)
-		memcpy(ret_message, shmdi_slot_bytes(queue, slot), size_bytes);
-	shmdi_ready_pop(queue, 1);
-	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
-	shmdi_free_push(queue, slot);
+		memcpy(ret_message, shmdi_slot_bytes(queue, at.slot), size_bytes);
+	shmdi_slot_set(queue, at.slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
+	shmdi_ready_go_on(queue, &at);
+	shmdi_ready_take(queue, &at);
+	shmdi_queue_hand_back(queue, tail, at.slot);
 	shmdi_queue_signal_idle(wait);
-	int result = shmdi_queue_finish(wait, &queue->lines->not_full, shmdi_eventcount_signal(&queue->lines->not_full));
+	int result = shmdi_queue_finish(wait, &queue->lines->not_full, 1);
 	if (SHMDI_LIKELY(result == 0))
 		*ret_size_bytes = size_bytes;
 	return result;
 }
 
-int shmdi_queue_take_found(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
+int shmdi_queue_take_found(struct shmdi_queue_wait *wait, struct shmdi_ready at, void *ret_message,
                            size_t buffer_bytes, size_t *ret_size_bytes)
 {
-	return take_found(wait, slot, word, ret_message, buffer_bytes, ret_size_bytes);
+	return take_found(wait, at, ret_message, buffer_bytes, ret_size_bytes);
 }
 
 int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
@@ -249,14 +256,13 @@ int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_b
 	if (!SHMDI_LIKELY((ret_message != NULL || buffer_bytes == 0) && ret_size_bytes != NULL))
 		return SHMD_E_INVALID;
 	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
-	uint32_t slot = 0;
-	uint64_t word = 0;
+	struct shmdi_ready at = {0};
 	int result;
-	while ((result = shmdi_queue_find_message(&wait, &slot, &word)) == 0)
+	while ((result = shmdi_queue_find_message(&wait, &at)) == 0)
 		;
 	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
-	return take_found(&wait, slot, word, ret_message, buffer_bytes, ret_size_bytes);
+	return take_found(&wait, at, ret_message, buffer_bytes, ret_size_bytes);
 }
 
 /* ---- the whole queue ---- */
@@ -265,7 +271,7 @@ int shmd_queue_shutdown(struct shmd_queue *queue)
 {
 	if (!shmdi_queue_usable(queue, SHMD_FOREVER))
 		return shmdi_queue_refuse(queue, SHMD_FOREVER);
-	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
+	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, SHMD_FOREVER);
 	int result = shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result;
@@ -280,8 +286,7 @@ int shmd_queue_join(struct shmd_queue *queue, int64_t timeout_ns)
 {
 	if (!shmdi_queue_usable(queue, timeout_ns))
 		return shmdi_queue_refuse(queue, timeout_ns);
-	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
-	wait.event = &queue->lines->idle;
+	struct shmdi_queue_wait wait = SHMDI_WAIT_IDLE(queue, timeout_ns);
 	wait.spun = true; /* work takes longer than spinning is worth */
 	for (;;) {
 		int result = shmdi_queue_enter_expired(&wait);
@@ -303,21 +308,28 @@ int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_counts *ret_co
 	if (ret_counts == NULL)
 		return SHMD_E_INVALID;
 	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, SHMD_FOREVER);
-	int result = shmdi_queue_enter_expired(&wait);
+	int result = shmdi_queue_enter_both(queue, SHMDI_FOREVER_NS);
 	if (result < 0)
 		return result;
+	if (queue->lease_ns != 0)
+		result = shmdi_queue_expire(&wait);
 	const struct shmd_queue_lines *lines = queue->lines;
 	struct shmd_queue_counts counts = {
-		.ready = shmdi_load32(&lines->ready_count, SHMDI_RELAXED),
+		.ready = shmdi_position_between(shmdi_load64(&lines->ready_head, SHMDI_RELAXED),
+		                                shmdi_load64(&lines->ready_tail, SHMDI_RELAXED)),
 		.leased = shmdi_load32(&lines->leased_count, SHMDI_RELAXED),
 		.writing = shmdi_load32(&lines->writing_count, SHMDI_RELAXED),
-		.free = shmdi_load32(&lines->free_count, SHMDI_RELAXED),
 		.dead = shmdi_load32(&lines->dead_count, SHMDI_RELAXED),
 		.closed = shmdi_load32(&lines->closed, SHMDI_RELAXED) != 0,
 	};
-	bool sound = counts.ready <= queue->size && counts.leased <= queue->size && counts.writing <= queue->size &&
-	             counts.free <= queue->size && counts.dead <= queue->size;
-	result = shmdi_queue_leave(&wait, sound ? 0 : SHMD_E_CORRUPT);
+	uint64_t used = (uint64_t)counts.ready + counts.leased + counts.writing + counts.dead;
+	counts.free = queue->size - (uint32_t)used;
+	if (result == 0 && used > queue->size)
+		result = SHMD_E_CORRUPT;
+	int left = shmdi_queue_leave_both(queue);
+	shmdi_queue_tell_others(&wait);
+	if (result == 0)
+		result = left;
 	if (result == 0)
 		*ret_counts = counts;
 	return result;

@@ -30,14 +30,15 @@ bool shmdi_queue_may_expire(const struct shmd_queue *queue)
 	       shmdi_load64(&lines->expiry_ns, SHMDI_RELAXED) <= (uint64_t)shmdi_now_ns();
 }
 
-/* Gives back what is leased beyond now; how many that are, in *ret_ready those that are
- * ready again, and in *ret_first_ns the first deadline to come, 0 if there is none. */
-static uint32_t give_back(struct shmd_queue *queue, uint64_t now_ns, uint32_t *ret_ready, uint64_t *ret_first_ns)
+/* Gives back what is leased beyond now; in *ret_first_ns the first deadline to come, 0 if
+ * there is none. How many are ready again. */
+static uint32_t give_back(struct shmd_queue *queue, uint64_t now_ns, uint64_t *ret_first_ns)
 {
 	uint32_t left = shmdi_load32(&queue->lines->leased_count, SHMDI_RELAXED);
 	uint32_t ended = 0;
+	uint32_t ready = 0;
+	struct shmdi_returns returns = {0};
 	uint64_t first_ns = UINT64_MAX;
-	*ret_ready = 0;
 	for (uint32_t slot = 0; slot < queue->size && left > 0; slot++) {
 		uint64_t word = shmdi_slot_load(queue, slot);
 		if (shmdi_slot_state(word) != SHMD_SLOT_LEASED)
@@ -48,17 +49,13 @@ static uint32_t give_back(struct shmd_queue *queue, uint64_t now_ns, uint32_t *r
 			first_ns = deadline_ns < first_ns ? deadline_ns : first_ns;
 			continue;
 		}
-		if (ended < SHMD_QUEUE_BATCH_MAX) {
-			*ret_ready += shmdi_queue_come_back(queue, slot, word);
-		} else { /* so many are not put where they belong one by one */
-			word = shmdi_slot_returned(queue, word);
-			shmdi_slot_set(queue, slot, word); /* the commit of this one */
-			*ret_ready += shmdi_slot_state(word) == SHMD_SLOT_READY;
-		}
+		/* Too many are not put where they belong one by one. */
+		ready += shmdi_queue_come_back(queue, slot, word, ended < SHMD_QUEUE_BATCH_MAX ? NULL : &returns);
 		ended++;
 	}
+	shmdi_ready_order(queue, &returns);
 	*ret_first_ns = first_ns != UINT64_MAX ? first_ns : 0;
-	return ended;
+	return ready;
 }
 
 int shmdi_queue_expire(struct shmdi_queue_wait *wait)
@@ -70,12 +67,11 @@ int shmdi_queue_expire(struct shmdi_queue_wait *wait)
 	if (shmdi_load32(&lines->leased_count, SHMDI_RELAXED) == 0) {
 		first_ns = 0;
 	} else if (first_ns <= now_ns) {
-		uint32_t ready;
-		uint32_t ended = give_back(queue, now_ns, &ready, &first_ns);
-		if (ended > SHMD_QUEUE_BATCH_MAX && !shmdi_queue_rebuild(queue))
+		if (!shmdi_position_sound(queue, shmdi_load64(&lines->ready_head, SHMDI_RELAXED)))
 			return SHMD_E_CORRUPT;
+		uint32_t ready = give_back(queue, now_ns, &first_ns);
 		shmdi_store64(&lines->expiry_ns, first_ns, SHMDI_RELAXED);
-		if (ready > 0 && shmdi_eventcount_signal(&lines->not_empty))
+		if (ready > 0 && shmdi_eventcount_clear(&lines->not_empty))
 			wait->came_back += ready;
 		shmdi_queue_signal_idle(wait);
 	}

@@ -5,19 +5,24 @@
  */
 #include "queue_wait.h"
 
-/* Ends the latch section in which the slot becomes ours by the word, finds the message
- * and describes it. The size and the side are sound. */
-static int leased(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint32_t size_bytes, uint64_t lease_ns,
+/* The commit of a lease: the slot becomes ours by the word. */
+SHMDI_INLINE void commit_lease(struct shmd_queue *queue, uint32_t slot, uint64_t word, uint64_t lease_ns)
+{
+	if (!SHMDI_LIKELY(queue->lease_ns == 0))
+		shmdi_queue_set_deadline(queue, slot, shmdi_queue_lease_end(lease_ns));
+	shmdi_slot_set(queue, slot, word);
+	shmdi_queue_count(&queue->lines->leased_count, 1);
+}
+
+/* Ends the latch section in which the slot became ours by the word, finds the message and
+ * describes it. The size and the side are sound. */
+static int leased(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint32_t size_bytes,
                   struct shmd_lease *ret_lease)
 {
 	struct shmd_queue *queue = wait->queue;
 	struct shmd_lease lease = shmdi_slot_lease(queue, slot, word, size_bytes);
 	uint32_t side = shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(queue->lease_ns == 0))
-		shmdi_queue_set_deadline(queue, slot, shmdi_queue_lease_end(lease_ns));
-	shmdi_slot_set(queue, slot, word); /* the commit */
-	shmdi_queue_count(&queue->lines->leased_count, 1);
-	int result = shmdi_queue_finish(wait, wait->event, 0);
+	int result = shmdi_queue_finish(wait, NULL, 0);
 	if (!SHMDI_LIKELY(size_bytes <= queue->slot_size_bytes) && result == 0) {
 		result = shmdi_side_find(queue, side, &lease);
 		int nacked = result < 0 ? shmd_queue_nack(queue, &lease) : 0;
@@ -29,15 +34,18 @@ static int leased(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, u
 	return result;
 }
 
-int shmdi_queue_deliver(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint64_t lease_ns,
+int shmdi_queue_deliver(struct shmdi_queue_wait *wait, struct shmdi_ready at, uint64_t lease_ns,
                         struct shmd_lease *ret_lease)
 {
 	struct shmd_queue *queue = wait->queue;
-	uint32_t size_bytes = shmdi_load32(&queue->descs[slot].length, SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED))))
+	uint32_t size_bytes = shmdi_load32(&queue->descs[at.slot].length, SHMDI_RELAXED);
+	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, shmdi_load32(&queue->descs[at.slot].side, SHMDI_RELAXED))))
 		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
-	shmdi_ready_pop(queue, 1);
-	return leased(wait, slot, shmdi_slot_delivered(word, queue->latch.me), size_bytes, lease_ns, ret_lease);
+	uint64_t word = shmdi_slot_delivered(at.word, wait->latch->me);
+	commit_lease(queue, at.slot, word, lease_ns);
+	shmdi_ready_go_on(queue, &at);
+	shmdi_ready_take(queue, &at);
+	return leased(wait, at.slot, word, size_bytes, ret_lease);
 }
 
 int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_lease *ret_lease)
@@ -47,18 +55,17 @@ int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_l
 	if (ret_lease == NULL)
 		return SHMD_E_INVALID;
 	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
-	uint32_t slot = 0;
-	uint64_t word = 0;
+	struct shmdi_ready at = {0};
 	int result;
-	while ((result = shmdi_queue_find_message(&wait, &slot, &word)) == 0)
+	while ((result = shmdi_queue_find_message(&wait, &at)) == 0)
 		;
-	return result == SHMDI_FOUND ? shmdi_queue_deliver(&wait, slot, word, queue->lease_ns, ret_lease) : result;
+	return result == SHMDI_FOUND ? shmdi_queue_deliver(&wait, at, queue->lease_ns, ret_lease) : result;
 }
 
 /* Whether this client has the lease. */
 SHMDI_INLINE bool is_ours(const struct shmd_queue *queue, const struct shmd_lease *lease, uint64_t word)
 {
-	return SHMDI_LIKELY(shmdi_slot_is(word, SHMD_SLOT_LEASED, queue->latch.me) &&
+	return SHMDI_LIKELY(shmdi_slot_is(word, SHMD_SLOT_LEASED, queue->take_latch.me) &&
 	                    shmdi_slot_deliveries(word) == lease->deliveries);
 }
 
@@ -92,49 +99,29 @@ SHMDI_INLINE int ack_one(struct shmd_queue *queue, const struct shmd_lease *leas
 	if (!SHMDI_LIKELY(lease_word(queue, lease, &word)))
 		return SHMD_E_NOT_OWNER;
 	if (!is_ours(queue, lease, word))
-		return shmdi_slot_is(word, SHMD_SLOT_FREE, queue->latch.me) ? AGAIN : SHMD_E_NOT_OWNER;
-	if (!shmdi_free_room(queue))
+		return shmdi_slot_is(word, SHMD_SLOT_FREE, queue->take_latch.me) ? AGAIN : SHMD_E_NOT_OWNER;
+	uint64_t tail;
+	if (shmdi_tail_load(queue, &queue->lines->free_tail, &tail) < 0)
 		return SHMD_E_CORRUPT;
 	/* The commit; it keeps our seat, so that it may be repeated. */
-	shmdi_slot_set(queue, lease->slot, shmdi_slot_make(SHMD_SLOT_FREE, queue->latch.me, 0));
+	shmdi_slot_set(queue, lease->slot, shmdi_slot_make(SHMD_SLOT_FREE, queue->take_latch.me, 0));
 	shmdi_queue_count(&queue->lines->leased_count, UINT32_MAX);
-	shmdi_free_push(queue, lease->slot);
+	shmdi_queue_hand_back(queue, tail, lease->slot);
 	return FREED;
 }
 
-/* Puts a message that comes back where its number belongs: at the front, behind
- * older ones that came back before it. The ring is always what recovery would make. */
-static void insert(struct shmd_queue *queue, uint32_t slot)
-{
-	uint32_t count = shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED);
-	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
-	if (count >= queue->size || head >= queue->size)
-		return;
-	uint64_t number = shmdi_load64(&queue->descs[slot].seq, SHMDI_RELAXED);
-	uint32_t place = shmdi_queue_wrap(queue, head + queue->size - 1);
-	shmdi_store32(&queue->lines->ready_head, place, SHMDI_RELAXED);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t next = shmdi_queue_wrap(queue, place + 1);
-		uint32_t other = shmdi_load32(&queue->ready[next], SHMDI_RELAXED);
-		if (other >= queue->size || shmdi_load64(&queue->descs[other].seq, SHMDI_RELAXED) > number)
-			break;
-		shmdi_store32(&queue->ready[place], other, SHMDI_RELAXED);
-		place = next;
-	}
-	shmdi_store32(&queue->ready[place], slot, SHMDI_RELAXED);
-	shmdi_store32(&queue->lines->ready_count, count + 1, SHMDI_RELAXED);
-}
-
-bool shmdi_queue_come_back(struct shmd_queue *queue, uint32_t slot, uint64_t word)
+bool shmdi_queue_come_back(struct shmd_queue *queue, uint32_t slot, uint64_t word, struct shmdi_returns *returns)
 {
 	word = shmdi_slot_returned(queue, word);
 	shmdi_slot_set(queue, slot, word); /* the commit */
 	shmdi_queue_count(&queue->lines->leased_count, UINT32_MAX);
 	bool ready = shmdi_slot_state(word) == SHMD_SLOT_READY;
-	if (ready)
-		insert(queue, slot);
-	else
+	if (!ready)
 		shmdi_queue_count(&queue->lines->dead_count, 1);
+	else if (returns != NULL)
+		shmdi_ready_return(queue, slot, returns);
+	else
+		shmdi_ready_insert(queue, slot);
 	return ready;
 }
 
@@ -143,9 +130,9 @@ static int nack_one(struct shmd_queue *queue, const struct shmd_lease *lease)
 	uint64_t word = 0;
 	if (!lease_word(queue, lease, &word) || !is_ours(queue, lease, word))
 		return SHMD_E_NOT_OWNER;
-	if (!shmdi_ready_room(queue))
+	if (!shmdi_position_sound(queue, shmdi_load64(&queue->lines->ready_head, SHMDI_RELAXED)))
 		return SHMD_E_CORRUPT;
-	return shmdi_queue_come_back(queue, lease->slot, word) ? READIED : KILLED;
+	return shmdi_queue_come_back(queue, lease->slot, word, NULL) ? READIED : KILLED;
 }
 
 /* Ends leases, as many as one latch hold may; how many are done, and an error if those
@@ -169,14 +156,12 @@ SHMDI_INLINE int end_some(struct shmd_queue *queue, const struct shmd_lease *lea
 		ended[why]++;
 		again |= (uint64_t)(why == AGAIN) << done;
 	}
-	bool room = ended[FREED] > 0 && shmdi_eventcount_signal(&queue->lines->not_full);
-	bool messages = ended[READIED] > 0 && shmdi_eventcount_signal(&queue->lines->not_empty);
 	shmdi_queue_signal_idle(&wait);
 	result = shmdi_queue_leave(&wait, 0);
-	if (!SHMDI_LIKELY(!room))
-		shmdi_eventcount_wake(&queue->lines->not_full, (int)ended[FREED]);
-	if (!SHMDI_LIKELY(!messages))
-		shmdi_eventcount_wake(&queue->lines->not_empty, (int)ended[READIED]);
+	if (ended[FREED] > 0)
+		shmdi_eventcount_tell(&queue->lines->not_full, ended[FREED]);
+	if (ended[READIED] > 0)
+		shmdi_eventcount_tell(&queue->lines->not_empty, ended[READIED]);
 	for (uint32_t i = 0; i < done; i++)
 		if ((again >> i & 1) == 0)
 			let_go(queue, &leases[i]);
@@ -288,9 +273,10 @@ int shmd_queue_take_dead(struct shmd_queue *queue, struct shmd_lease *ret_lease)
 	if (!shmdi_slot_holds(queue, size_bytes, shmdi_load32(&queue->descs[oldest].side, SHMDI_RELAXED)))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
 	/* Looking at it is no delivery. */
-	uint64_t word = shmdi_slot_make(SHMD_SLOT_LEASED, queue->latch.me, shmdi_slot_deliveries(oldest_word));
+	uint64_t word = shmdi_slot_make(SHMD_SLOT_LEASED, queue->take_latch.me, shmdi_slot_deliveries(oldest_word));
+	commit_lease(queue, oldest, word, queue->lease_ns);
 	shmdi_queue_count(&queue->lines->dead_count, UINT32_MAX);
-	return leased(&wait, oldest, word, size_bytes, queue->lease_ns, ret_lease);
+	return leased(&wait, oldest, word, size_bytes, ret_lease);
 }
 
 int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count)
@@ -301,18 +287,21 @@ int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count)
 	int result = shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result;
-	uint32_t count = 0;
+	if (!shmdi_position_sound(queue, shmdi_load64(&queue->lines->ready_head, SHMDI_RELAXED)))
+		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
+	struct shmdi_returns returns = {0};
 	for (uint32_t slot = 0; slot < queue->size; slot++) {
 		if (shmdi_slot_state(shmdi_slot_load(queue, slot)) != SHMD_SLOT_DEAD)
 			continue;
 		shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_READY, 0, 0)); /* the commit of this one */
-		count++;
+		shmdi_queue_count(&queue->lines->dead_count, UINT32_MAX);
+		shmdi_ready_return(queue, slot, &returns);
 	}
-	bool sound = count == 0 || shmdi_queue_rebuild(queue);
-	result = shmdi_queue_leave(&wait, sound ? 0 : SHMD_E_CORRUPT);
-	if (count > 0)
+	shmdi_ready_order(queue, &returns);
+	result = shmdi_queue_leave(&wait, 0);
+	if (returns.count > 0)
 		shmdi_eventcount_alarm(&queue->lines->not_empty);
 	if (result == 0 && ret_count != NULL)
-		*ret_count = count;
+		*ret_count = returns.count;
 	return result;
 }

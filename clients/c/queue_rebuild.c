@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * queue_rebuild.c - deriving a queue's lists and counts from its slots' words, by
- * whoever got the latch from a dead daemon: the twin of shm/queue_recover.go.
+ * queue_rebuild.c - deriving a queue's rings and counts from its slots' words, with both
+ * latches, by whoever found one left by a dead daemon: the twin of shm/queue_recover.go.
  */
 #include "atomic.h"
 #include "internal.h"
@@ -26,52 +26,47 @@ static bool is_sound(const struct shmd_queue *queue, uint64_t word, uint64_t seq
 	}
 }
 
-/* The number of the message at a place of the ring; a slot that cannot be sorts last. */
-static uint64_t number_at(const struct shmd_queue *queue, uint32_t place)
+/* The first of the slots at the end that were never used. */
+static uint32_t first_fresh(const struct shmd_queue *queue)
 {
-	uint32_t slot = shmdi_load32(&queue->ready[place], SHMDI_RELAXED);
-	return slot < queue->size ? shmdi_load64(&queue->descs[slot].seq, SHMDI_RELAXED) : SHMD_QUEUE_NUMBER_MAX;
-}
-
-static void swap(struct shmd_queue *queue, uint32_t i, uint32_t j)
-{
-	uint32_t x = shmdi_load32(&queue->ready[i], SHMDI_RELAXED);
-	uint32_t y = shmdi_load32(&queue->ready[j], SHMDI_RELAXED);
-	shmdi_store32(&queue->ready[i], y, SHMDI_RELAXED);
-	shmdi_store32(&queue->ready[j], x, SHMDI_RELAXED);
-}
-
-static void sink(struct shmd_queue *queue, uint32_t root, uint32_t end)
-{
-	while (2 * root + 1 < end) {
-		uint32_t child = 2 * root + 1;
-		if (child + 1 < end && number_at(queue, child) < number_at(queue, child + 1))
-			child++;
-		if (number_at(queue, root) >= number_at(queue, child))
-			return;
-		swap(queue, root, child);
-		root = child;
+	uint32_t slot = queue->size;
+	for (; slot > 0; slot--) {
+		const struct shmd_queue_desc *desc = &queue->descs[slot - 1];
+		if (shmdi_slot_state(shmdi_slot_load(queue, slot - 1)) != SHMD_SLOT_FREE ||
+		    shmdi_load64(&desc->seq, SHMDI_RELAXED) != 0 || shmdi_load64(&desc->ticket, SHMDI_RELAXED) != 0)
+			break;
 	}
+	return slot;
 }
 
-/* Sorts the first places of the ring by number. Heapsort, for it needs no memory,
- * is fast in the worst case, and ends whatever it finds. */
-static void sort_ready(struct shmd_queue *queue, uint32_t count)
+/* Where a ring begins anew: at place 0, with a tag that no position had shortly before. The
+ * head is nowhere meanwhile: who looks without the latch must not take a ring for empty of
+ * which the entries are gone already, or not there yet. */
+static uint64_t begin_anew(uint64_t *head)
 {
-	for (uint32_t i = count / 2; i > 0; i--)
-		sink(queue, i - 1, count);
-	for (uint32_t end = count; end > 1; end--) {
-		swap(queue, 0, end - 1);
-		sink(queue, 0, end - 1);
-	}
+	uint64_t was = shmdi_load64(head, SHMDI_RELAXED);
+	shmdi_head_store(head, was | SHMD_POSITION_PLACE_MASK);
+	return (was ^ 1ull << 63) & SHMDI_POSITION_TAG_MASK;
+}
+
+/* Forgets what else is in a ring. Zeros are not written over zeros, for memory's sake. */
+static void clear_from(const struct shmd_queue *queue, uint64_t *ring, uint32_t place)
+{
+	for (; place < queue->size; place++)
+		if (shmdi_load64(&ring[place], SHMDI_RELAXED) != 0)
+			shmdi_store64(&ring[place], 0, SHMDI_RELAXED);
 }
 
 bool shmdi_queue_rebuild(struct shmd_queue *queue)
 {
+	struct shmd_queue_lines *lines = queue->lines;
+	uint64_t ready = begin_anew(&lines->ready_head);
+	uint64_t free = begin_anew(&lines->free_head);
+	uint32_t fresh = first_fresh(queue);
 	uint32_t counts[SHMD_SLOT_DEAD + 1] = {0};
 	uint64_t next = 1;
 	bool whole = true;
-	for (uint32_t slot = queue->size; slot-- > 0;) { /* so that the low slots come first from the stack */
+	for (uint32_t slot = 0; slot < queue->size; slot++) {
 		const struct shmd_queue_desc *desc = &queue->descs[slot];
 		uint64_t word = shmdi_slot_load(queue, slot);
 		uint64_t seq = shmdi_load64(&desc->seq, SHMDI_RELAXED);
@@ -85,19 +80,24 @@ bool shmdi_queue_rebuild(struct shmd_queue *queue)
 		next = seq >= next ? seq + 1 : next;
 		next = ticket >= next ? ticket + 1 : next;
 		uint32_t state = shmdi_slot_state(word);
+		if (state == SHMD_SLOT_FREE && slot >= fresh)
+			continue;
 		if (state == SHMD_SLOT_FREE)
-			shmdi_store32(&queue->free[counts[state]], slot, SHMDI_RELAXED);
+			shmdi_entry_store(queue->free, shmdi_position_on(queue, free, counts[state]), slot);
 		else if (state == SHMD_SLOT_READY)
-			shmdi_store32(&queue->ready[counts[state]], slot, SHMDI_RELAXED);
+			shmdi_entry_store(queue->ready, shmdi_position_on(queue, ready, counts[state]), slot);
 		counts[state]++;
 	}
-	sort_ready(queue, counts[SHMD_SLOT_READY]);
-	struct shmd_queue_lines *lines = queue->lines;
+	shmdi_ready_sort(queue, ready, counts[SHMD_SLOT_READY]);
+	clear_from(queue, queue->ready, counts[SHMD_SLOT_READY]);
+	clear_from(queue, queue->free, counts[SHMD_SLOT_FREE]);
 	shmdi_store64(&lines->next_seq, next, SHMDI_RELAXED);
 	shmdi_store64(&lines->expiry_ns, 0, SHMDI_RELAXED);
-	shmdi_store32(&lines->ready_head, 0, SHMDI_RELAXED);
-	shmdi_store32(&lines->ready_count, counts[SHMD_SLOT_READY], SHMDI_RELAXED);
-	shmdi_store32(&lines->free_count, counts[SHMD_SLOT_FREE], SHMDI_RELAXED);
+	shmdi_head_store(&lines->ready_head, ready);
+	shmdi_store64(&lines->ready_tail, shmdi_position_on(queue, ready, counts[SHMD_SLOT_READY]), SHMDI_RELAXED);
+	shmdi_head_store(&lines->free_head, free);
+	shmdi_store64(&lines->free_tail, shmdi_position_on(queue, free, counts[SHMD_SLOT_FREE]), SHMDI_RELAXED);
+	shmdi_store32(&lines->fresh, fresh, SHMDI_RELEASE);
 	shmdi_store32(&lines->leased_count, counts[SHMD_SLOT_LEASED], SHMDI_RELAXED);
 	shmdi_store32(&lines->writing_count, counts[SHMD_SLOT_WRITING], SHMDI_RELAXED);
 	shmdi_store32(&lines->dead_count, counts[SHMD_SLOT_DEAD], SHMDI_RELAXED);

@@ -18,27 +18,27 @@ int shmd_queue_reserve(struct shmd_queue *queue, int64_t timeout_ns, struct shmd
 	if (ret_reservation == NULL)
 		return SHMD_E_INVALID;
 	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, timeout_ns);
-	uint32_t slot = 0;
+	struct shmdi_free at = {0};
 	int result;
-	while ((result = shmdi_queue_find_slot(&wait, &slot)) == 0)
+	while ((result = shmdi_queue_find_slot(&wait, &at)) == 0)
 		;
 	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
 	uint64_t ticket = shmdi_queue_number(queue);
 	if (!SHMDI_LIKELY(ticket != 0))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
-	shmdi_free_pop(queue, 1);
+	shmdi_store64(&queue->descs[at.slot].ticket, ticket, SHMDI_RELAXED);
+	shmdi_slot_set(queue, at.slot, shmdi_slot_make(SHMD_SLOT_WRITING, queue->put_latch.me, 0)); /* the commit of it */
 	shmdi_store64(&queue->lines->next_seq, ticket + 1, SHMDI_RELAXED);
-	shmdi_store64(&queue->descs[slot].ticket, ticket, SHMDI_RELAXED);
-	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_WRITING, queue->latch.me, 0)); /* the commit of it */
+	shmdi_free_take(queue, &at);
 	shmdi_queue_count(&queue->lines->writing_count, 1);
-	result = shmdi_queue_finish(&wait, wait.event, false);
+	result = shmdi_queue_finish(&wait, NULL, 0);
 	if (SHMDI_LIKELY(result == 0))
 		*ret_reservation = (struct shmd_reservation){
-			.buffer = shmdi_slot_bytes(queue, slot),
+			.buffer = shmdi_slot_bytes(queue, at.slot),
 			.buffer_bytes = slot_room(queue),
 			.ticket = ticket,
-			.slot = slot,
+			.slot = at.slot,
 		};
 	return result;
 }
@@ -98,14 +98,15 @@ int shmdi_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *
 	int result = enter_reservation(&wait, reservation, &word);
 	if (!SHMDI_LIKELY(result == 0))
 		return result;
-	if (!SHMDI_LIKELY(shmdi_slot_is(word, SHMD_SLOT_WRITING, queue->latch.me))) {
+	if (!SHMDI_LIKELY(shmdi_slot_is(word, SHMD_SLOT_WRITING, queue->put_latch.me))) {
 		/* Done already, if the number of the message came after the ticket. */
 		bool done = shmdi_slot_state(word) != SHMD_SLOT_WRITING &&
 		            shmdi_load64(&queue->descs[slot].seq, SHMDI_RELAXED) > reservation->ticket;
 		return shmdi_queue_leave(&wait, done ? 0 : SHMD_E_NOT_OWNER);
 	}
+	uint64_t tail;
 	uint64_t number = shmdi_queue_number(queue);
-	if (!SHMDI_LIKELY(number != 0 && shmdi_ready_room(queue)))
+	if (!SHMDI_LIKELY(number != 0 && shmdi_tail_load(queue, &queue->lines->ready_tail, &tail) == 0))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
 	uint32_t side = reservation->side;
 	if (!SHMDI_LIKELY(side == 0) && size_bytes <= queue->slot_size_bytes) {
@@ -113,9 +114,10 @@ int shmdi_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *
 		side = 0;
 		shmdi_copy_in(shmdi_slot_bytes(queue, slot), reservation->buffer, size_bytes);
 	}
+	shmdi_slot_publish(queue, slot, number, (uint32_t)size_bytes, side);
 	shmdi_queue_count(&queue->lines->writing_count, UINT32_MAX);
-	bool due = shmdi_queue_publish(queue, slot, number, (uint32_t)size_bytes, side);
-	result = shmdi_queue_finish(&wait, &queue->lines->not_empty, due);
+	shmdi_queue_hand_over(queue, tail, slot);
+	result = shmdi_queue_finish(&wait, &queue->lines->not_empty, 1);
 	let_go(queue, reservation);
 	return result;
 }
@@ -140,7 +142,7 @@ int shmd_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *r
 	/* The contents of a slot that is not ours (any more) say nothing, and a side may
 	 * be gone with the reservation. */
 	uint64_t word = shmdi_slot_load(queue, reservation->slot);
-	bool ours = shmdi_slot_is(word, SHMD_SLOT_WRITING, queue->latch.me) &&
+	bool ours = shmdi_slot_is(word, SHMD_SLOT_WRITING, queue->put_latch.me) &&
 	            shmdi_load64(&queue->descs[reservation->slot].ticket, SHMDI_RELAXED) == reservation->ticket;
 	if (result == 0 && ours)
 		result = shmdi_queue_accepts(queue, buffer, size_bytes);
@@ -161,9 +163,10 @@ int shmd_queue_abort(struct shmd_queue *queue, const struct shmd_reservation *re
 	int result = enter_reservation(&wait, reservation, &word);
 	if (result < 0)
 		return result;
-	if (!shmdi_slot_is(word, SHMD_SLOT_WRITING, queue->latch.me))
+	if (!shmdi_slot_is(word, SHMD_SLOT_WRITING, queue->put_latch.me))
 		return shmdi_queue_leave(&wait, SHMD_E_NOT_OWNER);
-	if (!shmdi_free_room(queue))
+	uint64_t head = shmdi_position_back(queue, shmdi_load64(&queue->lines->free_head, SHMDI_RELAXED));
+	if (!shmdi_position_sound(queue, head))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
 	/* The number before the state: a commit may have stored its own and died, and
 	 * must not look done. The ticket after it: what is not free yet can still be
@@ -173,8 +176,10 @@ int shmd_queue_abort(struct shmd_queue *queue, const struct shmd_reservation *re
 	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
 	shmdi_store64(&desc->ticket, 0, SHMDI_RELAXED);
 	shmdi_queue_count(&queue->lines->writing_count, UINT32_MAX);
-	shmdi_free_push(queue, slot);
-	result = shmdi_queue_finish(&wait, &queue->lines->not_full, shmdi_eventcount_signal(&queue->lines->not_full));
+	/* It is used next: an insertion at the front, for the tail is not ours. */
+	shmdi_entry_store(queue->free, head, slot);
+	shmdi_head_store(&queue->lines->free_head, head);
+	result = shmdi_queue_finish(&wait, &queue->lines->not_full, 1);
 	let_go(queue, reservation);
 	return result;
 }

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * queue_slot.h - the slots of a queue and the lists of them, under the latch: the
- * twin of shm/queue_slot.go. shmd_abi.h has the bits. Nothing in the lists is
- * believed: a count, an index or a state that cannot be is CORRUPT, and nothing is
- * changed.
+ * queue_slot.h - the slots of a queue, and what each side has of them, under its latch:
+ * the twin of shm/queue_slot.go. shmd_abi.h has the bits; queue_ring.h the rings, and the
+ * orders. A state that cannot be is CORRUPT, and nothing is changed.
  *
- * Orders. The latch orders all of it, and with that the bytes of a message: who puts has
- * written them before it releases the latch, who takes reads them after it acquired that,
- * and who frees a slot has read them before it releases it again. The counts that who
- * only tries looks at beside the latch are released when they become less: see
- * shmdi_queue_is_idle. The state of a slot is, too, for who looks whether a reservation
- * is still his own, which only he himself ends.
+ * The state of a slot is released for who looks, beside the latch, whether a reservation is
+ * still his own, which only he himself ends.
  */
 #ifndef SHMDI_QUEUE_SLOT_H
 #define SHMDI_QUEUE_SLOT_H
 
 #include "atomic.h"
 #include "internal.h"
-
-/* Results of looking: 0 = there is none, 1 = found, or CORRUPT. */
-#define SHMDI_FOUND 1
+#include "queue_ring.h"
 
 SHMDI_INLINE uint64_t shmdi_slot_make(uint32_t state, uint32_t owner, uint32_t deliveries)
 {
@@ -66,7 +59,7 @@ SHMDI_INLINE unsigned char *shmdi_slot_bytes(const struct shmd_queue *queue, uin
 	return queue->slots + (size_t)slot * queue->slot_size_bytes;
 }
 
-/* Makes a filled slot, or its side, a message. */
+/* Makes a filled slot, or its side, the message of the number. */
 SHMDI_INLINE void shmdi_slot_publish(struct shmd_queue *queue, uint32_t slot, uint64_t number, uint32_t size_bytes,
                                      uint32_t side)
 {
@@ -75,6 +68,7 @@ SHMDI_INLINE void shmdi_slot_publish(struct shmd_queue *queue, uint32_t slot, ui
 	shmdi_store32(&desc->length, size_bytes, SHMDI_RELAXED);
 	shmdi_store32(&desc->side, side, SHMDI_RELAXED);
 	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_READY, 0, 0)); /* the commit */
+	shmdi_store64(&queue->lines->next_seq, number + 1, SHMDI_RELAXED);
 }
 
 /* The word of a READY message that the owner leases. */
@@ -112,121 +106,86 @@ SHMDI_INLINE void shmdi_queue_count(uint32_t *count, uint32_t delta)
 	shmdi_store32(count, shmdi_load32(count, SHMDI_RELAXED) + delta, SHMDI_RELAXED);
 }
 
-/* Takes n from a count at which others look beside the latch: whoever sees it sees the
- * latch as it is now, or later. Pairs with the looks in shmdi_queue_is_idle. */
-SHMDI_INLINE void shmdi_queue_take_off(uint32_t *count, uint32_t n)
+/* ---- the put side: free slots ---- */
+
+/* Where a producer is among the free slots. */
+struct shmdi_free {
+	uint64_t head;
+	uint32_t fresh;
+	uint32_t slot; /* the last one that was found */
+};
+
+SHMDI_INLINE struct shmdi_free shmdi_free_begin(const struct shmd_queue *queue)
 {
-	shmdi_store32(count, shmdi_load32(count, SHMDI_RELAXED) - n, SHMDI_RELEASE);
+	return (struct shmdi_free){
+		.head = shmdi_load64(&queue->lines->free_head, SHMDI_RELAXED),
+		.fresh = shmdi_load32(&queue->lines->fresh, SHMDI_RELAXED),
+	};
 }
 
-/* Brings a place below twice the size back into the ring. */
-SHMDI_INLINE uint32_t shmdi_queue_wrap(const struct shmd_queue *queue, uint32_t place)
+/* Finds the free slot that is used next, and goes on. */
+SHMDI_INLINE int shmdi_free_next(const struct shmd_queue *queue, struct shmdi_free *at)
 {
-	return place >= queue->size ? place - queue->size : place;
-}
-
-/* Writes an entry of a list only if that changes it: what is there already need not
- * come from, nor go back to, the processor that reads it. */
-SHMDI_INLINE void shmdi_list_store(uint32_t *entry, uint32_t slot)
-{
-	if (shmdi_load32(entry, SHMDI_RELAXED) != slot)
-		shmdi_store32(entry, slot, SHMDI_RELAXED);
-}
-
-/* The slot at a place of the free stack, which is below the queue's size. */
-SHMDI_INLINE int shmdi_free_at(const struct shmd_queue *queue, uint32_t place, uint32_t *ret_slot)
-{
-	uint32_t slot = shmdi_load32(&queue->free[place], SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(slot < queue->size && shmdi_slot_state(shmdi_slot_load(queue, slot)) == SHMD_SLOT_FREE))
+	int result = shmdi_entry_find(queue, queue->free, at->head, &at->slot);
+	if (SHMDI_LIKELY(result == SHMDI_FOUND)) {
+		at->head = shmdi_position_on(queue, at->head, 1);
+	} else if (result == 0 && at->fresh < queue->size) {
+		at->slot = at->fresh++;
+	} else {
+		return result == 0 && at->fresh > queue->size ? SHMD_E_CORRUPT : result;
+	}
+	if (!SHMDI_LIKELY(shmdi_slot_state(shmdi_slot_load(queue, at->slot)) == SHMD_SLOT_FREE))
 		return SHMD_E_CORRUPT;
-	*ret_slot = slot;
 	return SHMDI_FOUND;
 }
 
-/* The free slot that is used next. */
-SHMDI_INLINE int shmdi_free_top(const struct shmd_queue *queue, uint32_t *ret_slot)
+/* Takes what was gone over out of the free slots; follows the commit. */
+SHMDI_INLINE void shmdi_free_take(struct shmd_queue *queue, const struct shmdi_free *at)
 {
-	uint32_t count = shmdi_load32(&queue->lines->free_count, SHMDI_RELAXED);
-	if (count == 0)
-		return 0;
-	if (!SHMDI_LIKELY(count <= queue->size))
-		return SHMD_E_CORRUPT;
-	return shmdi_free_at(queue, count - 1, ret_slot);
+	struct shmd_queue_lines *lines = queue->lines;
+	if (at->head != shmdi_load64(&lines->free_head, SHMDI_RELAXED))
+		shmdi_head_store(&lines->free_head, at->head);
+	if (!SHMDI_LIKELY(at->fresh == shmdi_load32(&lines->fresh, SHMDI_RELAXED)))
+		shmdi_store32(&lines->fresh, at->fresh, SHMDI_RELEASE); /* as a head */
 }
 
-/* Whether a slot may be pushed on the free stack. */
-SHMDI_INLINE bool shmdi_free_room(const struct shmd_queue *queue)
+/* ---- the take side: messages ---- */
+
+/* Where a consumer is among the messages. */
+struct shmdi_ready {
+	uint64_t head;
+	uint64_t word; /* of the slot that was found */
+	uint32_t slot;
+};
+
+SHMDI_INLINE struct shmdi_ready shmdi_ready_begin(const struct shmd_queue *queue)
 {
-	return SHMDI_LIKELY(shmdi_load32(&queue->lines->free_count, SHMDI_RELAXED) < queue->size);
+	return (struct shmdi_ready){.head = shmdi_load64(&queue->lines->ready_head, SHMDI_RELAXED)};
 }
 
-SHMDI_INLINE void shmdi_free_pop(struct shmd_queue *queue, uint32_t n)
+/* Finds the message that is delivered next. */
+SHMDI_INLINE int shmdi_ready_find(const struct shmd_queue *queue, struct shmdi_ready *at)
 {
-	shmdi_queue_take_off(&queue->lines->free_count, n);
+	int result = shmdi_entry_find(queue, queue->ready, at->head, &at->slot);
+	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
+		return result;
+	at->word = shmdi_slot_load(queue, at->slot);
+	return SHMDI_LIKELY(shmdi_slot_state(at->word) == SHMD_SLOT_READY) ? SHMDI_FOUND : SHMD_E_CORRUPT;
 }
 
-/* Follows shmdi_free_room and the commit. */
-SHMDI_INLINE void shmdi_free_push(struct shmd_queue *queue, uint32_t slot)
+/* Goes on: the message that was found is not READY any more. */
+SHMDI_INLINE void shmdi_ready_go_on(const struct shmd_queue *queue, struct shmdi_ready *at)
 {
-	uint32_t count = shmdi_load32(&queue->lines->free_count, SHMDI_RELAXED);
-	if (count < queue->size) { /* a scribbler may have been here since */
-		shmdi_list_store(&queue->free[count], slot);
-		shmdi_store32(&queue->lines->free_count, count + 1, SHMDI_RELAXED);
-	}
+	at->head = shmdi_position_on(queue, at->head, 1);
 }
 
-/* The slot at a place of the ready ring, which is below the queue's size. */
-SHMDI_INLINE int shmdi_ready_at(const struct shmd_queue *queue, uint32_t place, uint32_t *ret_slot, uint64_t *ret_word)
+/* Takes what was gone over out of the ready ring; follows the commit. */
+SHMDI_INLINE void shmdi_ready_take(struct shmd_queue *queue, const struct shmdi_ready *at)
 {
-	uint32_t slot = shmdi_load32(&queue->ready[place], SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(slot < queue->size))
-		return SHMD_E_CORRUPT;
-	uint64_t word = shmdi_slot_load(queue, slot);
-	if (!SHMDI_LIKELY(shmdi_slot_state(word) == SHMD_SLOT_READY))
-		return SHMD_E_CORRUPT;
-	*ret_slot = slot;
-	*ret_word = word;
-	return SHMDI_FOUND;
+	shmdi_head_store(&queue->lines->ready_head, at->head);
 }
 
-/* The message that is delivered next. */
-SHMDI_INLINE int shmdi_ready_first(const struct shmd_queue *queue, uint32_t *ret_slot, uint64_t *ret_word)
-{
-	uint32_t count = shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED);
-	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
-	if (count == 0)
-		return 0;
-	if (!SHMDI_LIKELY(count <= queue->size && head < queue->size))
-		return SHMD_E_CORRUPT;
-	return shmdi_ready_at(queue, head, ret_slot, ret_word);
-}
-
-/* Takes the first n, at most the queue's size, out of the ring. */
-SHMDI_INLINE void shmdi_ready_pop(struct shmd_queue *queue, uint32_t n)
-{
-	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
-	if (head < queue->size)
-		shmdi_store32(&queue->lines->ready_head, shmdi_queue_wrap(queue, head + n), SHMDI_RELAXED);
-	shmdi_queue_take_off(&queue->lines->ready_count, n);
-}
-
-/* Whether a slot may be put on the ready ring. */
-SHMDI_INLINE bool shmdi_ready_room(const struct shmd_queue *queue)
-{
-	return SHMDI_LIKELY(shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED) < queue->size &&
-	                    shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED) < queue->size);
-}
-
-/* Appends the slot with the highest number of all. Follows shmdi_ready_room and the commit. */
-SHMDI_INLINE void shmdi_ready_push(struct shmd_queue *queue, uint32_t slot)
-{
-	uint32_t count = shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED);
-	uint32_t head = shmdi_load32(&queue->lines->ready_head, SHMDI_RELAXED);
-	if (count < queue->size && head < queue->size) {
-		shmdi_list_store(&queue->ready[shmdi_queue_wrap(queue, head + count)], slot);
-		shmdi_store32(&queue->lines->ready_count, count + 1, SHMDI_RELAXED);
-	}
-}
+/* ---- both ---- */
 
 /* The number of the next message or reservation; 0 = what cannot be. */
 SHMDI_INLINE uint64_t shmdi_queue_number(const struct shmd_queue *queue)

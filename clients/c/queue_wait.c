@@ -16,15 +16,69 @@ static int64_t deadline(struct shmdi_queue_wait *wait)
 	return wait->deadline_ns;
 }
 
+/* Takes a latch, though another holds it; what shmdi_latch_wait returns. */
+static int latch(struct shmdi_latch *latch, int64_t deadline_ns, uint32_t *ret_found)
+{
+	*ret_found = 0;
+	return shmdi_latch_try(latch) ? 0 : shmdi_latch_wait(latch, SHMDI_LOOK_SELDOM, deadline_ns, ret_found);
+}
+
+int shmdi_queue_leave_both(struct shmd_queue *queue)
+{
+	int take = shmdi_latch_release(&queue->take_latch);
+	int put = shmdi_latch_release(&queue->put_latch);
+	return take < 0 ? take : put;
+}
+
+int shmdi_queue_enter_both(struct shmd_queue *queue, int64_t deadline_ns)
+{
+	struct shmdi_latch *put = &queue->put_latch;
+	struct shmdi_latch *take = &queue->take_latch;
+	for (;;) {
+		uint32_t found;
+		uint32_t take_found;
+		int result = latch(put, deadline_ns, &found);
+		if (result < 0)
+			return result;
+		if (shmdi_latch_try_for_long(take, &take_found)) {
+			result = shmdi_queue_state(queue);
+			if (result == 0 && (found != 0 || take_found != 0) && !shmdi_queue_rebuild(queue))
+				result = SHMD_E_CORRUPT;
+			if (result == 0)
+				return 0;
+			int left = shmdi_queue_leave_both(queue);
+			return left < 0 ? left : result;
+		}
+		/* Its holder may be dead, and whoever recovers needs this one. */
+		result = shmdi_latch_put_back(put, found);
+		if (result == 0)
+			result = latch(take, deadline_ns, &take_found);
+		if (result >= 0)
+			result = shmdi_latch_put_back(take, take_found);
+		if (result < 0)
+			return result;
+	}
+}
+
 int shmdi_queue_enter_slowly(struct shmdi_queue_wait *wait)
 {
 	struct shmd_queue *queue = wait->queue;
-	int result = shmdi_latch_wait(&queue->latch, wait->many ? SHMDI_LOOK_OFTEN : SHMDI_LOOK_SELDOM, deadline(wait));
-	if (result < 0)
-		return shmdi_queue_pass_on(wait, result);
-	if (result == SHMDI_STOLEN && !shmdi_queue_rebuild(queue))
-		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
-	return 0;
+	for (;;) {
+		uint32_t found;
+		int result =
+			shmdi_latch_wait(wait->latch, wait->many ? SHMDI_LOOK_OFTEN : SHMDI_LOOK_SELDOM, deadline(wait), &found);
+		if (result == 0)
+			return 0;
+		/* One latch of a daemon that is gone says nothing of the other. */
+		if (result == SHMDI_STOLEN)
+			result = shmdi_latch_put_back(wait->latch, found);
+		if (result == 0)
+			result = shmdi_queue_enter_both(queue, deadline(wait));
+		if (result == 0)
+			result = shmdi_queue_leave_both(queue);
+		if (result < 0)
+			return shmdi_queue_pass_on(wait, result);
+	}
 }
 
 int shmdi_queue_refuse(const struct shmd_queue *queue, int64_t timeout_ns)
@@ -46,13 +100,20 @@ void shmdi_queue_tell_others(struct shmdi_queue_wait *wait)
 	wait->went_idle = false;
 }
 
-/* Waits a moment for the count to become more than 0. */
+bool shmdi_queue_settle(struct shmdi_queue_wait *wait)
+{
+	shmdi_or64(wait->event, SHMD_EVENTCOUNT_WAITERS, SHMDI_SEQ_CST);
+	return shmdi_queue_offers(wait) && shmdi_eventcount_clear(wait->event);
+}
+
+/* Waits a moment for what the wait is for. */
 static void spin(struct shmdi_queue_wait *wait)
 {
-	uint32_t *spins = &wait->queue->spins;
+	struct shmd_queue *queue = wait->queue;
+	uint32_t *spins = wait->want == SHMDI_WANT_SLOT ? &queue->put_spins : &queue->take_spins;
 	uint32_t limit = shmdi_spin_limit(spins);
 	uint32_t turns = 0;
-	for (uint32_t pauses = 1; turns < limit && shmdi_load32(wait->level, SHMDI_RELAXED) == 0; turns += pauses) {
+	for (uint32_t pauses = 1; turns < limit && !shmdi_queue_offers(wait); turns += pauses) {
 		for (uint32_t i = 0; i < pauses; i++)
 			shmdi_pause();
 		pauses = pauses < PAUSES_MAX ? 2 * pauses : pauses;
@@ -73,17 +134,24 @@ int shmdi_queue_sleep(struct shmdi_queue_wait *wait)
 			spin(wait);
 		return result;
 	}
-	uint64_t announced = shmdi_eventcount_announce(wait->event); /* does what a duty owes: the bit is set again */
-	wait->duty = false;
+	uint64_t announced = shmdi_eventcount_announce(wait->event);
+	if (shmdi_queue_offers(wait)) { /* the other side was faster than the announcement */
+		int result = shmdi_latch_release(wait->latch);
+		if (result < 0)
+			return shmdi_queue_pass_on(wait, result);
+		shmdi_queue_tell_others(wait);
+		return 0; /* and a duty stays */
+	}
+	wait->duty = false; /* the bit is set again, which is what a duty owes */
 	int result = shmdi_queue_leave(wait, 0);
 	if (result < 0)
 		return result;
 	/* After the announcement: destroying stores the state, then moves the word. */
-	if (shmdi_load32(queue->latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
+	if (shmdi_load32(queue->put_latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
 		return 0; /* entering says why */
 	int64_t until_ns = deadline(wait);
 	bool looks = wait->look_ns != 0 && wait->look_ns < until_ns;
-	result = shmdi_eventcount_sleep(wait->event, announced, queue->latch.waiting, looks ? wait->look_ns : until_ns,
-	                                &wait->duty);
+	result = shmdi_eventcount_sleep(wait->event, announced, queue->put_latch.waiting,
+	                                looks ? wait->look_ns : until_ns, &wait->duty);
 	return looks && result == SHMD_E_TIMED_OUT ? 0 : result;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * queue_wait.h - one call's way through a queue: latch, look, and either take what
- * there is or sleep until there is. The twin of queueWait in shm/queue.go; models:
- * tests/models/queue.pml, eventcount.pml. What must not be changed:
- *   - whoever announces himself does so before the latch is free;
+ * queue_wait.h - one call's way through a queue: the latch of its side, a look, and either
+ * it takes what there is or sleeps until there is. The twin of queueWait in shm/queue.go;
+ * models: tests/models/queue.pml, eventcount.pml. What must not be changed:
+ *   - whoever announces himself does so before the latch is free, and looks once more;
+ *   - whoever adds an entry looks for those who wait after it;
  *   - whoever was woken arms the word again, or passes the wake on;
- *   - whoever got the latch from the dead rebuilds first.
+ *   - whoever found a latch of the dead has both, and rebuilds, before anything else.
  */
 #ifndef SHMDI_QUEUE_WAIT_H
 #define SHMDI_QUEUE_WAIT_H
@@ -14,10 +15,18 @@
 #include "latch.h"
 #include "queue_slot.h"
 
+/* What a call wants. */
+enum shmdi_want {
+	SHMDI_WANT_MESSAGE,
+	SHMDI_WANT_SLOT,
+	SHMDI_WANT_IDLE, /* that no message is READY or LEASED */
+};
+
 struct shmdi_queue_wait {
 	struct shmd_queue *queue;
-	uint64_t *event;       /* what it waits for: not_empty or not_full */
-	const uint32_t *level; /* the count that is 0 while there is nothing */
+	struct shmdi_latch *latch; /* of its side */
+	uint64_t *event;           /* that tells of what it wants */
+	enum shmdi_want want;
 	int64_t timeout_ns;
 	int64_t deadline_ns; /* 0 = not yet known */
 	int64_t look_ns;     /* when to look again at the latest, for a lease may have ended; 0 = never */
@@ -32,17 +41,23 @@ struct shmdi_queue_wait {
 int shmdi_queue_enter_slowly(struct shmdi_queue_wait *wait);
 int shmdi_queue_refuse(const struct shmd_queue *queue, int64_t timeout_ns);
 int shmdi_queue_sleep(struct shmdi_queue_wait *wait);
+/* Latched: the duty of who was woken and has taken. true = wake 1 when the latch is free. */
+bool shmdi_queue_settle(struct shmdi_queue_wait *wait);
 /* Wakes whom came_back and went_idle say; the latch is free. */
 void shmdi_queue_tell_others(struct shmdi_queue_wait *wait);
+/* Takes both latches. 0, or an error, and both are free: those of entering. */
+int shmdi_queue_enter_both(struct shmd_queue *queue, int64_t deadline_ns);
+/* Frees both. 0, or CORRUPT. */
+int shmdi_queue_leave_both(struct shmd_queue *queue);
 
 /* queue_lease.c: leases the message that was found, and ends the latch section.
  * lease_ns is how long at most, in a queue whose leases end by time. */
-int shmdi_queue_deliver(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint64_t lease_ns,
+int shmdi_queue_deliver(struct shmdi_queue_wait *wait, struct shmdi_ready at, uint64_t lease_ns,
                         struct shmd_lease *ret_lease);
 
 /* queue_lease.c, latched: ends the lease of a slot whose word it is. true = its message
- * is ready again, else it is a dead letter. */
-bool shmdi_queue_come_back(struct shmd_queue *queue, uint32_t slot, uint64_t word);
+ * is ready again, one of the returns if there are any, else it is a dead letter. */
+bool shmdi_queue_come_back(struct shmd_queue *queue, uint32_t slot, uint64_t word, struct shmdi_returns *returns);
 
 /* queue_expiry.c: lease times; the queue has one. */
 
@@ -56,7 +71,7 @@ uint64_t shmdi_queue_lease_end(uint64_t lease_ns);
 void shmdi_queue_set_deadline(struct shmd_queue *queue, uint32_t slot, uint64_t deadline_ns);
 
 /* queue.c: takes the message that was found, and ends the latch section. */
-int shmdi_queue_take_found(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, void *ret_message,
+int shmdi_queue_take_found(struct shmdi_queue_wait *wait, struct shmdi_ready at, void *ret_message,
                            size_t buffer_bytes, size_t *ret_size_bytes);
 /* queue_reserve.c: a commit of what is a message for the queue. */
 int shmdi_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *reservation, size_t size_bytes);
@@ -68,16 +83,48 @@ SHMDI_INLINE bool shmdi_queue_usable(const struct shmd_queue *queue, int64_t tim
 	                    shmdi_fork_same(queue->generation));
 }
 
-/* A wait for the level to be more than 0. Even who only tries waits for the latch, which
- * nobody living keeps. Made in one piece: a copy would read it back in other pieces than
- * it was just written in, which processors do slowly. */
-#define SHMDI_WAIT(q, what, of, ns)                                                                 \
+/* Even who only tries waits for the latch, which nobody living keeps. Made in one piece:
+ * a copy would read it back in other pieces than it was just written in, which processors
+ * do slowly. */
+#define SHMDI_WAIT(q, side, tells, what, ns)                                                        \
 	{                                                                                               \
-		.queue = (q), .event = &(q)->lines->what, .level = &(q)->lines->of, .timeout_ns = (ns),     \
-		.deadline_ns = (ns) > 0 ? 0 : SHMDI_FOREVER_NS,                                             \
+		.queue = (q), .latch = &(q)->side, .event = &(q)->lines->tells, .want = (what),             \
+		.timeout_ns = (ns), .deadline_ns = (ns) > 0 ? 0 : SHMDI_FOREVER_NS,                         \
 	}
-#define SHMDI_WAIT_MESSAGE(q, ns) SHMDI_WAIT(q, not_empty, ready_count, ns)
-#define SHMDI_WAIT_SLOT(q, ns) SHMDI_WAIT(q, not_full, free_count, ns)
+#define SHMDI_WAIT_MESSAGE(q, ns) SHMDI_WAIT(q, take_latch, not_empty, SHMDI_WANT_MESSAGE, ns)
+#define SHMDI_WAIT_SLOT(q, ns) SHMDI_WAIT(q, put_latch, not_full, SHMDI_WANT_SLOT, ns)
+#define SHMDI_WAIT_IDLE(q, ns) SHMDI_WAIT(q, take_latch, idle, SHMDI_WANT_IDLE, ns)
+
+/* Looks for the next message: as shmdi_entry_find. */
+SHMDI_INLINE int shmdi_queue_look_ready(const struct shmd_queue *queue)
+{
+	uint32_t slot;
+	return shmdi_entry_find(queue, queue->ready, shmdi_load64(&queue->lines->ready_head, SHMDI_ACQUIRE), &slot);
+}
+
+/* Whether no message is READY or LEASED, with take_latch. */
+SHMDI_INLINE bool shmdi_queue_no_work(const struct shmd_queue *queue)
+{
+	return shmdi_load32(&queue->lines->leased_count, SHMDI_RELAXED) == 0 && shmdi_queue_look_ready(queue) == 0;
+}
+
+/* Whether there may be what the wait is for, or a reason to end it. With the latch: what
+ * the own side does is excluded. */
+SHMDI_INLINE bool shmdi_queue_offers(const struct shmdi_queue_wait *wait)
+{
+	const struct shmd_queue *queue = wait->queue;
+	const struct shmd_queue_lines *lines = queue->lines;
+	uint32_t slot;
+	if (wait->want == SHMDI_WANT_IDLE)
+		return shmdi_queue_no_work(queue);
+	if (wait->want == SHMDI_WANT_MESSAGE && shmdi_queue_look_ready(queue) != 0)
+		return true;
+	if (wait->want == SHMDI_WANT_SLOT &&
+	    (shmdi_load32(&lines->fresh, SHMDI_RELAXED) < queue->size ||
+	     shmdi_entry_find(queue, queue->free, shmdi_load64(&lines->free_head, SHMDI_RELAXED), &slot) != 0))
+		return true;
+	return shmdi_load32(&lines->closed, SHMDI_RELAXED) != 0;
+}
 
 /* Ends a latch section, or what comes before it, without having taken anything. */
 SHMDI_INLINE int shmdi_queue_pass_on(struct shmdi_queue_wait *wait, int why)
@@ -92,49 +139,51 @@ SHMDI_INLINE int shmdi_queue_pass_on(struct shmdi_queue_wait *wait, int why)
 
 SHMDI_INLINE int shmdi_queue_leave(struct shmdi_queue_wait *wait, int why)
 {
-	int result = shmdi_latch_release(&wait->queue->latch);
+	int result = shmdi_latch_release(wait->latch);
 	return shmdi_queue_pass_on(wait, result < 0 ? result : why);
+}
+
+/* 0, or why the object cannot be used: REMOVED, CORRUPT. */
+SHMDI_INLINE int shmdi_queue_state(const struct shmd_queue *queue)
+{
+	uint32_t state = shmdi_load32(queue->put_latch.state, SHMDI_RELAXED);
+	if (SHMDI_LIKELY(state == SHMD_STATE_LIVE))
+		return 0;
+	return state == SHMD_STATE_REMOVED ? SHMD_E_REMOVED : SHMD_E_CORRUPT;
 }
 
 /* Takes the latch. After an error it is free. */
 SHMDI_INLINE int shmdi_queue_enter(struct shmdi_queue_wait *wait)
 {
 	struct shmd_queue *queue = wait->queue;
-	if (!shmdi_latch_try(&queue->latch)) {
+	if (!shmdi_latch_try(wait->latch)) {
 		int result = shmdi_queue_enter_slowly(wait);
 		if (result < 0)
 			return result;
 	}
-	uint32_t state = shmdi_load32(queue->latch.state, SHMDI_RELAXED);
-	if (SHMDI_LIKELY(state == SHMD_STATE_LIVE))
-		return 0;
-	return shmdi_queue_leave(wait, state == SHMD_STATE_REMOVED ? SHMD_E_REMOVED : SHMD_E_CORRUPT);
+	int result = shmdi_queue_state(queue);
+	return SHMDI_LIKELY(result == 0) ? 0 : shmdi_queue_leave(wait, result);
 }
 
-/* Whether no message is READY or LEASED. */
-SHMDI_INLINE bool shmdi_queue_no_work(const struct shmd_queue *queue)
-{
-	return shmdi_load32(&queue->lines->ready_count, SHMDI_RELAXED) == 0 &&
-	       shmdi_load32(&queue->lines->leased_count, SHMDI_RELAXED) == 0;
-}
-
-/* Signals those who join, if the commits of this latch section left no work. */
+/* Signals those who join, if the commits of this section of take_latch left no work. */
 SHMDI_INLINE void shmdi_queue_signal_idle(struct shmdi_queue_wait *wait)
 {
-	if (shmdi_queue_no_work(wait->queue) && shmdi_eventcount_signal(&wait->queue->lines->idle))
+	uint64_t *idle = &wait->queue->lines->idle;
+	/* The bit first: the next entry is about to be written by others. */
+	if (!SHMDI_LIKELY((shmdi_load64(idle, SHMDI_RELAXED) & SHMD_EVENTCOUNT_WAITERS) == 0) &&
+	    shmdi_queue_no_work(wait->queue) && shmdi_eventcount_signal(idle))
 		wait->went_idle = true;
 }
 
-/* Ends a latch section that took what it waited for, and signalled an event: so many
- * of those who sleep there are to be woken. */
-SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *signalled, uint32_t wakes)
+/* Ends a latch section that took what it waited for, then signals an event so many times. */
+SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *event, uint32_t times)
 {
 	bool own = false;
 	if (!SHMDI_LIKELY(!wait->duty))
-		own = shmdi_eventcount_settle(wait->event, shmdi_load32(wait->level, SHMDI_RELAXED) != 0);
-	int result = shmdi_latch_release(&wait->queue->latch);
-	if (!SHMDI_LIKELY(wakes == 0))
-		shmdi_eventcount_wake(signalled, (int)wakes);
+		own = shmdi_queue_settle(wait);
+	int result = shmdi_latch_release(wait->latch);
+	if (times > 0)
+		shmdi_eventcount_tell(event, times);
 	if (own)
 		shmdi_eventcount_wake(wait->event, 1);
 	if (!SHMDI_LIKELY(wait->came_back == 0 && !wait->went_idle))
@@ -142,31 +191,30 @@ SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *sig
 	return result;
 }
 
-#define SHMDI_IDLE_LOOKS 32u
-
-/* A look without the latch, for who only tries: true = there is nothing, and nobody is
- * at the queue who is about to change that. Who tries again and again so keeps the
- * latch, and its line, from nobody. The count comes first: whoever was about to change
- * it still has the latch afterwards, or is done, and it was true. So it must be seen in
- * that order: a count of 0 that is acquired here comes with the latch that its store,
- * which released it (shmdi_queue_take_off), was made under. */
+/* A look without the latch, for who only tries: true = there was nothing. Who tries again
+ * and again so keeps the latch, and its line, from nobody. If the head has stayed where it
+ * was, there was no entry at first either, for an entry goes only after the head has left
+ * it; and what was taken from there is committed, or the head would not have moved on. */
 SHMDI_INLINE bool shmdi_queue_is_idle(const struct shmdi_queue_wait *wait)
 {
 	const struct shmd_queue *queue = wait->queue;
-	for (uint32_t looks = 0; looks < SHMDI_IDLE_LOOKS; looks++) {
-		uint32_t level = shmdi_load32(wait->level, SHMDI_ACQUIRE);
-		if (SHMDI_LIKELY(shmdi_load32(&queue->lines->latch, SHMDI_ACQUIRE) == 0))
-			return level == 0 && shmdi_load32(&queue->lines->closed, SHMDI_RELAXED) == 0 &&
-			       shmdi_load32(queue->latch.state, SHMDI_RELAXED) == SHMD_STATE_LIVE &&
-			       (queue->lease_ns == 0 || !shmdi_queue_may_expire(queue));
-		shmdi_pause();
-	}
-	return false;
+	const struct shmd_queue_lines *lines = queue->lines;
+	bool takes = wait->want == SHMDI_WANT_MESSAGE;
+	const uint64_t *head = takes ? &lines->ready_head : &lines->free_head;
+	uint32_t slot;
+	if (!takes && shmdi_load32(&lines->fresh, SHMDI_ACQUIRE) < queue->size)
+		return false;
+	uint64_t was = shmdi_load64(head, SHMDI_ACQUIRE);
+	if (shmdi_entry_find(queue, takes ? queue->ready : queue->free, was, &slot) != 0)
+		return false;
+	return SHMDI_LIKELY(shmdi_load64(head, SHMDI_RELAXED) == was) &&
+	       shmdi_load32(&lines->closed, SHMDI_RELAXED) == 0 && shmdi_queue_state(queue) == 0 &&
+	       (!takes || queue->lease_ns == 0 || !shmdi_queue_may_expire(queue));
 }
 
 /* Enters and finds a free slot: SHMDI_FOUND with the latch held, 0 = slept, look
  * again, or an error. */
-SHMDI_INLINE int shmdi_queue_find_slot(struct shmdi_queue_wait *wait, uint32_t *ret_slot)
+SHMDI_INLINE int shmdi_queue_find_slot(struct shmdi_queue_wait *wait, struct shmdi_free *ret_at)
 {
 	if (wait->timeout_ns == 0 && shmdi_queue_is_idle(wait))
 		return SHMD_E_WOULD_BLOCK;
@@ -175,7 +223,8 @@ SHMDI_INLINE int shmdi_queue_find_slot(struct shmdi_queue_wait *wait, uint32_t *
 		return result;
 	if (!SHMDI_LIKELY(shmdi_load32(&wait->queue->lines->closed, SHMDI_RELAXED) == 0))
 		return shmdi_queue_leave(wait, SHMD_E_ENDED);
-	result = shmdi_free_top(wait->queue, ret_slot);
+	*ret_at = shmdi_free_begin(wait->queue);
+	result = shmdi_free_next(wait->queue, ret_at);
 	if (SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
 	return result < 0 ? shmdi_queue_leave(wait, result) : shmdi_queue_sleep(wait);
@@ -191,30 +240,39 @@ SHMDI_INLINE int shmdi_queue_enter_expired(struct shmdi_queue_wait *wait)
 	return result < 0 ? shmdi_queue_leave(wait, result) : 0;
 }
 
-/* The same for the message that comes next, with its slot's word. */
-SHMDI_INLINE int shmdi_queue_find_message(struct shmdi_queue_wait *wait, uint32_t *ret_slot, uint64_t *ret_word)
+/* The same for the message that comes next. */
+SHMDI_INLINE int shmdi_queue_find_message(struct shmdi_queue_wait *wait, struct shmdi_ready *ret_at)
 {
 	if (wait->timeout_ns == 0 && shmdi_queue_is_idle(wait))
 		return SHMD_E_WOULD_BLOCK;
 	int result = shmdi_queue_enter_expired(wait);
 	if (!SHMDI_LIKELY(result == 0))
 		return result;
-	result = shmdi_ready_first(wait->queue, ret_slot, ret_word);
+	*ret_at = shmdi_ready_begin(wait->queue);
+	result = shmdi_ready_find(wait->queue, ret_at);
 	if (SHMDI_LIKELY(result == SHMDI_FOUND))
 		return result;
-	if (result == 0 && shmdi_load32(&wait->queue->lines->closed, SHMDI_RELAXED) != 0)
-		result = SHMD_E_ENDED;
+	if (result == 0 && shmdi_load32(&wait->queue->lines->closed, SHMDI_ACQUIRE) != 0) {
+		/* What was put before it was closed is there now, if it was not a moment ago. */
+		result = shmdi_ready_find(wait->queue, ret_at);
+		if (result == SHMDI_FOUND)
+			return result;
+		result = result == 0 ? SHMD_E_ENDED : result;
+	}
 	return result < 0 ? shmdi_queue_leave(wait, result) : shmdi_queue_sleep(wait);
 }
 
-/* Makes a filled slot, or its side, a message; true = a wake of not_empty is due. */
-SHMDI_INLINE bool shmdi_queue_publish(struct shmd_queue *queue, uint32_t slot, uint64_t number, uint32_t size_bytes,
-                                      uint32_t side)
+/* Hands a slot that has just become READY to the consumers; tail is where. Afterwards
+ * not_empty is told. */
+SHMDI_INLINE void shmdi_queue_hand_over(struct shmd_queue *queue, uint64_t tail, uint32_t slot)
 {
-	shmdi_store64(&queue->lines->next_seq, number + 1, SHMDI_RELAXED);
-	shmdi_slot_publish(queue, slot, number, size_bytes, side);
-	shmdi_ready_push(queue, slot);
-	return shmdi_eventcount_signal(&queue->lines->not_empty);
+	shmdi_ring_add(queue, queue->ready, &queue->lines->ready_tail, tail, slot);
+}
+
+/* Hands a slot that has just become FREE to the producers; afterwards not_full is told. */
+SHMDI_INLINE void shmdi_queue_hand_back(struct shmd_queue *queue, uint64_t tail, uint32_t slot)
+{
+	shmdi_ring_add(queue, queue->free, &queue->lines->free_tail, tail, slot);
 }
 
 #endif /* SHMDI_QUEUE_WAIT_H */

@@ -48,7 +48,8 @@ static inline int enter(struct shmd_semaphore *semaphore, int64_t timeout_ns, in
 	if (!shmdi_latch_try(&semaphore->latch)) {
 		if (*deadline_ns == 0)
 			*deadline_ns = shmdi_deadline(timeout_ns);
-		int result = shmdi_latch_wait(&semaphore->latch, SHMDI_LOOK_SELDOM, *deadline_ns);
+		uint32_t found;
+		int result = shmdi_latch_wait(&semaphore->latch, SHMDI_LOOK_SELDOM, *deadline_ns, &found);
 		if (result < 0)
 			return result;
 		if (result == SHMDI_STOLEN)

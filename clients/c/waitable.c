@@ -153,14 +153,17 @@ static int arm_queue(const struct shmd_waitable *item, bool announce, int64_t de
 	int result = item->until == SHMD_UNTIL_MESSAGE ? shmdi_queue_enter_expired(&wait) : shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result == SHMD_E_REMOVED ? SHMDI_READY : result;
-	if (shmdi_load32(wait.level, SHMDI_RELAXED) != 0 || shmdi_load32(&queue->lines->closed, SHMDI_RELAXED) != 0)
-		return shmdi_queue_leave(&wait, SHMDI_READY);
-	if (announce)
+	bool ready = shmdi_queue_offers(&wait);
+	if (!ready && announce) {
 		*ret_sleep = shmdi_eventcount_sleeper(wait.event);
+		ready = shmdi_queue_offers(&wait);
+	}
+	if (ready)
+		return shmdi_queue_leave(&wait, SHMDI_READY);
 	ret_sleep->look_ns = wait.look_ns;
 	result = shmdi_queue_leave(&wait, 0);
 	/* After the announcement: destroying stores the state, then moves the word. */
-	if (result == 0 && shmdi_load32(queue->latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
+	if (result == 0 && shmdi_load32(queue->put_latch.state, SHMDI_RELAXED) != SHMD_STATE_LIVE)
 		return SHMDI_READY;
 	return result;
 }

@@ -32,21 +32,25 @@ static uint32_t first_fresh(const struct shmd_queue *queue)
 	uint32_t slot = queue->size;
 	for (; slot > 0; slot--) {
 		const struct shmd_queue_desc *desc = &queue->descs[slot - 1];
-		if (shmdi_slot_state(shmdi_slot_load(queue, slot - 1)) != SHMD_SLOT_FREE ||
-		    shmdi_load64(&desc->seq, SHMDI_RELAXED) != 0 || shmdi_load64(&desc->ticket, SHMDI_RELAXED) != 0)
+		if ((shmdi_slot_load(queue, slot - 1) | shmdi_load64(&desc->seq, SHMDI_RELAXED) |
+		     shmdi_load64(&desc->ticket, SHMDI_RELAXED)) != 0)
 			break;
 	}
 	return slot;
 }
 
-/* Where a ring begins anew: at place 0, with a tag that no position had shortly before. The
- * head is nowhere meanwhile: who looks without the latch must not take a ring for empty of
- * which the entries are gone already, or not there yet. */
+/* How much further the tags of a rebuilt ring are: than all shortly before, also if there
+ * were several rebuilds. */
+#define LEAP (((1ull << 31) + (1ull << 17)) << SHMD_POSITION_TAG_SHIFT)
+
+/* Where a ring begins anew, at place 0. The head is nowhere meanwhile: who looks without
+ * the latch must not take a ring for empty of which the entries are gone already, or not
+ * there yet. */
 static uint64_t begin_anew(uint64_t *head)
 {
 	uint64_t was = shmdi_load64(head, SHMDI_RELAXED);
 	shmdi_head_store(head, was | SHMD_POSITION_PLACE_MASK);
-	return (was ^ 1ull << 63) & SHMDI_POSITION_TAG_MASK;
+	return (was & SHMDI_POSITION_TAG_MASK) + LEAP;
 }
 
 /* Forgets what else is in a ring. Zeros are not written over zeros, for memory's sake. */
@@ -66,7 +70,7 @@ bool shmdi_queue_rebuild(struct shmd_queue *queue)
 	uint32_t counts[SHMD_SLOT_DEAD + 1] = {0};
 	uint64_t next = 1;
 	bool whole = true;
-	for (uint32_t slot = 0; slot < queue->size; slot++) {
+	for (uint32_t slot = 0; slot < fresh; slot++) {
 		const struct shmd_queue_desc *desc = &queue->descs[slot];
 		uint64_t word = shmdi_slot_load(queue, slot);
 		uint64_t seq = shmdi_load64(&desc->seq, SHMDI_RELAXED);
@@ -80,26 +84,24 @@ bool shmdi_queue_rebuild(struct shmd_queue *queue)
 		next = seq >= next ? seq + 1 : next;
 		next = ticket >= next ? ticket + 1 : next;
 		uint32_t state = shmdi_slot_state(word);
-		if (state == SHMD_SLOT_FREE && slot >= fresh)
-			continue;
 		if (state == SHMD_SLOT_FREE)
 			shmdi_entry_store(queue->free, shmdi_position_on(queue, free, counts[state]), slot);
 		else if (state == SHMD_SLOT_READY)
 			shmdi_entry_store(queue->ready, shmdi_position_on(queue, ready, counts[state]), slot);
 		counts[state]++;
 	}
-	shmdi_ready_sort(queue, ready, counts[SHMD_SLOT_READY]);
 	clear_from(queue, queue->ready, counts[SHMD_SLOT_READY]);
 	clear_from(queue, queue->free, counts[SHMD_SLOT_FREE]);
+	shmdi_ready_sort(queue, ready, counts[SHMD_SLOT_READY]);
 	shmdi_store64(&lines->next_seq, next, SHMDI_RELAXED);
-	shmdi_store64(&lines->expiry_ns, 0, SHMDI_RELAXED);
-	shmdi_head_store(&lines->ready_head, ready);
-	shmdi_store64(&lines->ready_tail, shmdi_position_on(queue, ready, counts[SHMD_SLOT_READY]), SHMDI_RELAXED);
-	shmdi_head_store(&lines->free_head, free);
-	shmdi_store64(&lines->free_tail, shmdi_position_on(queue, free, counts[SHMD_SLOT_FREE]), SHMDI_RELAXED);
 	shmdi_store32(&lines->fresh, fresh, SHMDI_RELEASE);
 	shmdi_store32(&lines->leased_count, counts[SHMD_SLOT_LEASED], SHMDI_RELAXED);
 	shmdi_store32(&lines->writing_count, counts[SHMD_SLOT_WRITING], SHMDI_RELAXED);
 	shmdi_store32(&lines->dead_count, counts[SHMD_SLOT_DEAD], SHMDI_RELAXED);
+	shmdi_store64(&lines->expiry_ns, 0, SHMDI_RELAXED);
+	shmdi_store64(&lines->ready_tail, shmdi_position_on(queue, ready, counts[SHMD_SLOT_READY]), SHMDI_RELAXED);
+	shmdi_store64(&lines->free_tail, shmdi_position_on(queue, free, counts[SHMD_SLOT_FREE]), SHMDI_RELAXED);
+	shmdi_head_store(&lines->ready_head, ready);
+	shmdi_head_store(&lines->free_head, free);
 	return whole;
 }

@@ -70,10 +70,25 @@ var programs = map[string][]weakening{
 		{"STATE_FIRST", "!asleep"},
 		{"BUMP_FIRST", "!asleep"},
 	},
+	"crossing": {
+		{"ENTRY=release", "!asleep"},
+		{"LOOK=acquire", "!asleep"},
+		{"ANNOUNCE=acq_rel", "!asleep"},
+		{"AGAIN=acquire", "!asleep"},
+		{"LOOK_FIRST", "!asleep"},
+		{"NO_LOOK", "!asleep"},
+	},
+	"crossing_x86": {
+		{"NO_BARRIER", "!asleep"},
+		{"BARRIER_FIRST", "!asleep"},
+		{"NO_MODIFY", "!asleep"},
+	},
 	"idle": {
-		{"TAKE=relaxed", "slot.load(mo_relaxed, $) == 1"},
-		{"COUNT=relaxed", "slot.load(mo_relaxed, $) == 1"},
-		{"LATCH_FIRST", "slot.load(mo_relaxed, $) == 1"},
+		{"MOVE=relaxed", "slot.load(mo_relaxed, $) != FIRST"},
+		{"LOOK=relaxed", "slot.load(mo_relaxed, $) != FIRST"},
+		{"FOUND=relaxed", "at == 2"},
+		{"NO_AGAIN", "at == 2"},
+		{"MOVE_LAST", "at == 2"},
 	},
 	"stolen": {
 		{"EPOCH=relaxed", "derived.load(mo_relaxed, $) == 1"},

@@ -1,41 +1,61 @@
-// Who only tries looks at a count, then at the latch, and takes neither: if nobody has
-// the latch and the count is 0, the queue was empty. Whoever makes the count 0 may die
-// before the commit, and then the message comes back.
+// Who only tries looks at a head, at the entry there and at the head again, and takes no
+// latch: if there is no entry, and the head has stayed, there was nothing. A message that
+// is gone from there is taken for good: whoever took it may have died, but after the
+// commit. And the place of an entry is used again when the head has left it.
 //
-// Code stated here: shmdi_queue_is_idle in clients/c/queue_wait.h, shmdi_queue_take_one
-// in queue_slot.h.
+// Code stated here: shmdi_queue_is_idle in clients/c/queue_wait.h, shmdi_head_store in
+// queue_ring.h, and how queue.c takes and puts.
 //
 // Must fail:
-//   TAKE=relaxed   the count is seen before the latch that it was changed under
-//   COUNT=relaxed  the latch is looked at as if before the count
-//   LATCH_FIRST    it is
+//   MOVE=relaxed   the head is seen to have moved before the commit
+//   LOOK=relaxed   the commit is looked at as if before the head
+//   FOUND=relaxed  the head is looked at again as if before the entry
+//   NO_AGAIN       it is not
+//   MOVE_LAST      the slot is handed back before the head moves
 #include "litmus.hpp"
 
-struct idle : test_suite<idle, 2> {
-	const memory_order take = order("TAKE", mo_release);
-	const memory_order look = order("COUNT", mo_acquire);
-	word latch, count, slot;
+struct idle : test_suite<idle, 3> {
+	const memory_order move = order("MOVE", mo_release);
+	const memory_order look = order("LOOK", mo_acquire);
+	const memory_order found = order("FOUND", mo_acquire);
+	enum { FIRST, FREE, SECOND }; // what the only slot is; all positions are in one place, entry n at n
+	word head, ready, free, slot;
 
 	void before()
 	{
-		latch.store(0, mo_relaxed, $);
-		count.store(1, mo_relaxed, $);
-		slot.store(0, mo_relaxed, $);
+		head.store(1, mo_relaxed, $);
+		ready.store(1, mo_relaxed, $);
+		free.store(0, mo_relaxed, $);
+		slot.store(FIRST, mo_relaxed, $);
+	}
+	void take() // the message at 1
+	{
+		slot.store(FREE, mo_release, $); // the commit, unless it dies before
+		if (weakened == "MOVE_LAST")
+			free.store(1, mo_release, $);
+		head.store(2, move, $);
+		if (weakened != "MOVE_LAST")
+			free.store(1, mo_release, $);
+	}
+	void put() // the next one, at 2
+	{
+		if (free.load(mo_acquire, $) != 1)
+			return;
+		slot.store(SECOND, mo_release, $);
+		ready.store(2, mo_release, $);
 	}
 	void thread(unsigned i)
 	{
-		if (i == 0) {
-			cas(latch, 0, 1, mo_acquire);
-			count.store(0, take, $);
-			slot.store(1, mo_relaxed, $); // the commit, unless it dies before
-			cas(latch, 1, 0, mo_release);
+		if (i == 0)
+			return take();
+		if (i == 1)
+			return put();
+		unsigned at = head.load(look, $);
+		if (ready.load(found, $) == at)
+			return; // not idle
+		if (weakened != "NO_AGAIN" && head.load(mo_relaxed, $) != at)
 			return;
-		}
-		unsigned holder = weakened == "LATCH_FIRST" ? latch.load(mo_acquire, $) : 0;
-		unsigned level = count.load(look, $);
-		if (weakened != "LATCH_FIRST")
-			holder = latch.load(mo_acquire, $);
-		if (holder == 0 && level == 0)
-			RL_ASSERT(slot.load(mo_relaxed, $) == 1);
+		RL_ASSERT(at == 2);
+		RL_ASSERT(slot.load(mo_relaxed, $) != FIRST);
 	}
 };

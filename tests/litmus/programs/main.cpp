@@ -1,6 +1,8 @@
 // Runs one program, as it is or with one weakening: litmus PROGRAM [WEAKENING]. Prints
 // PASS or FAIL and in how many ways it was run, and before that the way that failed.
 #include "barrier.hpp"
+#include "crossing.hpp"
+#include "crossing_x86.hpp"
 #include "event.hpp"
 #include "eventcount.hpp"
 #include "handover.hpp"
@@ -30,6 +32,10 @@ int main(int argc, char **argv)
 	weakened = argc > 2 ? argv[2] : "";
 	if (program == "barrier")
 		return check<barrier>();
+	if (program == "crossing")
+		return check<crossing>();
+	if (program == "crossing_x86")
+		return check<crossing_x86>();
 	if (program == "event")
 		return check<event>();
 	if (program == "eventcount")

@@ -315,16 +315,17 @@ int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_counts *ret_co
 		result = shmdi_queue_expire(&wait);
 	const struct shmd_queue_lines *lines = queue->lines;
 	struct shmd_queue_counts counts = {
-		.ready = shmdi_position_between(shmdi_load64(&lines->ready_head, SHMDI_RELAXED),
-		                                shmdi_load64(&lines->ready_tail, SHMDI_RELAXED)),
+		.ready = shmdi_ring_count(&lines->ready_head, &lines->ready_tail),
 		.leased = shmdi_load32(&lines->leased_count, SHMDI_RELAXED),
 		.writing = shmdi_load32(&lines->writing_count, SHMDI_RELAXED),
+		.free = shmdi_ring_count(&lines->free_head, &lines->free_tail) + queue->size -
+		        shmdi_load32(&lines->fresh, SHMDI_RELAXED),
 		.dead = shmdi_load32(&lines->dead_count, SHMDI_RELAXED),
 		.closed = shmdi_load32(&lines->closed, SHMDI_RELAXED) != 0,
 	};
-	uint64_t used = (uint64_t)counts.ready + counts.leased + counts.writing + counts.dead;
-	counts.free = queue->size - (uint32_t)used;
-	if (result == 0 && used > queue->size)
+	bool sound = counts.ready <= queue->size && counts.leased <= queue->size && counts.writing <= queue->size &&
+	             counts.free <= queue->size && counts.dead <= queue->size;
+	if (result == 0 && !sound)
 		result = SHMD_E_CORRUPT;
 	int left = shmdi_queue_leave_both(queue);
 	shmdi_queue_tell_others(&wait);

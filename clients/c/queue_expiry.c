@@ -67,12 +67,10 @@ int shmdi_queue_expire(struct shmdi_queue_wait *wait)
 	if (shmdi_load32(&lines->leased_count, SHMDI_RELAXED) == 0) {
 		first_ns = 0;
 	} else if (first_ns <= now_ns) {
-		if (!shmdi_position_sound(queue, shmdi_load64(&lines->ready_head, SHMDI_RELAXED)))
+		if (!shmdi_ready_sound(queue))
 			return SHMD_E_CORRUPT;
-		uint32_t ready = give_back(queue, now_ns, &first_ns);
+		wait->came_back += give_back(queue, now_ns, &first_ns);
 		shmdi_store64(&lines->expiry_ns, first_ns, SHMDI_RELAXED);
-		if (ready > 0 && shmdi_eventcount_clear(&lines->not_empty))
-			wait->came_back += ready;
 		shmdi_queue_signal_idle(wait);
 	}
 	/* A lease that somebody takes later ends lease_ns from now at the earliest. */

@@ -130,7 +130,7 @@ static int nack_one(struct shmd_queue *queue, const struct shmd_lease *lease)
 	uint64_t word = 0;
 	if (!lease_word(queue, lease, &word) || !is_ours(queue, lease, word))
 		return SHMD_E_NOT_OWNER;
-	if (!shmdi_position_sound(queue, shmdi_load64(&queue->lines->ready_head, SHMDI_RELAXED)))
+	if (!shmdi_ready_sound(queue))
 		return SHMD_E_CORRUPT;
 	return shmdi_queue_come_back(queue, lease->slot, word, NULL) ? READIED : KILLED;
 }
@@ -287,20 +287,21 @@ int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count)
 	int result = shmdi_queue_enter(&wait);
 	if (result < 0)
 		return result;
-	if (!shmdi_position_sound(queue, shmdi_load64(&queue->lines->ready_head, SHMDI_RELAXED)))
-		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
 	struct shmdi_returns returns = {0};
 	for (uint32_t slot = 0; slot < queue->size; slot++) {
 		if (shmdi_slot_state(shmdi_slot_load(queue, slot)) != SHMD_SLOT_DEAD)
 			continue;
+		if (!shmdi_ready_sound(queue)) {
+			result = SHMD_E_CORRUPT;
+			break;
+		}
 		shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_READY, 0, 0)); /* the commit of this one */
 		shmdi_queue_count(&queue->lines->dead_count, UINT32_MAX);
 		shmdi_ready_return(queue, slot, &returns);
 	}
 	shmdi_ready_order(queue, &returns);
-	result = shmdi_queue_leave(&wait, 0);
-	if (returns.count > 0)
-		shmdi_eventcount_alarm(&queue->lines->not_empty);
+	wait.came_back = returns.count;
+	result = shmdi_queue_leave(&wait, result);
 	if (result == 0 && ret_count != NULL)
 		*ret_count = returns.count;
 	return result;

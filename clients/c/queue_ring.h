@@ -63,12 +63,6 @@ SHMDI_INLINE uint64_t shmdi_position_back(const struct shmd_queue *queue, uint64
 	return (shmdi_position_place(position) == 0 ? position + queue->size : position) - SHMDI_POSITION_STEP;
 }
 
-/* How many steps it is from one to the other. */
-SHMDI_INLINE uint32_t shmdi_position_between(uint64_t from, uint64_t to)
-{
-	return (uint32_t)(to >> SHMD_POSITION_TAG_SHIFT) - (uint32_t)(from >> SHMD_POSITION_TAG_SHIFT);
-}
-
 /* Looks at the entry at a position. */
 SHMDI_INLINE int shmdi_entry_find(const struct shmd_queue *queue, const uint64_t *ring, uint64_t position,
                                   uint32_t *ret_slot)
@@ -113,8 +107,16 @@ SHMDI_INLINE void shmdi_ring_add(const struct shmd_queue *queue, uint64_t *ring,
 	shmdi_store64(tail, shmdi_position_on(queue, position, 1), SHMDI_RELAXED);
 }
 
+/* How many entries there are between a head and a tail, with both latches. */
+SHMDI_INLINE uint32_t shmdi_ring_count(const uint64_t *head, const uint64_t *tail)
+{
+	return (uint32_t)(shmdi_load64(tail, SHMDI_RELAXED) >> SHMD_POSITION_TAG_SHIFT) -
+	       (uint32_t)(shmdi_load64(head, SHMDI_RELAXED) >> SHMD_POSITION_TAG_SHIFT);
+}
+
 /* queue_order.c, with take_latch: puts messages that come back where their numbers belong,
- * at the front. The ready ring is always what recovery would make. The head is sound. */
+ * at the front. The ready ring is always what recovery would make. Each follows its commit,
+ * which follows shmdi_ready_sound. */
 void shmdi_ready_insert(struct shmd_queue *queue, uint32_t slot);
 
 /* Many at once: each is put in front of all, then those in front are sorted. */

@@ -163,6 +163,12 @@ SHMDI_INLINE struct shmdi_ready shmdi_ready_begin(const struct shmd_queue *queue
 	return (struct shmdi_ready){.head = shmdi_load64(&queue->lines->ready_head, SHMDI_RELAXED)};
 }
 
+/* Whether a message may be put back. */
+SHMDI_INLINE bool shmdi_ready_sound(const struct shmd_queue *queue)
+{
+	return shmdi_position_sound(queue, shmdi_load64(&queue->lines->ready_head, SHMDI_RELAXED));
+}
+
 /* Finds the message that is delivered next. */
 SHMDI_INLINE int shmdi_ready_find(const struct shmd_queue *queue, struct shmdi_ready *at)
 {

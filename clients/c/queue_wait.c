@@ -93,7 +93,7 @@ void shmdi_queue_tell_others(struct shmdi_queue_wait *wait)
 {
 	struct shmd_queue_lines *lines = wait->queue->lines;
 	if (wait->came_back > 0)
-		shmdi_eventcount_wake(&lines->not_empty, (int)wait->came_back);
+		shmdi_eventcount_tell(&lines->not_empty, wait->came_back);
 	if (wait->went_idle)
 		shmdi_eventcount_wake(&lines->idle, INT_MAX);
 	wait->came_back = 0;

@@ -30,7 +30,7 @@ struct shmdi_queue_wait {
 	int64_t timeout_ns;
 	int64_t deadline_ns; /* 0 = not yet known */
 	int64_t look_ns;     /* when to look again at the latest, for a lease may have ended; 0 = never */
-	uint32_t came_back;  /* so many messages came back by time, and as many are to be woken */
+	uint32_t came_back;  /* so many messages came back, of which nobody has been told */
 	bool went_idle;      /* whoever joins is to be woken */
 	bool many;           /* it is for a batch */
 	bool spun;
@@ -43,7 +43,7 @@ int shmdi_queue_refuse(const struct shmd_queue *queue, int64_t timeout_ns);
 int shmdi_queue_sleep(struct shmdi_queue_wait *wait);
 /* Latched: the duty of who was woken and has taken. true = wake 1 when the latch is free. */
 bool shmdi_queue_settle(struct shmdi_queue_wait *wait);
-/* Wakes whom came_back and went_idle say; the latch is free. */
+/* Tells those whom came_back and went_idle concern; the latch is free. */
 void shmdi_queue_tell_others(struct shmdi_queue_wait *wait);
 /* Takes both latches. 0, or an error, and both are free: those of entering. */
 int shmdi_queue_enter_both(struct shmd_queue *queue, int64_t deadline_ns);
@@ -120,7 +120,7 @@ SHMDI_INLINE bool shmdi_queue_offers(const struct shmdi_queue_wait *wait)
 	if (wait->want == SHMDI_WANT_MESSAGE && shmdi_queue_look_ready(queue) != 0)
 		return true;
 	if (wait->want == SHMDI_WANT_SLOT &&
-	    (shmdi_load32(&lines->fresh, SHMDI_RELAXED) < queue->size ||
+	    (shmdi_load32(&lines->fresh, SHMDI_RELAXED) != queue->size ||
 	     shmdi_entry_find(queue, queue->free, shmdi_load64(&lines->free_head, SHMDI_RELAXED), &slot) != 0))
 		return true;
 	return shmdi_load32(&lines->closed, SHMDI_RELAXED) != 0;
@@ -202,7 +202,7 @@ SHMDI_INLINE bool shmdi_queue_is_idle(const struct shmdi_queue_wait *wait)
 	bool takes = wait->want == SHMDI_WANT_MESSAGE;
 	const uint64_t *head = takes ? &lines->ready_head : &lines->free_head;
 	uint32_t slot;
-	if (!takes && shmdi_load32(&lines->fresh, SHMDI_ACQUIRE) < queue->size)
+	if (!takes && shmdi_load32(&lines->fresh, SHMDI_ACQUIRE) != queue->size)
 		return false;
 	uint64_t was = shmdi_load64(head, SHMDI_ACQUIRE);
 	if (shmdi_entry_find(queue, takes ? queue->ready : queue->free, was, &slot) != 0)

@@ -87,9 +87,41 @@ func deadLetters(im *images) {
 func olderQueueLatch(im *images) {
 	messages(im)
 	l := queueLines(im.object)
-	l.Latch = shm.OwnerWord(shm.SeatDaemon, 1) | 1<<31
-	l.ReadyHead, l.ReadyCount, l.FreeCount, l.NextSeq = 3, 0, 4, 1
+	l.PutLatch = shm.OwnerWord(shm.SeatDaemon, 1) | 1<<31
+	l.TakeLatch = l.PutLatch
+	const nowhere = 0xffffffff // a head while its ring is rebuilt
+	l.ReadyHead, l.ReadyTail, l.FreeHead, l.FreeTail = 7<<32|nowhere, 3<<32, 1<<32|nowhere, 5
+	l.Fresh, l.NextSeq, l.DeadCount = 0, 1, 9
 	page(im.object).Header.DaemonEpoch = 2
+}
+
+// olderPutLatch: the daemon that is gone had only one of them.
+func olderPutLatch(im *images) {
+	messages(im)
+	l := queueLines(im.object)
+	l.PutLatch = shm.OwnerWord(shm.SeatDaemon, 1) | 1<<31
+	l.FreeHead, l.ReadyTail, l.Fresh, l.NextSeq, l.WritingCount = 1<<32|0xffffffff, 5, 0, 1, 3
+	page(im.object).Header.DaemonEpoch = 2
+}
+
+// olderTakeLatch: the same of the other one.
+func olderTakeLatch(im *images) {
+	messages(im)
+	l := queueLines(im.object)
+	l.TakeLatch = shm.OwnerWord(shm.SeatDaemon, 1)
+	l.ReadyHead, l.LeasedCount, l.DeadCount = 7<<32|0xffffffff, 0, 3
+	page(im.object).Header.DaemonEpoch = 2
+}
+
+// reused: the rings have gone round, and there are free slots that were used.
+func reused(im *images) {
+	q, a := im.object.Queue(), actor(liveSeat)
+	for range 5 {
+		must(0, q.Put(background, nil, a, []byte("before"), 0))
+		must(q.Take(background, nil, a, nil, 0))
+	}
+	messages(im)
+	must(0, q.Ack(background, nil, a, must(q.Lease(background, nil, a, 0)), 0))
 }
 
 // Scenarios with this name have a queue with a lease time, which no test waits for.
@@ -118,7 +150,7 @@ func timeless(im *images) *images {
 // overdue: the lease of "a" is over, and nobody has seen it.
 func overdue(im *images) {
 	messages(im)
-	deadlines(im)[3] = 1
+	deadlines(im)[0] = 1
 	queueLines(im.object).ExpiryNs = 1
 	sleepersOf(im)
 }
@@ -146,7 +178,16 @@ func joined(im *images) {
 	sleepersOf(im)
 }
 
-func daemonQueueLatch(im *images) { queueLines(im.object).Latch = shm.OwnerWord(shm.SeatDaemon, 1) }
+func daemonQueueLatches(im *images) {
+	l := queueLines(im.object)
+	l.PutLatch, l.TakeLatch = shm.OwnerWord(shm.SeatDaemon, 1), shm.OwnerWord(shm.SeatDaemon, 1)
+}
+
+// entriesOf is the ready ring.
+func entriesOf(im *images) []uint64 {
+	g := im.object.Geometry()
+	return unsafe.Slice((*uint64)(unsafe.Pointer(&im.object.Bytes()[g.ReadyOffset])), g.Length)
+}
 
 func destroyedQueue(im *images) { messages(im); destroyed(im) }
 
@@ -217,22 +258,56 @@ var queueScenarios = []scenario{
 	{timedName + "extend", shm.KindQueue, shm.FlagRaw, 0, messages, "lease", "extend"},
 	{timedName + "extend what is over", shm.KindQueue, shm.FlagRaw, 0, messages, "lease nack", "extend=-32"},
 	{timedName + "take what came back", shm.KindQueue, shm.FlagRaw, 0, overdue, "", "take"},
-	{timedName + "lease what came back", shm.KindQueue, shm.FlagRaw, 0, overdue, "", "lease take take=-2"},
+	{timedName + "lease what came back", shm.KindQueue, shm.FlagRaw, 0, overdue, "", "lease take take take=-2"},
 	{timedName + "counts", shm.KindQueue, shm.FlagRaw, 0, overdue, "", "counts"},
 	{timedName + "the last is over", shm.KindQueue, shm.FlagRaw, 0, overdueLast, "", "take=-2 join"},
 	{"counts", shm.KindQueue, shm.FlagRaw, 0, messages, "", "counts"},
-	{"latch of an older daemon", shm.KindQueue, shm.FlagRaw, 0, olderQueueLatch, "", "put-3 take"},
-	{"latch of this daemon", shm.KindQueue, shm.FlagRaw, 0, daemonQueueLatch, "", "wait-take=-3"},
+	{"latches of an older daemon", shm.KindQueue, shm.FlagRaw, 0, olderQueueLatch, "", "put-3 take"},
+	{"latches of an older daemon, taken from", shm.KindQueue, shm.FlagRaw, 0, olderQueueLatch, "", "take counts"},
+	{"put latch of an older daemon", shm.KindQueue, shm.FlagRaw, 0, olderPutLatch, "", "put-3"},
+	{"put latch of an older daemon, taken from", shm.KindQueue, shm.FlagRaw, 0, olderPutLatch, "", "take put-3"},
+	{"take latch of an older daemon", shm.KindQueue, shm.FlagRaw, 0, olderTakeLatch, "", "take"},
+	{"take latch of an older daemon, put into", shm.KindQueue, shm.FlagRaw, 0, olderTakeLatch, "", "put-3 take"},
+	{"take latch of an older daemon, counts", shm.KindQueue, shm.FlagRaw, 0, olderTakeLatch, "", "counts"},
+	{"latches of this daemon", shm.KindQueue, shm.FlagRaw, 0, daemonQueueLatches, "", "wait-take=-3 wait-put=-3"},
+	{"put into a used slot", shm.KindQueue, shm.FlagRaw, 0, reused, "", "put-3"},
+	{"put many into used slots and a fresh one", shm.KindQueue, shm.FlagRaw, 0, reused, "", "put-many-3=2"},
+	{"nack in a ring that went round", shm.KindQueue, shm.FlagRaw, 0, reused, "lease", "nack"},
+	{"abort into a used slot", shm.KindQueue, shm.FlagRaw, 0, reused, "reserve", "abort put-3"},
 	{"destroyed", shm.KindQueue, shm.FlagRaw, 0, destroyedQueue, "", "put-3=-6 take=-6 wait-take=-6 counts=-6"},
 	{"scribbled head", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
 		l.ReadyHead = 4
-	}), "", noneTaken + " put-3=-42"},
-	{"scribbled count", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
-		l.ReadyCount = 1 << 31
-	}), "", noneTaken + " put-3=-42 counts=-42"},
-	{"scribbled stack", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
-		l.FreeCount = 5
+	}), "", noneTaken + " put-3"},
+	{"scribbled head, dead letters", shm.KindQueue, shm.FlagRaw, 0, func(im *images) {
+		deadLetters(im)
+		queueLines(im.object).ReadyHead = 4
+	}, "", "redeliver=-42"},
+	{"scribbled tail", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.ReadyTail = 1 << 31
+	}), "", "put-3=-42 counts=-42"},
+	{"scribbled tail, many", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.ReadyTail = 4
+	}), "", "put-many-3=-42"},
+	{"scribbled free head", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.FreeHead = 5
 	}), "", "put-3=-42 reserve=-42"},
+	{"scribbled free tail", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.FreeTail = 4
+	}), "", "take=-42"},
+	{"scribbled fresh", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.Fresh = 5
+	}), "", "put-3=-42 reserve=-42"},
+	{"scribbled fresh, used", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(l *shm.QueueLines, _ *shm.QueueDesc) {
+		l.Fresh = 0
+	}), "", "put-3=-42 reserve=-42"},
+	{"scribbled entry", shm.KindQueue, shm.FlagRaw, 0, func(im *images) {
+		messages(im)
+		entriesOf(im)[1] = 1<<32 | 5
+	}, "", noneTaken},
+	{"scribbled tag", shm.KindQueue, shm.FlagRaw, 0, func(im *images) {
+		messages(im)
+		entriesOf(im)[1] = 2<<32 | 2
+	}, "", "take=-2 lease=-2"},
 	{"scribbled length", shm.KindQueue, shm.FlagRaw, 0, scribbledOn(func(_ *shm.QueueLines, d *shm.QueueDesc) {
 		d.Length = 601
 	}), "", noneTaken},
@@ -437,7 +512,7 @@ func outcome(im *images) string {
 		}
 	}
 	if im.object.Waiting(victimSeat) != 0 || len(q.Held(actor(victimSeat).Seat, 9)) != 0 ||
-		queueLines(im.object).Latch != 0 {
+		queueLines(im.object).PutLatch|queueLines(im.object).TakeLatch != 0 {
 		return "error: the dead client still waits, holds, or has the latch"
 	}
 	if im.object.State() != shm.StateLive {

@@ -180,29 +180,33 @@ static void print_slot(uint32_t slot, const struct shmd_queue_desc *desc)
 
 static void print_queue(void)
 {
-	OWN_FIELD(queue.latch);
-	OWN_FIELD(queue.closed);
-	OWN_FIELD(queue.next_seq);
-	OWN_FIELD(queue.ready_head);
-	OWN_FIELD(queue.ready_count);
-	OWN_FIELD(queue.free_count);
-	OWN_FIELD(queue.leased_count);
+	OWN_FIELD(queue.put_latch);
 	OWN_FIELD(queue.writing_count);
-	OWN_FIELD(queue.dead_count);
-	OWN_FIELD(queue.expiry_ns);
+	OWN_FIELD(queue.next_seq);
+	OWN_FIELD(queue.ready_tail);
+	OWN_FIELD(queue.free_head);
+	OWN_FIELD(queue.fresh);
 	OWN_RESERVED(queue.reserved0);
-	OWN_FIELD(queue.not_empty);
-	OWN_RESERVED(queue.reserved1);
-	OWN_FIELD(queue.not_full);
+	OWN_FIELD(queue.take_latch);
+	OWN_FIELD(queue.leased_count);
+	OWN_FIELD(queue.dead_count);
+	OWN_FIELD(queue.reserved1);
+	OWN_FIELD(queue.ready_head);
+	OWN_FIELD(queue.free_tail);
+	OWN_FIELD(queue.expiry_ns);
 	OWN_RESERVED(queue.reserved2);
+	OWN_FIELD(queue.not_empty);
 	OWN_FIELD(queue.idle);
+	OWN_FIELD(queue.closed);
 	OWN_RESERVED(queue.reserved3);
+	OWN_FIELD(queue.not_full);
+	OWN_RESERVED(queue.reserved4);
 
 	size_t length = image.of.header.length;
-	size_t lists = CELLS_OFFSET + 2 * length * sizeof(uint32_t);
-	const void *first = image.bytes + (lists + 63) / 64 * 64;
+	size_t rings = CELLS_OFFSET + 2 * length * sizeof(uint64_t);
+	const void *first = image.bytes + (rings + 63) / 64 * 64;
 	const struct shmd_queue_desc *descs = first;
-	size_t behind = (lists + 63) / 64 * 64 + length * sizeof(struct shmd_queue_desc);
+	size_t behind = (rings + 63) / 64 * 64 + length * sizeof(struct shmd_queue_desc);
 	const void *deadline = image.bytes + (behind + 63) / 64 * 64;
 	const uint64_t *deadlines = deadline;
 	uint64_t lease_ns = image.of.header.shape[2];

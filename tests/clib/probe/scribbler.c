@@ -102,7 +102,7 @@ static void batch(struct shmd_queue *queue, uint64_t choice, int64_t timeout_ns)
 static void *client(void *argument)
 {
 	struct shmd_queue *queue = argument;
-	uint64_t state = seed + queue->latch.me;
+	uint64_t state = seed + queue->put_latch.me;
 	struct shmd_lease lease = {0};
 	struct shmd_reservation slot = {0};
 	struct shmd_queue_counts counts;
@@ -149,7 +149,7 @@ static void *client(void *argument)
 	return NULL;
 }
 
-/* Random words, mostly where the lists and the slots' words are; between them it
+/* Random words, mostly where the rings and the slots' words are; between them it
  * does what a daemon would in the end: lets the waiting in. */
 static void scribble(void)
 {
@@ -174,10 +174,10 @@ static void scribble(void)
 			shmdi_store32(&header->state, SHMD_STATE_LIVE, SHMDI_RELAXED);
 			/* A latch that only a daemon of long ago can hold makes them rebuild. */
 			shmdi_store32(&header->daemon_epoch, 9, SHMDI_RELAXED);
+			uint32_t *latch = next_random(&state) % 2 == 0 ? &lines->put_latch : &lines->take_latch;
 			bool stale = next_random(&state) % 8 == 0;
-			shmdi_store32(&lines->latch, stale ? 1u << SHMD_OWNER_GENERATION_SHIFT | SHMD_SEAT_DAEMON : 0,
-			              SHMDI_RELAXED);
-			shmdi_futex_wake(&lines->latch, INT_MAX);
+			shmdi_store32(latch, stale ? 1u << SHMD_OWNER_GENERATION_SHIFT | SHMD_SEAT_DAEMON : 0, SHMDI_RELAXED);
+			shmdi_futex_wake(latch, INT_MAX);
 		}
 	}
 }

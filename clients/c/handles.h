@@ -35,6 +35,12 @@ struct shmd_semaphore {
 	struct shmdi_object object;
 };
 
+/* What waiting on one side of a queue has taught; atomic. */
+struct shmdi_queue_hints {
+	uint32_t spins; /* how long spinning has helped */
+	uint32_t hasty; /* how often in a row it was hardly needed */
+};
+
 struct shmd_queue {
 	struct shmdi_latch put_latch; /* first: the fast paths touch what comes next to it */
 	struct shmdi_latch take_latch;
@@ -51,8 +57,8 @@ struct shmd_queue {
 	uint64_t lease_ns;      /* 0 = leases do not end by time */
 	uint64_t *deadlines_ns; /* by slot; NULL = the same */
 	uint32_t generation; /* of fork.c */
-	uint32_t put_spins;  /* how long spinning for a slot has helped; a hint, atomic */
-	uint32_t take_spins; /* the same for a message */
+	struct shmdi_queue_hints put_hints;  /* for a slot */
+	struct shmdi_queue_hints take_hints; /* for a message */
 	bool raw;
 	struct shmdi_object object;
 	pthread_mutex_t sides_mutex;

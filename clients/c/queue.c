@@ -5,6 +5,7 @@
  */
 #include "queue_wait.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,6 +162,50 @@ static __attribute__((noinline)) int put_long(struct shmd_queue *queue, const vo
 	return shmdi_queue_commit(queue, &reservation, size_bytes);
 }
 
+/* Makes the slot that was found the message, with the latch; 0, or CORRUPT. */
+SHMDI_INLINE int fill(struct shmd_queue *queue, const struct shmdi_free *at, const void *message, size_t size_bytes)
+{
+	uint64_t tail;
+	uint64_t number = shmdi_queue_number(queue);
+	if (!SHMDI_LIKELY(number != 0 && shmdi_tail_load(queue, &queue->lines->ready_tail, &tail) == 0))
+		return SHMD_E_CORRUPT;
+	shmdi_copy_in(shmdi_slot_bytes(queue, at->slot), message, size_bytes);
+	shmdi_slot_publish(queue, at->slot, number, (uint32_t)size_bytes, 0);
+	shmdi_free_take(queue, at);
+	shmdi_queue_hand_over(queue, tail, at->slot);
+	return 0;
+}
+
+/* Puts where nothing is in the way; true = *ret_result says how that went, else nothing has
+ * happened, and the long way says what it is. */
+SHMDI_INLINE bool put_at_once(struct shmd_queue *queue, const void *message, size_t size_bytes, int *ret_result)
+{
+	if (!shmdi_latch_try(&queue->put_latch))
+		return false;
+	struct shmdi_free at = shmdi_free_begin(queue);
+	bool done = shmdi_load32(&queue->lines->closed, SHMDI_RELAXED) == 0 && shmdi_queue_state(queue) == 0 &&
+	            SHMDI_LIKELY(shmdi_free_next(queue, &at) == SHMDI_FOUND) &&
+	            SHMDI_LIKELY(fill(queue, &at, message, size_bytes) == 0);
+	*ret_result = shmdi_latch_release(&queue->put_latch);
+	if (SHMDI_LIKELY(done))
+		shmdi_eventcount_tell(&queue->lines->not_empty, 1);
+	return done;
+}
+
+static __attribute__((noinline)) int put_slowly(struct shmd_queue *queue, const void *message, size_t size_bytes,
+                                                int64_t timeout_ns)
+{
+	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, timeout_ns);
+	struct shmdi_free at = {0};
+	int result;
+	while ((result = shmdi_queue_find_slot(&wait, &at)) == 0)
+		;
+	if (result != SHMDI_FOUND)
+		return result;
+	result = fill(queue, &at, message, size_bytes);
+	return result < 0 ? shmdi_queue_leave(&wait, result) : shmdi_queue_finish(&wait, &queue->lines->not_empty, 1);
+}
+
 int shmd_queue_put(struct shmd_queue *queue, const void *message, size_t size_bytes, int64_t timeout_ns)
 {
 	if (!shmdi_queue_usable(queue, timeout_ns))
@@ -170,21 +215,11 @@ int shmd_queue_put(struct shmd_queue *queue, const void *message, size_t size_by
 		return result;
 	if (size_bytes > queue->copy_max_bytes)
 		return put_long(queue, message, size_bytes, timeout_ns);
-	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, timeout_ns);
-	struct shmdi_free at = {0};
-	while ((result = shmdi_queue_find_slot(&wait, &at)) == 0)
-		;
-	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
+	if (timeout_ns == 0 && shmdi_queue_is_full(queue))
+		return SHMD_E_WOULD_BLOCK;
+	if (SHMDI_LIKELY(put_at_once(queue, message, size_bytes, &result)))
 		return result;
-	uint64_t tail;
-	uint64_t number = shmdi_queue_number(queue);
-	if (!SHMDI_LIKELY(number != 0 && shmdi_tail_load(queue, &queue->lines->ready_tail, &tail) == 0))
-		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
-	shmdi_copy_in(shmdi_slot_bytes(queue, at.slot), message, size_bytes);
-	shmdi_slot_publish(queue, at.slot, number, (uint32_t)size_bytes, 0);
-	shmdi_free_take(queue, &at);
-	shmdi_queue_hand_over(queue, tail, at.slot);
-	return shmdi_queue_finish(&wait, &queue->lines->not_empty, 1);
+	return put_slowly(queue, message, size_bytes, timeout_ns);
 }
 
 /* ---- take ---- */
@@ -214,38 +249,86 @@ static int too_long(struct shmdi_queue_wait *wait, uint32_t size_bytes, size_t b
 	                  buffer_bytes);
 }
 
-/* Takes the message that was found, and ends the latch section. */
-SHMDI_INLINE int take_found(struct shmdi_queue_wait *wait, struct shmdi_ready at, void *ret_message,
-                            size_t buffer_bytes, size_t *ret_size_bytes)
+/* Copies a short message that was found, of which size and side are sound, and frees its
+ * slot, with the latch; 0, or CORRUPT. */
+SHMDI_INLINE int empty_slot(struct shmd_queue *queue, struct shmdi_ready *at, void *ret_message, uint32_t size_bytes)
 {
-	struct shmd_queue *queue = wait->queue;
-	uint32_t size_bytes = shmdi_load32(&queue->descs[at.slot].length, SHMDI_RELAXED);
-	uint32_t side = shmdi_load32(&queue->descs[at.slot].side, SHMDI_RELAXED);
 	uint64_t tail;
-	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, side) &&
-	                  shmdi_tail_load(queue, &queue->lines->free_tail, &tail) == 0))
-		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
-	if (!SHMDI_LIKELY(size_bytes <= buffer_bytes))
-		return too_long(wait, size_bytes, buffer_bytes);
-	if (!SHMDI_LIKELY(size_bytes <= queue->copy_max_bytes))
-		return take_long(wait, at, ret_message, ret_size_bytes);
+	if (!SHMDI_LIKELY(shmdi_tail_load(queue, &queue->lines->free_tail, &tail) == 0))
+		return SHMD_E_CORRUPT;
 	if (size_bytes > 0)
-		memcpy(ret_message, shmdi_slot_bytes(queue, at.slot), size_bytes);
-	shmdi_slot_set(queue, at.slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
-	shmdi_ready_go_on(queue, &at);
-	shmdi_ready_take(queue, &at);
-	shmdi_queue_hand_back(queue, tail, at.slot);
-	shmdi_queue_signal_idle(wait);
-	int result = shmdi_queue_finish(wait, &queue->lines->not_full, 1);
-	if (SHMDI_LIKELY(result == 0))
+		memcpy(ret_message, shmdi_slot_bytes(queue, at->slot), size_bytes);
+	shmdi_slot_set(queue, at->slot, shmdi_slot_make(SHMD_SLOT_FREE, 0, 0)); /* the commit */
+	shmdi_ready_go_on(queue, at);
+	shmdi_ready_take(queue, at);
+	shmdi_queue_hand_back(queue, tail, at->slot);
+	return 0;
+}
+
+/* Takes where nothing is in the way; as put_at_once. */
+SHMDI_INLINE bool take_at_once(struct shmd_queue *queue, void *ret_message, size_t buffer_bytes,
+                               size_t *ret_size_bytes, int *ret_result)
+{
+	if (!shmdi_latch_try(&queue->take_latch))
+		return false;
+	struct shmdi_ready at = shmdi_ready_begin(queue);
+	bool done = false;
+	bool idle = false;
+	uint32_t size_bytes = 0;
+	if (shmdi_queue_state(queue) == 0 &&
+	    SHMDI_LIKELY(queue->lease_ns == 0 || shmdi_load32(&queue->lines->leased_count, SHMDI_RELAXED) == 0) &&
+	    SHMDI_LIKELY(shmdi_ready_find(queue, &at) == SHMDI_FOUND)) {
+		size_bytes = shmdi_load32(&queue->descs[at.slot].length, SHMDI_RELAXED);
+		uint32_t side = shmdi_load32(&queue->descs[at.slot].side, SHMDI_RELAXED);
+		done = SHMDI_LIKELY(size_bytes <= queue->copy_max_bytes && size_bytes <= buffer_bytes &&
+		                    shmdi_slot_holds(queue, size_bytes, side)) &&
+		       empty_slot(queue, &at, ret_message, size_bytes) == 0;
+		idle = done && shmdi_queue_signal_idle(queue);
+	}
+	*ret_result = shmdi_latch_release(&queue->take_latch);
+	if (!SHMDI_LIKELY(done))
+		return false;
+	shmdi_eventcount_tell(&queue->lines->not_full, 1);
+	if (!SHMDI_LIKELY(!idle))
+		shmdi_eventcount_wake(&queue->lines->idle, INT_MAX);
+	if (SHMDI_LIKELY(*ret_result == 0))
 		*ret_size_bytes = size_bytes;
-	return result;
+	return true;
 }
 
 int shmdi_queue_take_found(struct shmdi_queue_wait *wait, struct shmdi_ready at, void *ret_message,
                            size_t buffer_bytes, size_t *ret_size_bytes)
 {
-	return take_found(wait, at, ret_message, buffer_bytes, ret_size_bytes);
+	struct shmd_queue *queue = wait->queue;
+	uint32_t size_bytes = shmdi_load32(&queue->descs[at.slot].length, SHMDI_RELAXED);
+	uint32_t side = shmdi_load32(&queue->descs[at.slot].side, SHMDI_RELAXED);
+	if (!shmdi_slot_holds(queue, size_bytes, side))
+		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
+	if (size_bytes > buffer_bytes)
+		return too_long(wait, size_bytes, buffer_bytes);
+	if (size_bytes > queue->copy_max_bytes)
+		return take_long(wait, at, ret_message, ret_size_bytes);
+	int result = empty_slot(queue, &at, ret_message, size_bytes);
+	if (result < 0)
+		return shmdi_queue_leave(wait, result);
+	wait->went_idle |= shmdi_queue_signal_idle(queue);
+	result = shmdi_queue_finish(wait, &queue->lines->not_full, 1);
+	if (result == 0)
+		*ret_size_bytes = size_bytes;
+	return result;
+}
+
+static __attribute__((noinline)) int take_slowly(struct shmd_queue *queue, void *ret_message, size_t buffer_bytes,
+                                                 int64_t timeout_ns, size_t *ret_size_bytes)
+{
+	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
+	struct shmdi_ready at = {0};
+	int result;
+	while ((result = shmdi_queue_find_message(&wait, &at)) == 0)
+		;
+	if (result != SHMDI_FOUND)
+		return result;
+	return shmdi_queue_take_found(&wait, at, ret_message, buffer_bytes, ret_size_bytes);
 }
 
 int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
@@ -255,14 +338,12 @@ int shmd_queue_take(struct shmd_queue *queue, void *ret_message, size_t buffer_b
 		return shmdi_queue_refuse(queue, timeout_ns);
 	if (!SHMDI_LIKELY((ret_message != NULL || buffer_bytes == 0) && ret_size_bytes != NULL))
 		return SHMD_E_INVALID;
-	struct shmdi_queue_wait wait = SHMDI_WAIT_MESSAGE(queue, timeout_ns);
-	struct shmdi_ready at = {0};
+	if (timeout_ns == 0 && shmdi_queue_is_empty(queue))
+		return SHMD_E_WOULD_BLOCK;
 	int result;
-	while ((result = shmdi_queue_find_message(&wait, &at)) == 0)
-		;
-	if (!SHMDI_LIKELY(result == SHMDI_FOUND))
+	if (SHMDI_LIKELY(take_at_once(queue, ret_message, buffer_bytes, ret_size_bytes, &result)))
 		return result;
-	return take_found(&wait, at, ret_message, buffer_bytes, ret_size_bytes);
+	return take_slowly(queue, ret_message, buffer_bytes, timeout_ns, ret_size_bytes);
 }
 
 /* ---- the whole queue ---- */

@@ -251,7 +251,7 @@ int shmd_queue_take_many(struct shmd_queue *queue, void *buffer, size_t buffer_b
 		*ret_count = result == 0;
 		return result;
 	}
-	shmdi_queue_signal_idle(&wait);
+	wait.went_idle |= shmdi_queue_signal_idle(queue);
 	result = shmdi_queue_finish(&wait, &queue->lines->not_full, done);
 	if (SHMDI_LIKELY(result == 0))
 		*ret_count = done;

@@ -71,7 +71,7 @@ int shmdi_queue_expire(struct shmdi_queue_wait *wait)
 			return SHMD_E_CORRUPT;
 		wait->came_back += give_back(queue, now_ns, &first_ns);
 		shmdi_store64(&lines->expiry_ns, first_ns, SHMDI_RELAXED);
-		shmdi_queue_signal_idle(wait);
+		wait->went_idle |= shmdi_queue_signal_idle(queue);
 	}
 	/* A lease that somebody takes later ends lease_ns from now at the earliest. */
 	uint64_t look_ns = shmdi_queue_lease_end(queue->lease_ns);

@@ -156,7 +156,7 @@ SHMDI_INLINE int end_some(struct shmd_queue *queue, const struct shmd_lease *lea
 		ended[why]++;
 		again |= (uint64_t)(why == AGAIN) << done;
 	}
-	shmdi_queue_signal_idle(&wait);
+	wait.went_idle |= shmdi_queue_signal_idle(queue);
 	result = shmdi_queue_leave(&wait, 0);
 	if (ended[FREED] > 0)
 		shmdi_eventcount_tell(&queue->lines->not_full, ended[FREED]);

@@ -7,7 +7,13 @@
 
 #include <limits.h>
 
-#define PAUSES_MAX 16u /* between two looks at the count that is waited for */
+#define PAUSES_MAX 4u /* between two looks at what is waited for */
+/* Who finds nothing again and again, and each time has next to no time to wait, is at the
+ * heels of the other side: they have each line in turn, though there would be work for both
+ * at once. He falls back a little. */
+#define HASTY_TURNS 3u   /* no answer to what he did himself comes so soon */
+#define HASTY_MAX 4u     /* times in a row */
+#define FALL_BACK 32u    /* pauses */
 
 static int64_t deadline(struct shmdi_queue_wait *wait)
 {
@@ -106,20 +112,33 @@ bool shmdi_queue_settle(struct shmdi_queue_wait *wait)
 	return shmdi_queue_offers(wait) && shmdi_eventcount_clear(wait->event);
 }
 
+static void pause_for(uint32_t pauses)
+{
+	for (uint32_t i = 0; i < pauses; i++)
+		shmdi_pause();
+}
+
 /* Waits a moment for what the wait is for. */
 static void spin(struct shmdi_queue_wait *wait)
 {
 	struct shmd_queue *queue = wait->queue;
-	uint32_t *spins = wait->want == SHMDI_WANT_SLOT ? &queue->put_spins : &queue->take_spins;
-	uint32_t limit = shmdi_spin_limit(spins);
+	struct shmdi_queue_hints *hints = wait->want == SHMDI_WANT_SLOT ? &queue->put_hints : &queue->take_hints;
+	uint32_t limit = shmdi_spin_limit(&hints->spins);
 	uint32_t turns = 0;
 	for (uint32_t pauses = 1; turns < limit && !shmdi_queue_offers(wait); turns += pauses) {
-		for (uint32_t i = 0; i < pauses; i++)
-			shmdi_pause();
+		pause_for(pauses);
 		pauses = pauses < PAUSES_MAX ? 2 * pauses : pauses;
 	}
-	if (limit != 0)
-		shmdi_spin_learn(spins, turns, limit);
+	if (limit == 0)
+		return;
+	shmdi_spin_learn(&hints->spins, turns, limit);
+	uint32_t hasty = __atomic_load_n(&hints->hasty, __ATOMIC_RELAXED);
+	if (turns > HASTY_TURNS)
+		__atomic_store_n(&hints->hasty, 0, __ATOMIC_RELAXED);
+	else if (hasty < HASTY_MAX)
+		__atomic_store_n(&hints->hasty, hasty + 1, __ATOMIC_RELAXED);
+	else
+		pause_for(FALL_BACK);
 }
 
 int shmdi_queue_sleep(struct shmdi_queue_wait *wait)

@@ -165,14 +165,14 @@ SHMDI_INLINE int shmdi_queue_enter(struct shmdi_queue_wait *wait)
 	return SHMDI_LIKELY(result == 0) ? 0 : shmdi_queue_leave(wait, result);
 }
 
-/* Signals those who join, if the commits of this section of take_latch left no work. */
-SHMDI_INLINE void shmdi_queue_signal_idle(struct shmdi_queue_wait *wait)
+/* Signals those who join, if the commits of this section of take_latch left no work; true =
+ * wake all of them when the latch is free. */
+SHMDI_INLINE bool shmdi_queue_signal_idle(const struct shmd_queue *queue)
 {
-	uint64_t *idle = &wait->queue->lines->idle;
+	uint64_t *idle = &queue->lines->idle;
 	/* The bit first: the next entry is about to be written by others. */
-	if (!SHMDI_LIKELY((shmdi_load64(idle, SHMDI_RELAXED) & SHMD_EVENTCOUNT_WAITERS) == 0) &&
-	    shmdi_queue_no_work(wait->queue) && shmdi_eventcount_signal(idle))
-		wait->went_idle = true;
+	return !SHMDI_LIKELY((shmdi_load64(idle, SHMDI_RELAXED) & SHMD_EVENTCOUNT_WAITERS) == 0) &&
+	       shmdi_queue_no_work(queue) && shmdi_eventcount_signal(idle);
 }
 
 /* Ends a latch section that took what it waited for, then signals an event so many times. */
@@ -191,32 +191,36 @@ SHMDI_INLINE int shmdi_queue_finish(struct shmdi_queue_wait *wait, uint64_t *eve
 	return result;
 }
 
-/* A look without the latch, for who only tries: true = there was nothing. Who tries again
+/* Looks without the latch, for who only tries: true = there was nothing. Who tries again
  * and again so keeps the latch, and its line, from nobody. If the head has stayed where it
  * was, there was no entry at first either, for an entry goes only after the head has left
  * it; and what was taken from there is committed, or the head would not have moved on. */
-SHMDI_INLINE bool shmdi_queue_is_idle(const struct shmdi_queue_wait *wait)
+SHMDI_INLINE bool shmdi_queue_looks_idle(const struct shmd_queue *queue, const uint64_t *ring, const uint64_t *head)
 {
-	const struct shmd_queue *queue = wait->queue;
-	const struct shmd_queue_lines *lines = queue->lines;
-	bool takes = wait->want == SHMDI_WANT_MESSAGE;
-	const uint64_t *head = takes ? &lines->ready_head : &lines->free_head;
 	uint32_t slot;
-	if (!takes && shmdi_load32(&lines->fresh, SHMDI_ACQUIRE) != queue->size)
-		return false;
 	uint64_t was = shmdi_load64(head, SHMDI_ACQUIRE);
-	if (shmdi_entry_find(queue, takes ? queue->ready : queue->free, was, &slot) != 0)
-		return false;
-	return SHMDI_LIKELY(shmdi_load64(head, SHMDI_RELAXED) == was) &&
-	       shmdi_load32(&lines->closed, SHMDI_RELAXED) == 0 && shmdi_queue_state(queue) == 0 &&
-	       (!takes || queue->lease_ns == 0 || !shmdi_queue_may_expire(queue));
+	return shmdi_entry_find(queue, ring, was, &slot) == 0 &&
+	       SHMDI_LIKELY(shmdi_load64(head, SHMDI_RELAXED) == was) &&
+	       shmdi_load32(&queue->lines->closed, SHMDI_RELAXED) == 0 && shmdi_queue_state(queue) == 0;
+}
+
+SHMDI_INLINE bool shmdi_queue_is_empty(const struct shmd_queue *queue)
+{
+	return shmdi_queue_looks_idle(queue, queue->ready, &queue->lines->ready_head) &&
+	       (queue->lease_ns == 0 || !shmdi_queue_may_expire(queue));
+}
+
+SHMDI_INLINE bool shmdi_queue_is_full(const struct shmd_queue *queue)
+{
+	return shmdi_load32(&queue->lines->fresh, SHMDI_ACQUIRE) == queue->size &&
+	       shmdi_queue_looks_idle(queue, queue->free, &queue->lines->free_head);
 }
 
 /* Enters and finds a free slot: SHMDI_FOUND with the latch held, 0 = slept, look
  * again, or an error. */
 SHMDI_INLINE int shmdi_queue_find_slot(struct shmdi_queue_wait *wait, struct shmdi_free *ret_at)
 {
-	if (wait->timeout_ns == 0 && shmdi_queue_is_idle(wait))
+	if (wait->timeout_ns == 0 && shmdi_queue_is_full(wait->queue))
 		return SHMD_E_WOULD_BLOCK;
 	int result = shmdi_queue_enter(wait);
 	if (!SHMDI_LIKELY(result == 0))
@@ -243,7 +247,7 @@ SHMDI_INLINE int shmdi_queue_enter_expired(struct shmdi_queue_wait *wait)
 /* The same for the message that comes next. */
 SHMDI_INLINE int shmdi_queue_find_message(struct shmdi_queue_wait *wait, struct shmdi_ready *ret_at)
 {
-	if (wait->timeout_ns == 0 && shmdi_queue_is_idle(wait))
+	if (wait->timeout_ns == 0 && shmdi_queue_is_empty(wait->queue))
 		return SHMD_E_WOULD_BLOCK;
 	int result = shmdi_queue_enter_expired(wait);
 	if (!SHMDI_LIKELY(result == 0))

@@ -206,20 +206,20 @@ func (r *recorder) holder() {
 	open = Attachment{Info: vectorTodo, Handle: 3, Access: AccessReadWrite, Seat: 2, Owner: 4098, DataOffset: 4096,
 		DataSize: 192, SeatsOffset: 512}
 	r.call("open of the queue by the second client", MethodOpen, "", open, "jobs/todo")
-	r.call("lease by the second client", MethodLease, "", Lease{Lease: LeaseID{2, 4, 1}, Message: []byte{0xc3},
+	r.call("lease by the second client", MethodLease, "", Lease{Lease: LeaseID{0, 4, 1}, Message: []byte{0xc3},
 		Deliveries: 1}, 3)
 	r.call("holdings of the second client", MethodHoldings, "the lock, permits, and a lease", List[Holding]{
 		{ID: 2, Name: "jobs/lock", Kind: KindMutex, Holds: HoldsLock, Count: 1},
 		{ID: 4, Name: "jobs/slots", Kind: KindSemaphore, Holds: HoldsPermits, Count: 3},
-		{ID: 5, Name: "jobs/todo", Kind: KindQueue, Holds: HoldsLease, Count: 1, Lease: &LeaseID{2, 4, 1}}})
+		{ID: 5, Name: "jobs/todo", Kind: KindQueue, Holds: HoldsLease, Count: 1, Lease: &LeaseID{0, 4, 1}}})
 }
 
 func (r *recorder) latchedDeath() {
 	r.call("acquire after a death", MethodAcquire, "waits for it; what the dead client held came back", nil, slots, 3)
-	r.call("lease after a death", MethodLease, "waits for it; the message is delivered again", Lease{Lease: LeaseID{2,
+	r.call("lease after a death", MethodLease, "waits for it; the message is delivered again", Lease{Lease: LeaseID{0,
 		4, 2},
 		Message: []byte{0xc3}, Deliveries: 2}, todo)
-	r.call("ack after a death", MethodAck, "", nil, todo, LeaseID{2, 4, 2})
+	r.call("ack after a death", MethodAck, "", nil, todo, LeaseID{0, 4, 2})
 	r.call("shutdown", MethodShutdown, "no more puts", nil, todo)
 	r.call("shutdown of a mutex", MethodShutdown, "",
 		fails(status.KindMismatch, "it is a mutex, no queue").On("jobs/lock"), 4)

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// runTimeout bounds one compilation and one run; a run takes a tenth of a second.
+// runTimeout bounds one compilation and one run; a run takes a tenth of a second, that of
+// attention some five.
 const runTimeout = 5 * time.Minute
 
 // race is what Relacy says when plain data are accessed without an order between.
@@ -51,6 +52,16 @@ var programs = map[string][]weakening{
 		{"BUMP=relaxed", "element.load(mo_relaxed, $) == 1"},
 		{"VERSION=relaxed", "element.load(mo_relaxed, $) == 1"},
 		{"BUMP_FIRST", "element.load(mo_relaxed, $) == 1"},
+	},
+	"attention": {
+		{"COMMIT=relaxed", race},
+		{"COMMIT=acq_rel", "!asleep || slept_on == COMMITS"},
+		{"ATTENTION=acquire", "!asleep || slept_on == COMMITS"},
+		{"ANNOUNCE=acq_rel", "!asleep || slept_on == COMMITS"},
+		{"AGAIN=acquire", "!asleep || slept_on == COMMITS"},
+		{"SEE=relaxed", race},
+		{"ATTENTION_FIRST", "!asleep || slept_on == COMMITS"},
+		{"REMEMBERS_LATER", "!asleep || slept_on == COMMITS"},
 	},
 	"barrier": {
 		{"ARRIVE=relaxed", race},

@@ -1,5 +1,6 @@
 // Runs one program, as it is or with one weakening: litmus PROGRAM [WEAKENING]. Prints
 // PASS or FAIL and in how many ways it was run, and before that the way that failed.
+#include "attention.hpp"
 #include "barrier.hpp"
 #include "crossing.hpp"
 #include "crossing_x86.hpp"
@@ -30,6 +31,8 @@ int main(int argc, char **argv)
 {
 	std::string program = argc > 1 ? argv[1] : "";
 	weakened = argc > 2 ? argv[2] : "";
+	if (program == "attention")
+		return check<attention>();
 	if (program == "barrier")
 		return check<barrier>();
 	if (program == "crossing")

@@ -291,6 +291,8 @@ static void begin(int what)
 }
 
 /* The n-th place to scribble over, and the n-th value there; false = no more. */
+typedef bool scribbler(size_t place, size_t value);
+
 static bool scribble_word(size_t place, size_t value)
 {
 	static const uint64_t words[] = {0, 1, 2, 3, 4, 7, 8, 56, 64, 72, 504, 4096, 32768, 32832, UINT32_MAX,
@@ -343,7 +345,7 @@ static void expect_untouched(void)
 
 /* Scribbled is within what has begun; then an operation is tried, twice, and what is left
  * is received. */
-static void try_one(bool near_end, int begun, bool (*scribble)(size_t place, size_t value), size_t place, size_t value, size_t tried)
+static void try_one(bool near_end, int begun, scribbler *scribble, size_t place, size_t value, size_t tried)
 {
 	struct shmdi_ring *out = ring_of(0, false);
 	struct shmdi_ring *in = ring_of(1, true);
@@ -370,7 +372,7 @@ static void try_one(bool near_end, int begun, bool (*scribble)(size_t place, siz
 	expect_untouched();
 }
 
-static void try_all(bool (*scribble)(size_t place, size_t value))
+static void try_all(scribbler *scribble)
 {
 	for (size_t place = 0; scribble(place, 0); place++)
 		for (size_t value = 0; scribble(place, value); value++)
@@ -495,7 +497,8 @@ static void scribble_all(void)
 	while (__atomic_load_n(&working, __ATOMIC_ACQUIRE) != 0) {
 		uint64_t chance = next_random(&state);
 		struct shmd_ring_line *line = &((struct shmd_ring_line *)lines)[chance % 4];
-		uint64_t *header = (uint64_t *)(void *)(data + next_random(&state) % (capacity_bytes * (piped ? 2u : 1u)) / 8 * 8);
+		size_t data_bytes = piped ? 2 * (size_t)capacity_bytes : capacity_bytes;
+		uint64_t *header = (uint64_t *)(void *)(data + next_random(&state) % data_bytes / 8 * 8);
 		uint64_t word = next_random(&state) >> next_random(&state) % 64;
 		switch (chance / 4 % 8) {
 		case 0: shmdi_store64(&line->word, word, SHMDI_RELAXED); break;
@@ -503,7 +506,9 @@ static void scribble_all(void)
 		case 2: shmdi_store32(&line->owner, (uint32_t)word, SHMDI_RELAXED); break;
 		case 3: shmdi_store32(&line->attention, (uint32_t)word, SHMDI_RELAXED); break;
 		case 4:
-		case 5: shmdi_store64(header, (word % 7) << 32 | (uint32_t)next_random(&state) >> word % 32, SHMDI_RELAXED); break;
+		case 5:
+			shmdi_store64(header, (word % 7) << 32 | (uint32_t)next_random(&state) >> word % 32, SHMDI_RELAXED);
+			break;
 		case 6: shmdi_store64((uint64_t *)(void *)line + word % 8, word, SHMDI_RELAXED); break;
 		default:
 			for (int i = 0; i < 4; i++) {

@@ -42,7 +42,12 @@ static int reserve_room(struct object *object, struct entry *entry)
 	return result;
 }
 
-/* Sends what was reserved, or gives it up: for that there is nothing to do. */
+static int give_up(struct object *object)
+{
+	return object->stream != NULL ? shmd_stream_abort(object->stream) : shmd_pipe_abort(object->pipe, SHMD_END_ANY);
+}
+
+/* Sends what was reserved, or gives it up. */
 static int fill_room(struct object *object, struct entry *entry)
 {
 	if (object->reserved == NULL)
@@ -50,7 +55,7 @@ static int fill_room(struct object *object, struct entry *entry)
 	size_t size_bytes = make_message(entry->argument, object->reserved_bytes, object->reserved);
 	object->reserved = NULL;
 	begin(entry);
-	return entry->op == OP_ABORT ? 0 : RING(object, commit, size_bytes);
+	return entry->op == OP_ABORT ? give_up(object) : RING(object, commit, size_bytes);
 }
 
 static int peek(struct object *object, struct entry *entry)

@@ -58,7 +58,8 @@ func bytesStories() []story {
 	model := modelOf[bytesState](bytesMachine{})
 	in := func(name string, good, broken []step) story {
 		start := []step{claimed(1, history.EndA), claimed(2, history.EndB)}
-		return story{"bytes: " + name, model, append(start[:2:2], good...), append(start[:2:2], broken...), nil}
+		return story{"bytes: " + name, model, append(start[:2:2], good...), append(start[:2:2], broken...),
+			bytesMachine{}.split}
 	}
 	wrote := func(of uint32, done int64) step { return ok(1, history.OpWriteBytes, n(of), result(done)) }
 	read := func(actor int, done int64) step { return ok(actor, history.OpReadBytes, n(5000), result(done)) }
@@ -73,6 +74,10 @@ func bytesStories() []story {
 			[]step{wrote(5000, 4096), read(2, 1), wrote(9, 2)}),
 		in("full for nothing", []step{wrote(5000, 4096), full}, []step{wrote(5000, 4096), read(2, 1), full}),
 		in("empty for nothing", []step{wrote(9, 9), read(2, 9), empty}, []step{wrote(9, 9), read(2, 8), empty}),
+		in("read while it is written", []step{wrote(9, 9), along(read(2, 4)), along(empty), read(2, 5)},
+			[]step{wrote(9, 9), empty, read(2, 9)}),
+		in("written while it is read", []step{wrote(5000, 4096), read(2, 4096), along(wrote(900, 900)), read(2, 900)},
+			[]step{wrote(5000, 4096), wrote(900, 900), read(2, 4096), read(2, 900)}),
 		in("none at all", []step{wrote(9, 1)}, []step{wrote(9, 0)}),
 		in("ended before the last", []step{wrote(9, 9), retired(1, history.EndA), read(2, 9), ended, ended},
 			[]step{wrote(9, 9), retired(1, history.EndA), read(2, 8), ended}),

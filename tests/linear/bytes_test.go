@@ -6,13 +6,19 @@ import (
 )
 
 // bytesMachine is a pipe of bytes. Which bytes they are the clients compare: it counts.
+// A write or a read is done bit by bit, so that others may see any part of it between its
+// beginning and its ending.
 type bytesMachine struct{}
 
-// bytesState is how many bytes lie in each direction, and who has the ends.
+// bytesState is what goes each way, by the end that writes, and who has the ends.
 type bytesState struct {
-	level [3]int64 // by the end that writes
+	ways [3]way
 	pipeEnds
 }
+
+// way is one direction: what was written less what was read, by calls that have ended, and
+// how many bytes the calls under way may have written and read.
+type way struct{ level, writing, reading int64 }
 
 func (bytesMachine) start() bytesState { return bytesState{} }
 
@@ -21,47 +27,68 @@ func (bytesMachine) end(s bytesState, a *action) bytesState {
 	return s
 }
 
+// split: what moved bytes did it bit by bit.
+func (bytesMachine) split(e *history.Entry) bool {
+	return (e.Op == history.OpWriteBytes || e.Op == history.OpReadBytes) && (e.OK() || e.Unknown())
+}
+
 func (bytesMachine) step(s bytesState, a *action) (next []bytesState) {
-	if a.Op == history.OpClaim || a.Op == history.OpRetire {
-		if s.change(a) {
-			next = append(next, s)
-		}
-		return next
-	}
+	ok := false
 	mine, other, has := s.endsOf(a)
-	way, most := mine, ringBytes-s.level[mine]
-	if a.Op == history.OpReadBytes {
-		way, most = other, s.level[other]
+	writes := a.Op == history.OpWriteBytes
+	w := &s.ways[other]
+	if writes {
+		w = &s.ways[mine]
 	}
-	move := func(n int64) {
-		moved := s
-		if moved.level[way] += n; a.Op == history.OpReadBytes {
-			moved.level[way] -= 2 * n
-		}
-		next = append(next, moved)
-	}
-	over := s.over[other] != 0 && (a.Op == history.OpWriteBytes || most == 0)
 	switch {
+	case a.Op == history.OpClaim || a.Op == history.OpRetire:
+		ok = s.change(a)
 	case !has:
-		if a.Return != 0 && a.Code() == status.NotOwner {
-			next = append(next, s)
-		}
-	case over:
-		if s.over[other].toldBy(a.Code()) {
-			next = append(next, s)
-		}
-	case a.Unknown():
-		for n := int64(1); n <= min(int64(a.N), most); n++ {
-			move(n)
-		}
+		ok = a.Return != 0 && a.Code() == status.NotOwner
+	case a.part == beginning:
+		ok = w.begin(a, writes) && !(writes && s.over[other] != 0)
+	case a.part == ending:
+		ok = w.finish(a, writes)
+	case a.refused() && writes:
+		ok = w.level >= ringBytes && s.over[other] == 0
 	case a.refused():
-		if most == 0 {
-			next = append(next, s)
+		ok = w.level <= 0 && s.over[other] == 0
+	case s.over[other].toldBy(a.Code()):
+		if ok = writes || w.level <= 0; !writes {
+			*w = way{} // what was being written is known now
 		}
-	case a.OK() && a.Result >= 1 && a.Result <= min(int64(a.N), most):
-		move(a.Result)
+	}
+	if ok {
+		next = append(next, s)
 	}
 	return next
+}
+
+// begin begins to move bytes: so many as came of it, or all that were asked for.
+func (w *way) begin(a *action, writes bool) bool {
+	n := a.Result
+	if a.Unknown() {
+		n = int64(a.N)
+	}
+	if writes {
+		w.writing = n
+	} else {
+		w.reading = n
+	}
+	return n >= 1 && n <= int64(a.N)
+}
+
+// finish is the end of a call that began: there must have been room, or bytes, at some time
+// of it. What a killed client was doing has none.
+func (w *way) finish(a *action, writes bool) bool {
+	begun := w.reading
+	if writes {
+		begun = w.writing
+		w.level, w.writing = w.level+a.Result, 0
+	} else {
+		w.level, w.reading = w.level-a.Result, 0
+	}
+	return !a.Unknown() && begun != 0 && w.level-w.reading <= ringBytes && w.level+w.writing >= 0
 }
 
 // bytesPhrase uses one end, the same for all of a script.

@@ -43,7 +43,7 @@ var subjects = []subject{
 	pipeSubject("pipe", pipeMachine{}, ringMost-8),
 	pipeSubject("pipe of long messages", pipeMachine{long: true}, 3*ringBytes),
 	{"pipe of bytes", wire.KindPipe, wire.CreateOptions{Capacity: new(uint32(ringBytes)), Bytes: new(true)},
-		modelOf[bytesState](bytesMachine{}), false, nil, bytesPhrase, 0},
+		modelOf[bytesState](bytesMachine{}), false, bytesMachine{}.split, bytesPhrase, 0},
 	eventSubject("event", wire.CreateOptions{}, eventMachine{}),
 	eventSubject("auto-reset event", wire.CreateOptions{AutoReset: new(true)}, eventMachine{auto: true}),
 	{"rwlock", wire.KindRWLock, wire.CreateOptions{}, modelOf[rwlockState](rwlockMachine{}), false, splitRWLock,

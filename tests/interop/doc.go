@@ -35,7 +35,7 @@
 //	permits SLOT                                ok AVAILABLE TOTAL HELD
 //
 // Of queues (create SLOT queue NAME - FLAGS MAXSIZE SLOT_SIZE DELIVERIES_MAX
-// MESSAGE_MAX, of which the last may be left out), with messages in hex, "-" for no
+// MESSAGE_MAX LEASE_NS, of which the last ones may be left out), with messages in hex, "-" for no
 // bytes; the values are by way of the language's own msgpack:
 //
 //	put SLOT MESSAGE TIMEOUT_NS                 ok
@@ -47,6 +47,10 @@
 //	join SLOT TIMEOUT_NS                        ok
 //	lease SLOT TIMEOUT_NS                       ok NUMBER DELIVERIES MESSAGE
 //	ack SLOT NUMBER, nack SLOT NUMBER           ok
+//	leasemany SLOT MAX TIMEOUT_NS               ok, then NUMBER DELIVERIES MESSAGE of each
+//	ackmany SLOT NUMBER,NUMBER...               ok COUNT, and NOT_OWNER if the next one is not
+//	nackmany SLOT NUMBER,NUMBER...              this client's
+//	extend SLOT NUMBER NS                       ok
 //	takedead SLOT                               ok NUMBER DELIVERIES MESSAGE
 //	redeliver SLOT                              ok COUNT
 //	shutdown SLOT                               ok

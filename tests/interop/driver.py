@@ -84,6 +84,18 @@ def members(encoded):
     return found
 
 
+def elements(encoded):
+    """The values of an array, each still msgpack."""
+    reader = msgpack.Unpacker(strict_map_key=False)
+    reader.feed(encoded)
+    found = []
+    for _ in range(reader.read_array_header()):
+        start = reader.tell()
+        reader.skip()
+        found.append(encoded[start : reader.tell()])
+    return found
+
+
 class Slot:
     """An open object. Whatever its lock, it is locked through its own handle."""
 
@@ -148,7 +160,7 @@ def split(code, values):
 # The options that the values of create are.
 OPTIONS = {
     "semaphore": ("initial", "maximum"),
-    "queue": ("maxsize", "slot_size", "deliveries_max", "message_max"),
+    "queue": ("maxsize", "slot_size", "deliveries_max", "message_max", "lease_ns"),
     "barrier": ("parties",),
     "stream": ("capacity", "message_max"),
     "pipe": ("capacity", "message_max"),
@@ -332,6 +344,24 @@ class Driver:
 
     def do_nack(self, name, number):
         self.connection.call("nack", self.slots[name].handle, self.slots[name].leases[number])
+
+    def do_leasemany(self, name, most, timeout):
+        slot = self.slots[name]
+        answer = self.connection.call_raw("lease_many", slot.handle, int(most), int(timeout))
+        return [word for lease in elements(answer) for word in slot.lease(lease)]
+
+    def do_ackmany(self, name, numbers):
+        return self.end_many("ack_many", self.slots[name], numbers.split(","))
+
+    def do_nackmany(self, name, numbers):
+        return self.end_many("nack_many", self.slots[name], numbers.split(","))
+
+    def end_many(self, method, slot, numbers):
+        count = self.connection.call(method, slot.handle, [slot.leases[number] for number in numbers])
+        return (count,) if count == len(numbers) else (count, "NOT_OWNER")
+
+    def do_extend(self, name, number, ns):
+        self.connection.call("extend", self.slots[name].handle, self.slots[name].leases[number], int(ns))
 
     def do_redeliver(self, name):
         return (self.connection.call("redeliver", self.slots[name].handle),)

@@ -3,9 +3,11 @@ package interop
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/wire"
@@ -59,7 +61,8 @@ func (d *goDriver) createLatched(ctx context.Context, slot, kind, name, flags st
 		return d.keepLatched(slot, s, &goLatched{semaphore: s}, err)
 	}
 	q, err := shmd.CreateQueue(ctx, d.client, name, shmd.QueueOptions{
-		MaxSize: n[0], SlotSize: n[1], DeliveriesMax: n[2], MessageMax: n[3], Raw: flags == "raw",
+		MaxSize: n[0], SlotSize: n[1], DeliveriesMax: n[2], MessageMax: n[3], LeaseTime: time.Duration(n[4]),
+		Raw: flags == "raw",
 	})
 	return d.keepLatched(slot, q, &goLatched{queue: q, leases: make(map[string]*shmd.Lease)}, err)
 }
@@ -86,7 +89,7 @@ func (l *goLatched) obey(verb string, words []string) ([]string, error) {
 		return l.count(verb, words)
 	}
 	switch verb {
-	case "put", "putvalue", "take", "takevalue", "lease", "reserve", "putmany", "takemany", "join":
+	case "put", "putvalue", "take", "takevalue", "lease", "reserve", "putmany", "takemany", "leasemany", "join":
 		ctx, cancel, ns, err := within(words[len(words)-1])
 		if err != nil {
 			return nil, err
@@ -105,6 +108,16 @@ func (l *goLatched) obey(verb string, words []string) ([]string, error) {
 		return nil, l.leases[words[0]].Ack()
 	case "nack":
 		return nil, l.leases[words[0]].Nack()
+	case "ackmany":
+		return l.endMany(words[0], l.queue.AckMany)
+	case "nackmany":
+		return l.endMany(words[0], l.queue.NackMany)
+	case "extend":
+		ns, err := strconv.ParseInt(words[1], 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		return nil, l.leases[words[0]].Extend(time.Duration(ns))
 	case "takedead":
 		return l.keepLease(l.queue.TakeDead())
 	case "redeliver":
@@ -183,6 +196,22 @@ func (l *goLatched) wait(ctx context.Context, verb, text string, try bool) (answ
 			texts = append(texts, hexText(m))
 		}
 		return []string{strings.Join(texts, ",")}, err
+	case "leasemany":
+		most, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, err
+		}
+		var leases []*shmd.Lease
+		if try {
+			leases, err = l.queue.TryLeaseMany(nil, most)
+		} else {
+			leases, err = l.queue.LeaseMany(ctx, nil, most)
+		}
+		for _, lease := range leases {
+			words, _ := l.keepLease(lease, nil)
+			answer = append(answer, words...)
+		}
+		return answer, err
 	case "join":
 		if try {
 			return nil, l.queue.TryJoin()
@@ -212,6 +241,19 @@ func (l *goLatched) keepLease(lease *shmd.Lease, err error) ([]string, error) {
 	number := strconv.FormatUint(lease.Seq(), 10)
 	l.leases[number] = lease
 	return []string{number, strconv.Itoa(lease.Deliveries()), hexText(lease.Message())}, nil
+}
+
+// endMany ends leases, named by their numbers.
+func (l *goLatched) endMany(text string, end func([]*shmd.Lease) (int, error)) ([]string, error) {
+	var leases []*shmd.Lease
+	for number := range strings.SplitSeq(text, ",") {
+		leases = append(leases, l.leases[number])
+	}
+	n, err := end(leases)
+	if errors.Is(err, shmd.ErrNotOwner) {
+		return []string{strconv.Itoa(n), "NOT_OWNER"}, nil
+	}
+	return []string{strconv.Itoa(n)}, err
 }
 
 // count obeys a command about a semaphore.

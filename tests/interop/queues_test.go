@@ -24,6 +24,8 @@ func TestQueuesAcross(t *testing.T) {
 		t.Run("shutdown", p.shutdown)
 		t.Run("leases", p.leases)
 		t.Run("batches", p.batches)
+		t.Run("batches of leases", p.leaseBatches)
+		t.Run("lease times", p.leaseTimes)
 		t.Run("dead letters", p.deadLetters)
 		t.Run("reservations", p.reservations)
 		t.Run("killed", func(t *testing.T) { p.leasesOfTheDead(t, d) })

@@ -54,9 +54,9 @@ static void print_message(const void *message, size_t size)
 static int create_latched(struct latched *l, const char *kind, const char *name, const char *flags, char **words,
                           int count)
 {
-	uint32_t n[4] = {0};
+	uint32_t n[5] = {0};
 	struct shmd_create_options options = {.size = sizeof options};
-	for (int i = 0; i < count && i < 4; i++)
+	for (int i = 0; i < count && i < 5; i++)
 		n[i] = (uint32_t)strtoul(words[i], NULL, 10);
 	if (strcmp(kind, "semaphore") == 0) {
 		options.initial = n[0];
@@ -68,6 +68,7 @@ static int create_latched(struct latched *l, const char *kind, const char *name,
 	options.slot_size = n[1];
 	options.deliveries_max = n[2];
 	options.message_max = n[3];
+	options.lease_ns = n[4];
 	options.raw = strcmp(flags, "raw") == 0;
 	return shmd_queue_create(client, name, &options, &l->queue);
 }
@@ -88,21 +89,30 @@ static void close_latched(struct latched *l)
 	free(l);
 }
 
-static void answer_lease(struct latched *l, int result, const struct shmd_lease *lease)
+/* Keeps a lease, and prints the words of it. */
+static void keep_lease(struct latched *l, const struct shmd_lease *lease)
+{
+	for (int i = 0; i < LEASES; i++)
+		if (l->leases[i].deliveries == 0 || l->leases[i].number == lease->number) {
+			l->leases[i] = *lease;
+			printf(" %" PRIu64 " %" PRIu32, lease->number, lease->deliveries);
+			print_bytes(lease->message, lease->size_bytes);
+			return;
+		}
+	fputs("too many leases\n", stderr);
+	exit(2);
+}
+
+static void answer_leases(struct latched *l, int result, const struct shmd_lease *leases, uint32_t count)
 {
 	if (result < 0) {
 		answer(result);
 		return;
 	}
-	for (int i = 0; i < LEASES; i++)
-		if (l->leases[i].deliveries == 0 || l->leases[i].number == lease->number) {
-			l->leases[i] = *lease;
-			printf("ok %" PRIu64 " %" PRIu32, lease->number, lease->deliveries);
-			print_message(lease->message, lease->size_bytes);
-			return;
-		}
-	fputs("too many leases\n", stderr);
-	exit(2);
+	fputs("ok", stdout);
+	for (uint32_t i = 0; i < count; i++)
+		keep_lease(l, &leases[i]);
+	putchar('\n');
 }
 
 static const struct shmd_lease *find_lease(const struct latched *l, const char *number)
@@ -112,6 +122,31 @@ static const struct shmd_lease *find_lease(const struct latched *l, const char *
 			return &l->leases[i];
 	fprintf(stderr, "no lease %s\n", number);
 	exit(2);
+}
+
+/* leasemany SLOT MAX TIMEOUT */
+static void lease_many(struct latched *l, char **words)
+{
+	struct shmd_lease leases[BATCH];
+	uint32_t most = (uint32_t)strtoul(words[0], NULL, 10), count = 0;
+	int result = shmd_queue_lease_many(l->queue, leases, most < BATCH ? most : BATCH, strtoll(words[1], NULL, 10),
+	                                   &count);
+	answer_leases(l, result, leases, count);
+}
+
+/* ackmany, nackmany SLOT NUMBER,NUMBER... */
+static void end_many(struct latched *l, char *numbers,
+                     int (*end)(struct shmd_queue *, const struct shmd_lease *, uint32_t, uint32_t *))
+{
+	struct shmd_lease leases[BATCH];
+	uint32_t count = 0, ended = 0;
+	for (char *text = strtok(numbers, ","); text != NULL && count < BATCH; text = strtok(NULL, ","))
+		leases[count++] = *find_lease(l, text);
+	int result = end(l->queue, leases, count, &ended);
+	if (result < 0 && result != SHMD_E_NOT_OWNER)
+		answer(result);
+	else
+		printf("ok %" PRIu32 "%s\n", ended, result < 0 ? " NOT_OWNER" : "");
 }
 
 /* What msgpack-c makes of a message, packed again. */
@@ -209,14 +244,22 @@ static bool obey_queue(struct latched *l, const char *verb, char **words)
 		carry(l, verb, words, true);
 	} else if (strcmp(verb, "lease") == 0) {
 		result = shmd_queue_lease(l->queue, strtoll(words[0], NULL, 10), &lease);
-		answer_lease(l, result, &lease);
+		answer_leases(l, result, &lease, 1);
+	} else if (strcmp(verb, "leasemany") == 0) {
+		lease_many(l, words);
+	} else if (strcmp(verb, "ackmany") == 0) {
+		end_many(l, words[0], shmd_queue_ack_many);
+	} else if (strcmp(verb, "nackmany") == 0) {
+		end_many(l, words[0], shmd_queue_nack_many);
+	} else if (strcmp(verb, "extend") == 0) {
+		answer(shmd_queue_extend(l->queue, find_lease(l, words[0]), strtoull(words[1], NULL, 10)));
 	} else if (strcmp(verb, "putmany") == 0 || strcmp(verb, "takemany") == 0) {
 		carry_many(l, verb, words);
 	} else if (strcmp(verb, "join") == 0) {
 		answer(shmd_queue_join(l->queue, strtoll(words[0], NULL, 10)));
 	} else if (strcmp(verb, "takedead") == 0) {
 		result = shmd_queue_take_dead(l->queue, &lease);
-		answer_lease(l, result, &lease);
+		answer_leases(l, result, &lease, 1);
 	} else if (strcmp(verb, "ack") == 0) {
 		answer(shmd_queue_ack(l->queue, find_lease(l, words[0])));
 	} else if (strcmp(verb, "nack") == 0) {

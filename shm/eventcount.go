@@ -55,10 +55,17 @@ func (e eventcount) broadcast() {
 }
 
 // alarm is broadcast for a death or a removal: it wakes whatever the bit says,
-// because a wake may have died after its bit was cleared.
+// because a wake may have died after its bit was cleared. The count moves and the bit is
+// cleared in one store: where a wake is for one only, who announces himself between two
+// would sleep on a word that is as it was, unannounced (tests/models: ALARM_CLEARS).
 func (e eventcount) alarm() {
-	add64(e.word, eventcountStep)
-	e.wakeAll()
+	for range recoverTries {
+		word := e.load()
+		if cas64(e.word, word, (word|eventcountWaiters)+1) {
+			break
+		}
+	}
+	e.wake(futexAll)
 }
 
 func (e eventcount) wakeAll() {

@@ -320,3 +320,15 @@ func TestEventcountRemoved(t *testing.T) {
 		}
 	}
 }
+
+// An alarm moves the count and clears the bit, whether it was set or not.
+func TestEventcountAlarm(t *testing.T) {
+	o := newStock(t)
+	for _, word := range []uint64{0, 1, 6, 7} {
+		store64(o.ec.word, word)
+		o.ec.alarm()
+		if got := o.ec.load(); got&eventcountWaiters != 0 || eventcountOf(got) != eventcountOf(word)+1 {
+			t.Errorf("%d becomes %d", word, got)
+		}
+	}
+}

@@ -7,7 +7,7 @@
 
 #include <limits.h>
 
-#define PAUSES_MAX 4u /* between two looks at what is waited for */
+#define PAUSES_MAX 2u /* between two looks at what is waited for */
 /* Who finds nothing again and again, and each time has next to no time to wait, is at the
  * heels of the other side: they have each line in turn, though there would be work for both
  * at once. He falls back a little. */

@@ -35,8 +35,13 @@ bool shmdi_eventcount_clear(uint64_t *event)
 
 void shmdi_eventcount_alarm(uint64_t *event)
 {
-	shmdi_add64(event, SHMD_EVENTCOUNT_STEP, SHMDI_ACQ_REL);
-	shmdi_and64(event, ~SHMD_EVENTCOUNT_WAITERS, SHMDI_ACQ_REL);
+	/* The count moves and the bit is cleared in one store: between two, somebody could
+	 * announce himself on a word that nobody then moves. */
+	for (;;) {
+		uint64_t old = shmdi_load64(event, SHMDI_RELAXED);
+		if (shmdi_cas64(event, old, (old | SHMD_EVENTCOUNT_WAITERS) + 1, SHMDI_ACQ_REL))
+			break;
+	}
 	shmdi_eventcount_wake(event, INT_MAX);
 }
 

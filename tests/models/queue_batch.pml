@@ -1,21 +1,26 @@
 /* The queue's batches, lease times and join: several commits under one latch hold, and
-   the wake-ups that they owe.
+   the wake-ups that they owe, across the two latches of the sides.
 
    Code stated here: shm/queue_batch.go, shm/queue_deadline.go, shm/queue_join.go. The
-   single operations, order, payload, the daemon's deaths and its acting for others are
-   queue.pml; the eventcount alone is eventcount.pml.
+   single operations, order, payload, the rings, the daemon's deaths and its acting for
+   others are queue.pml; the eventcount alone, and what recovery does if it does not get
+   both latches, eventcount_sides.pml: here it waits.
 
-   latch   an owner word: free, a seat, or the daemon
+   latch   PUT and TAKE, each an owner word: free, a seat, or the daemon
    st      one per slot, with owner and deliveries; authoritative, each store a commit
    over    one per slot: the deadline of its lease is past; time passes at any moment
-   ready   the slots in READY, free those in FREE, leased how many: derived
+   ready   the entries of the slots in READY, added by the put side and taken, and put in
+           again, by the take side; free those of FREE, the other way; leased how many:
+           derived
    ec      eventcounts: NE of consumers, NF of producers, ID of who joins
 
-   put     up to K of FREE to READY under one latch, then one signal; k wake k
-   lease   up to CK of READY to LEASED; then ack of all under one latch, or (NACK) of
-           the first, and the others back to READY
-   signal  of NE and NF clears W, and the woken settles (sets it again, or passes on);
-           of ID by the commit that leaves nothing ready or leased: wakes all
+   put     up to K of FREE to READY, with an entry each, under PUT; then one signal; k wake k
+   lease   up to CK of READY to LEASED; then ack of all under TAKE, or (NACK) of the first,
+           and the others back to READY
+   signal  without the latch, after the entries; of NE and NF clears W, and the woken
+           settles (sets it again, or passes on); of ID under TAKE, by the commit that leaves
+           no entry ready and nothing leased: wakes all
+   wait    set W, look again: there now: begin again, a duty stays; else sleep
    expiry  LEASED to READY or DEAD of what is over, by who wants a message or joins,
            before it looks; who then sleeps wakes by itself when a lease is over,
            also one that was given later
@@ -25,13 +30,13 @@
    killed between any two of them.
 
    Checked, and what pan prints if it does not hold:
-     1. the latch excludes; derived state is right in it   inside==0, exact
+     1. a latch excludes; derived state is right with both  inside[, exact
      2. nothing lost, nothing invented, whatever prefix of
         a batch was committed                              committed==
      3. an ack ends the lease of who made it, no later one theirs
      4. at rest nobody sleeps beside what it waits for     !(beside)
      5. ... nor unannounced: the next signal would be lost !(unheard)
-     6. ... the latch is free, recovery done               latch==0, !(owed)
+     6. ... the latches are free, recovery done            latch[0]==0, latch[1]==0, !(owed)
 
    Shape: MSGS messages by one producer in batches of K; NC consumers, one round each, in
      batches of CK; NJ clients that join; S = 2 slots; KILLS
@@ -43,8 +48,10 @@
    Must fail:
      WAKE_ONE      a batch of k wakes one, and who is woken wakes nobody
      CLEAR_W       the signal clears W, and who is woken owes nothing
+     NO_LOOK       announced, and asleep without the second look
      NO_BROADCAST  recovery wakes nobody
      NO_REBUILD    recovery does not rebuild
+     ONE_LATCH     recovery takes the latch of the dead only
      EXPIRY_SILENT who finds that leases are over wakes nobody
      SLEEP_LONG    (EXPIRY) who sleeps does not wake by itself
      SLEEP_SEEN    (EXPIRY) ... only if there was a lease when it went to sleep
@@ -78,6 +85,9 @@
 #define N   (1+NC+NJ)      /* 0 produces, then who consumes, then who joins */
 #define DMN 9
 #define W   1
+#define PUT  0
+#define TAKE 1
+#define MINE(i) ((i) == 0 -> PUT : TAKE)
 
 #define FREE   0
 #define READY  1
@@ -96,17 +106,18 @@
 #endif
 
 mtype = {
-  enter, expire, look, pop, commit, push, deadline, leased_, count_, more, settle, step, signal, idle_, over_, wake,
-  wake_own, wake_back, wake_idle, announce, leave_asleep, slept, read_, again, end_, end_push, end_next, signal_back, done
+  enter, expire, look, pop, commit, push, deadline, leased_, count_, more, settle, settle_look, over_, signal, wake,
+  signal_own, wake_own, idle_, idle_signal, signal_back, wake_back, wake_idle, announce, second, again_unlatch,
+  leave_asleep, slept, read_, again, end_, end_wake, end_push, end_next, end_signal, unlatch, done
 };
 
-byte latch, st[S], own[S], tries[S], ec[3], leased;
+byte latch[2], st[S], own[S], tries[S], ec[3], leased;
 bool over[S], ready[S], free_[S];
-bool asleep[N], dead[N], todo[N];
+bool asleep[N], dead[DMN], todo[N];
 byte kills;
 
 /* ghosts */
-byte inside, committed, acked, holder[S];
+byte inside[2], committed, acked, holder[S];
 
 #define AT(x) (pc == x)
 #define GO(x) pc = x
@@ -118,8 +129,8 @@ byte inside, committed, acked, holder[S];
 #define ALL(x)    (ONE(0, x) + ONE(1, x))
 #define EXACT (free_[0] == IS(0, FREE) && free_[1] == IS(1, FREE) && ready[0] == IS(0, READY) && \
   ready[1] == IS(1, READY) && leased == ALL(LEASED))
-#define ENTER exact = EXACT; assert(exact); exact = 0; assert(inside == 0); inside = i+1
-#define UNLATCH inside = 0; latch = 0
+#define SURE exact = EXACT; assert(exact); exact = 0
+#define UNLATCH inside[MINE(i)] = 0; latch[MINE(i)] = 0
 #define OVER(k) (IS(k, LEASED) && over[k])
 
 /* One futex call: wakes up to n of who sleeps on a word, any of them. */
@@ -153,10 +164,15 @@ inline wake_up(w, n) {
 #define JOINERS 9
 #endif
 #ifdef JOIN_SILENT
-#define SIGNAL_IDLE skip
+#define LOOKS_IDLE false
 #else
-#define SIGNAL_IDLE if :: IDLE && (ec[ID] & W) -> ec[ID]++; joins = JOINERS :: else fi
+#define LOOKS_IDLE IDLE
 #endif
+/* With the latch of the takers: nobody else makes it idle, and a message that comes
+   meanwhile has them look again. */
+#define IDLES(at, signals, then) \
+  :: atomic { AT(at) -> GO((LOOKS_IDLE -> signals : then)) } \
+  :: atomic { AT(signals) -> SIGNAL(ID, joins, JOINERS); GO(then) }
 #ifdef WAKE_ONE
 #define AS_MANY(k) 1
 #define PASSES(more) false
@@ -164,11 +180,19 @@ inline wake_up(w, n) {
 #define AS_MANY(k) k
 #define PASSES(more) (more)
 #endif
+#define ANY (i == 0 -> ANY_FREE : ANY_READY)
 #ifdef CLEAR_W
-#define SETTLES pass = false
+#define SETTLES(then) :: atomic { AT(settle) -> duty = false; GO(then) }
 #else
-#define SETTLES ec[WORD(i)] = ec[WORD(i)] | W; pass = PASSES(i == 0 -> ANY_FREE : ANY_READY)
+#define SETTLES(then) \
+  :: atomic { AT(settle) -> duty = false; ec[WORD(i)] = ec[WORD(i)] | W; GO(settle_look) } \
+  :: atomic { AT(settle_look) -> pass = PASSES(ANY); GO(then) }
 #endif
+/* More is there for others: one signal, without the latch. */
+#define PASSES_ON(then) \
+  :: atomic { AT(signal_own) && !pass -> GO(then) } \
+  :: atomic { AT(signal_own) && pass -> pass = false; SIGNAL(WORD(i), due, 1); GO(wake_own) } \
+  :: atomic { AT(wake_own) -> wake_up(WORD(i), due); GO(then) }
 #ifdef EXPIRY_SILENT
 #define SIGNAL_BACK skip
 #else
@@ -182,11 +206,17 @@ inline wake_up(w, n) {
 #define BY_ITSELF true
 #endif
 
-/* Waiting: announced and unlatched; woken with a duty, or by itself without. */
-#define WAITING(at) \
-  :: atomic { AT(announce) -> v = ec[WORD(i)] | W; ec[WORD(i)] = v; saw = (leased > 0); duty = false; \
-       GO(leave_asleep) } \
-  :: atomic { AT(leave_asleep) -> UNLATCH; GO((back + joins > 0 -> wake_back : slept)); asleep[i] = false; w8 = true } \
+/* Waiting: announced, looked again, and unlatched; woken with a duty, or by itself without. */
+#ifdef NO_LOOK
+#define LOOKS(there) false
+#else
+#define LOOKS(there) (there)
+#endif
+#define WAITING(at, there) \
+  :: atomic { AT(announce) -> v = ec[WORD(i)] | W; ec[WORD(i)] = v; saw = (leased > 0); GO(second) } \
+  :: atomic { AT(second) -> duty = duty && LOOKS(there); GO((LOOKS(there) -> again_unlatch : leave_asleep)) } \
+  :: atomic { AT(again_unlatch) -> UNLATCH; v = 0; saw = false; GO((came + joins > 0 -> signal_back : at)) } \
+  :: atomic { AT(leave_asleep) -> UNLATCH; w8 = true; GO((came + joins > 0 -> signal_back : slept)) } \
   :: atomic { AT(slept) && w8 -> w8 = false; if :: ec[WORD(i)] == v -> asleep[i] = true :: else fi } \
   :: atomic { AT(slept) && !w8 && !asleep[i] -> v = 0; saw = false; duty = true; GO(at) } \
   :: atomic { AT(slept) && !w8 && asleep[i] && i > 0 && BY_ITSELF && (OVER(0) || OVER(1)) -> \
@@ -194,10 +224,11 @@ inline wake_up(w, n) {
 
 /* What ended leases owe, once the latch is free. */
 #define WAKES_BACK(then) \
-  :: atomic { AT(wake_back) -> wake_up(NE, back); GO((joins > 0 -> wake_idle : then)) } \
+  :: atomic { AT(signal_back) -> if :: came > 0 -> SIGNAL_BACK :: else fi; came = 0; GO(wake_back) } \
+  :: atomic { AT(wake_back) -> wake_up(NE, back); GO(wake_idle) } \
   :: atomic { AT(wake_idle) -> wake_up(ID, joins); GO(then) }
 
-/* Leases that are over, before a look: a store each, then one signal. */
+/* Leases that are over, before a look: a store each. */
 #ifdef EXPIRY
 #define EXPIRES(then) \
   :: atomic { AT(expire) && s < S -> \
@@ -207,23 +238,25 @@ inline wake_up(w, n) {
        fi } \
   :: atomic { AT(end_push) -> leased--; ended = true; if :: IS(s, READY) -> ready[s] = true; came++ :: else fi; \
        s++; GO(expire) } \
-  :: atomic { AT(expire) && s == S -> s = 0; if :: came > 0 -> SIGNAL_BACK :: else fi; came = 0; GO(end_next) } \
-  :: atomic { AT(end_next) -> if :: ended -> SIGNAL_IDLE :: else fi; ended = false; GO(then) }
+  :: atomic { AT(expire) && s == S -> s = 0; GO((ended -> end_next : then)); ended = false } \
+  IDLES(end_next, end_signal, then)
 #define FIRST expire
 #else
 #define EXPIRES(then)
 #define FIRST look
 #endif
 
-#define LATCH(at, held) :: atomic { AT(at) && latch == 0 -> latch = i+1; ENTER; GO(held) }
+#define LATCH(at, held) \
+  :: atomic { AT(at) && latch[MINE(i)] == 0 -> latch[MINE(i)] = i+1; assert(inside[MINE(i)] == 0); \
+       inside[MINE(i)] = i+1; GO(held) }
 #define KILL(clean) \
   :: atomic { kills > 0 && !AT(done) -> kills--; dead[i] = true; todo[i] = true; asleep[i] = false; \
-       if :: inside == i+1 -> inside = 0 :: else fi; \
+       if :: inside[MINE(i)] == i+1 -> inside[MINE(i)] = 0 :: else fi; \
        v = 0; s = 0; k = 0; due = 0; back = 0; joins = 0; came = 0; w8 = false; saw = false; duty = false; \
        pass = false; ended = false; clean; GO(done); break }
 
 proctype producer(byte i) {
-  mtype pc = enter; byte v, s, k, m, due, back, joins, came; bool duty, pass, w8, saw, ended, exact;
+  mtype pc = enter; byte v, s, k, m, due, back, joins, came; bool duty, pass, w8, saw, ended;
 end:
   do
   LATCH(enter, look)
@@ -231,21 +264,21 @@ end:
   :: atomic { AT(pop) -> s = (free_[0] -> 0 : 1); free_[s] = false; GO(commit) }
   :: atomic { AT(commit) -> assert(IS(s, FREE)); st[s] = READY; tries[s] = 0; committed++; GO(push) }
   :: atomic { AT(push) -> ready[s] = true; s = 0; k++; m++;
-       GO((k < K && m < MSGS && ANY_FREE -> pop : (duty -> settle : signal))) }
-  :: atomic { AT(settle) -> duty = false; SETTLES; GO((pass -> step : signal)) }
-  :: atomic { AT(step) -> ec[NF]++; GO(signal) }
-  :: atomic { AT(signal) -> SIGNAL(NE, due, AS_MANY(k)); k = 0; GO(over_) }
-  :: atomic { AT(over_) -> UNLATCH; GO(wake) }
-  :: atomic { AT(wake) -> wake_up(NE, due); GO((pass -> wake_own : more)) }
-  :: atomic { AT(wake_own) -> pass = false; due = 1; wake_up(NF, due); GO(more) }
-  :: atomic { AT(more) -> if :: m < MSGS -> GO(enter) :: else -> m = 0; GO(done); break fi }
-  WAITING(enter)
+       GO((k < K && m < MSGS -> more : (duty -> settle : over_))) }
+  :: atomic { AT(more) -> GO((ANY_FREE -> pop : (duty -> settle : over_))) }
+  SETTLES(over_)
+  :: atomic { AT(over_) -> UNLATCH; GO(signal) }
+  :: atomic { AT(signal) -> SIGNAL(NE, due, AS_MANY(k)); k = 0; GO(wake) }
+  :: atomic { AT(wake) -> wake_up(NE, due); GO(signal_own) }
+  PASSES_ON(read_)
+  :: atomic { AT(read_) -> if :: m < MSGS -> GO(enter) :: else -> m = 0; GO(done); break fi }
+  WAITING(enter, ANY_FREE)
   KILL(m = 0)
   od
 }
 
 proctype consumer(byte i) {
-  mtype pc = enter; byte v, s, k, due, back, joins, came, mine[S]; bool duty, pass, w8, saw, ended, exact, theirs;
+  mtype pc = enter; byte v, s, k, due, back, joins, came, mine[S]; bool duty, pass, w8, saw, ended, theirs;
 end:
   do
   LATCH(enter, FIRST)
@@ -256,20 +289,15 @@ end:
   :: atomic { AT(leased_) -> assert(IS(s, READY)); st[s] = LEASED; own[s] = ME; tries[s]++; mine[s] = tries[s];
        holder[s] = i; GO(count_) }
   :: atomic { AT(count_) -> leased++; s = 0; k++; GO((k < CK && ANY_READY -> pop : (duty -> settle : over_))) }
-  :: atomic { AT(settle) -> duty = false; SETTLES; GO((pass -> step : over_)) }
-  :: atomic { AT(step) -> ec[NE]++; GO(over_) }
-  :: atomic { AT(over_) -> UNLATCH; k = 0; GO((back + joins > 0 -> wake_back : read_)) }
-  WAKES_BACK((w8 -> slept : read_))
-  :: atomic { AT(read_) -> if :: pass -> pass = false; due = 1; wake_up(NE, due) :: else fi;
+  SETTLES(over_)
+  :: atomic { AT(over_) -> UNLATCH; k = 0; GO((came + joins > 0 -> signal_back : signal_own)) }
+  WAKES_BACK((v == 0 -> (mine[0] + mine[1] > 0 -> signal_own : enter) : slept))
 #ifdef STALL
-       if
-       :: i == 1 -> mine[0] = 0; mine[1] = 0; GO(done); break
-       :: else -> GO(again)
-       fi
+  PASSES_ON((i == 1 -> read_ : again))
+  :: atomic { AT(read_) -> mine[0] = 0; mine[1] = 0; GO(done); break }
 #else
-       GO(again)
+  PASSES_ON(again)
 #endif
-     }
 
   /* the leases end, a store each, in one hold */
   LATCH(again, end_)
@@ -297,30 +325,30 @@ end:
        :: else
        fi;
        s++; GO(end_) }
-  :: atomic { AT(end_) && s == S -> s = 0; if :: k > 0 -> SIGNAL(NF, due, AS_MANY(k)) :: else fi; k = 0;
-       GO(signal_back) }
-  :: atomic { AT(signal_back) -> if :: came > 0 -> SIGNAL(NE, back, AS_MANY(came)) :: else fi; came = 0; GO(idle_) }
-  :: atomic { AT(idle_) -> SIGNAL_IDLE; GO(commit) }
-  :: atomic { AT(commit) -> UNLATCH; GO(wake) }
-  :: atomic { AT(wake) -> wake_up(NF, due); GO(wake_own) }
-  :: atomic { AT(wake_own) -> wake_up(NE, back); GO(more) }
+  :: atomic { AT(end_) && s == S -> s = 0; GO(idle_) }
+  IDLES(idle_, idle_signal, unlatch)
+  :: atomic { AT(unlatch) -> UNLATCH; GO(signal) }
+  :: atomic { AT(signal) -> if :: k > 0 -> SIGNAL(NF, due, AS_MANY(k)) :: else fi; k = 0; GO(wake) }
+  :: atomic { AT(wake) -> wake_up(NF, due); GO(commit) }
+  :: atomic { AT(commit) -> if :: came > 0 -> SIGNAL(NE, back, AS_MANY(came)) :: else fi; came = 0; GO(end_wake) }
+  :: atomic { AT(end_wake) -> wake_up(NE, back); GO(more) }
   :: atomic { AT(more) -> wake_up(ID, joins); GO(done); break }
-  WAITING(enter)
+  WAITING(enter, ANY_READY)
   KILL(mine[0] = 0; mine[1] = 0)
   od
 }
 
 proctype joiner(byte i) {
-  mtype pc = enter; byte v, s, k, due, back, joins, came; bool duty, pass, w8, saw, ended, exact;
+  mtype pc = enter; byte v, s, k, due, back, joins, came; bool duty, pass, w8, saw, ended;
 end:
   do
   LATCH(enter, FIRST)
   EXPIRES(look)
   :: atomic { AT(look) -> duty = false; GO((IDLE -> over_ : announce)) }
-  :: atomic { AT(over_) -> UNLATCH; GO((back + joins > 0 -> wake_back : done)) }
+  :: atomic { AT(over_) -> UNLATCH; GO((came + joins > 0 -> signal_back : done)) }
   WAKES_BACK((w8 -> slept : done))
   :: atomic { AT(done) -> break }
-  WAITING(enter)
+  WAITING(enter, false)
   KILL(skip)
   od
 }
@@ -336,8 +364,10 @@ end:
 
 proctype recovery() {
   byte c, k, v; bool exact;
-#define PICK(n) \
-  :: atomic { todo[n] && (latch == 0 || (latch != DMN && dead[latch-1])) -> latch = DMN; inside = DMN; c = n }
+#define PICK(n) :: atomic { todo[n] -> c = n }
+#define STEALS(l) (latch[l] == 0 || (latch[l] != DMN && dead[latch[l]-1]))
+#define STEAL(l) atomic { STEALS(l) -> latch[l] = DMN; assert(inside[l] == 0); inside[l] = DMN }
+#define GIVE(l) atomic { inside[l] = 0; latch[l] = 0 }
 end:
   do
   :: if
@@ -349,6 +379,15 @@ end:
      PICK(3)
 #endif
      fi;
+#ifdef ONE_LATCH
+     if
+     :: c == 0 -> STEAL(PUT)
+     :: else -> STEAL(TAKE)
+     fi;
+#else
+     STEAL(PUT);
+     STEAL(TAKE);
+#endif
      do
      :: atomic { k < S ->
           if
@@ -362,10 +401,18 @@ end:
      atomic { free_[0] = IS(0, FREE); free_[1] = IS(1, FREE); ready[0] = IS(0, READY); ready[1] = IS(1, READY);
        leased = ALL(LEASED) };
 #endif
-     atomic { ec[NE] = ec[NE] + 2 };
+     atomic { SURE; ec[NE] = ec[NE] + 2 };
      atomic { ec[NF] = ec[NF] + 2 };
      atomic { ec[ID] = ec[ID] + 2 };
-     atomic { UNLATCH };
+#ifdef ONE_LATCH
+     if
+     :: c == 0 -> GIVE(PUT)
+     :: else -> GIVE(TAKE)
+     fi;
+#else
+     GIVE(TAKE);
+     GIVE(PUT);
+#endif
 #ifndef NO_BROADCAST
      atomic { v = 9; wake_up(NE, v) };
      atomic { v = 9; wake_up(NF, v) };
@@ -383,9 +430,9 @@ proctype watch() {
 end:
   atomic {
     timeout ->
-    assert(latch == 0);
-    exact = EXACT;
-    assert(exact);
+    assert(latch[0] == 0);
+    assert(latch[1] == 0);
+    SURE;
     assert(committed == acked + ALL(READY) + ALL(LEASED) + ALL(DEAD));
     do
     :: k < N -> beside = beside || BESIDE(k); unheard = unheard || UNHEARD(k); owed = owed || todo[k]; k++

@@ -47,9 +47,9 @@ CORE := ./ctypes/... ./status/... ./shm/... ./wire/... ./daemon/... ./clients/go
 
 # Code behind these tags must build and pass the linters too.
 TAGS := shmd_replay,models
-# Builds of their own, for tests: stores that a test can stop after, and a recovery
-# that leaves its duties out.
-TEST_TAGS := shmd_crash,shmd_sabotage
+# Builds of their own, for tests: stores that a test can stop after, a recovery that
+# leaves its duties out, and one that says that it has another layout.
+TEST_TAGS := shmd_crash,shmd_sabotage,shmd_next_abi
 
 # The tests and the demo find what was built here. SHMD_CC is for tests that
 # compile a probe: CC itself, exported, would rebuild half of Go's cache.
@@ -73,7 +73,9 @@ RIVALS := boost zeromq redis
 RIVAL_PROGRAMS := build/tests/bench/rivals/boost build/tests/bench/rivals/zeromq
 
 # Go programs that only tests use.
-TEST_PROGRAMS := build/shmd-sabotage build/shmd-crash build/tests/step/player build/tests/step/player-crash
+TEST_PROGRAMS := build/shmd-sabotage build/shmd-crash build/tests/step/player build/tests/step/player-crash \
+  build/shmd-next build/tests/version/opener build/tests/version/opener-next
+NEXT_PROGRAM  := build/tests/version/c/opener-next
 
 C_OBJECTS  := $(C_SOURCES:%.c=build/obj/%.o)
 C_PROGRAMS := $(C_PROGRAM_SOURCES:%.c=build/%)
@@ -133,7 +135,7 @@ bin/shmd:
 c: $(C_LIBRARY)
 
 .PHONY: programs
-programs: $(C_PROGRAMS) $(TEST_PROGRAMS)
+programs: $(C_PROGRAMS) $(TEST_PROGRAMS) $(NEXT_PROGRAM)
 
 .PHONY: $(TEST_PROGRAMS)
 build/shmd-crash:
@@ -146,6 +148,20 @@ build/tests/step/player:
 
 build/tests/step/player-crash:
 	CGO_ENABLED=0 $(GO) build -tags shmd_crash -o $@ ./tests/step/player
+
+build/shmd-next:
+	CGO_ENABLED=0 $(GO) build -tags shmd_next_abi -o $@ ./cmd/shmd
+
+build/tests/version/opener:
+	CGO_ENABLED=0 $(GO) build -o $@ ./tests/version/opener
+
+build/tests/version/opener-next:
+	CGO_ENABLED=0 $(GO) build -tags shmd_next_abi -o $@ ./tests/version/opener
+
+# A library of its own, all at once.
+$(NEXT_PROGRAM): tests/version/c/opener.c tests/version/next_abi.h $(C_SOURCES) $(C_HEADERS) build/flags
+	$(CC) $(C_FLAGS) $(MSGPACK_CFLAGS) -include tests/version/next_abi.h $(LDFLAGS) -o $@ $< $(C_SOURCES) \
+	  $(MSGPACK_LIBS) $(LDLIBS)
 
 .PHONY: demo
 demo: build $(VENV_READY) ## Go, C and Python share memory, one is killed, nothing is lost

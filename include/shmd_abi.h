@@ -5,9 +5,10 @@
  * This header describes what lies in a segment, for people and programs that
  * look at one: clients in other languages, tools, post-mortem readers. It is
  * not the C API (that is shmd.h) and may only change together with
- * SHMD_ABI_VERSION, shm/layout_unsafe.go, tests/abi/v0.json and the images beside it.
+ * SHMD_ABI_VERSION, shm/layout_unsafe.go, tests/abi/v1.json and the images beside it.
  *
- * ABI version 0 promises nothing: it works between equal builds only.
+ * A version, once it is frozen (tests/abi says which are), never changes. A segment that a later
+ * daemon made says which is the oldest version whose programs can use it; the others refuse it.
  *
  * Rules of the bytes
  *   - Fixed width, little endian, no implicit padding; one layout for amd64 and
@@ -42,10 +43,10 @@
 
 /* "SHMDSEG" and a version digit, read as a little-endian number. */
 #define SHMD_MAGIC 0x3047455344484d53ull
-#define SHMD_ABI_VERSION 0u
-#define SHMD_ABI_COMPAT 0u
-/* First 8 bytes, big endian, of the SHA-256 of tests/abi/v0.json. */
-#define SHMD_ABI_FINGERPRINT 0x02dc3880a76f749aull
+#define SHMD_ABI_VERSION 1u
+#define SHMD_ABI_COMPAT 1u
+/* First 8 bytes, big endian, of the SHA-256 of tests/abi/v1.json. */
+#define SHMD_ABI_FINGERPRINT 0x7b878cc4cd3849f2ull
 
 #define SHMD_PAGE_SIZE 4096u
 #define SHMD_DATA_ALIGN 64u
@@ -512,7 +513,7 @@
 struct shmd_header {
 	uint64_t magic;               /* immutable */
 	uint32_t abi_version;         /* immutable */
-	uint32_t abi_compat;          /* immutable; oldest version that can read this */
+	uint32_t abi_compat;          /* immutable; oldest version whose programs can use this */
 	uint64_t fingerprint;         /* immutable; of the layout, see SHMD_ABI_FINGERPRINT */
 	uint64_t object_id;           /* immutable; never reused by a daemon */
 	uint64_t segment_size_bytes;  /* immutable; whole pages */

@@ -11,13 +11,6 @@ import (
 const (
 	// Magic is "SHMDSEG0" read as a little-endian number.
 	Magic uint64 = 0x3047455344484d53
-	// ABIVersion is the layout's version; 0 works between equal builds only.
-	ABIVersion uint32 = 0
-	// ABIFingerprint names this layout: the first 8 bytes, big endian, of the
-	// SHA-256 of tests/abi/v0.json.
-	ABIFingerprint uint64 = 0x02dc3880a76f749a
-	// ABICompat is the oldest version that can read this layout.
-	ABICompat uint32 = 0
 
 	// PageSize is the unit of segments.
 	PageSize = 4096

@@ -41,11 +41,21 @@ static int check_header(const struct shmd_header *header)
 	/* Immutable, and decides nothing but this: plain loads are fine. */
 	if (header->magic != SHMD_MAGIC)
 		return shmdi_fail(SHMD_E_CORRUPT, "map: this is no shmd segment");
-	if (header->abi_version != SHMD_ABI_VERSION)
-		return shmdi_fail(SHMD_E_VERSION, "map: the segment has layout %u, this library knows %u",
-		                  header->abi_version, SHMD_ABI_VERSION);
-	if (header->fingerprint != SHMD_ABI_FINGERPRINT)
-		return shmdi_fail(SHMD_E_VERSION, "map: the segment was made by another build of shmd");
+	/* A layout of a later version is fine if programs of this one can use it. */
+	uint32_t version = header->abi_version;
+	if (version == SHMD_ABI_VERSION && header->fingerprint != SHMD_ABI_FINGERPRINT)
+		return shmdi_fail(SHMD_E_VERSION,
+		                  "map: the daemon has another layout %u (%#llx) than this library (%#llx): use equal builds",
+		                  version, (unsigned long long)header->fingerprint, SHMD_ABI_FINGERPRINT);
+	if (header->abi_compat > SHMD_ABI_VERSION)
+		return shmdi_fail(SHMD_E_VERSION,
+		                  "map: the daemon has layout %u, for clients of layout %u and later; this library has %u: "
+		                  "update it",
+		                  version, header->abi_compat, SHMD_ABI_VERSION);
+	if (version < SHMD_ABI_VERSION)
+		return shmdi_fail(SHMD_E_VERSION,
+		                  "map: the daemon has layout %u, older than %u, which this library has: update the daemon",
+		                  version, SHMD_ABI_VERSION);
 	return 0;
 }
 

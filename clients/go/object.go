@@ -199,6 +199,9 @@ func (c *Client) mapHandle(ctx context.Context, handle uint64, g shm.Geometry, r
 	if e := f.Close(); err == nil && e != nil {
 		err = e
 	}
+	if err == nil {
+		err = s.CheckLayout()
+	}
 	return s, err
 }
 

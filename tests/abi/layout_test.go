@@ -19,12 +19,16 @@ import (
 	"github.com/shmd/shmd/shm"
 )
 
-var update = flag.Bool("update", false, "rewrite v0.json and the images from the code")
+var update = flag.Bool("update", false, "rewrite the layout's file and the images from the code")
 
-const (
-	layoutFile = "v0.json"
-	headerFile = "../../include/shmd_abi.h"
-)
+const headerFile = "../../include/shmd_abi.h"
+
+// frozenLayouts are the versions that never change, with their fingerprints: programs
+// rely on them. Entries are added, and never changed or removed.
+var frozenLayouts = map[uint32]uint64{}
+
+// layoutFile describes a version of the layout.
+func layoutFile(version uint32) string { return fmt.Sprintf("v%d.json", version) }
 
 // The layout as data, under the names of the C header.
 type (
@@ -183,7 +187,7 @@ func wordsOfGo(t *testing.T) []word {
 	}
 }
 
-// describe is the text of v0.json: one line for each thing that may change.
+// describe is the text of v1.json: one line for each thing that may change.
 func describe(t *testing.T) []byte {
 	t.Helper()
 	line := func(v any) string {
@@ -224,6 +228,10 @@ func compareFile(t *testing.T, path string, got []byte) {
 	t.Helper()
 	want, err := os.ReadFile(path)
 	if *update && !bytes.Equal(got, want) {
+		if _, frozen := frozenLayouts[shm.ABIVersion]; frozen {
+			t.Fatalf("%s would change, and layout %d is frozen: raise ABIVersion in shm/abi_version.go and "+
+				"SHMD_ABI_VERSION first", path, shm.ABIVersion)
+		}
 		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -250,22 +258,38 @@ func compareFile(t *testing.T, path string, got []byte) {
 	}
 }
 
-func TestLayoutIsFrozen(t *testing.T) { compareFile(t, layoutFile, describe(t)) }
+func TestLayoutIsFrozen(t *testing.T) { compareFile(t, layoutFile(shm.ABIVersion), describe(t)) }
 
-// The fingerprint is the hash of v0.json as committed, and stands in both languages.
-func TestFingerprint(t *testing.T) {
-	text, err := os.ReadFile(layoutFile)
+// fingerprintOf is the hash of a version's file as committed.
+func fingerprintOf(t *testing.T, version uint32) uint64 {
+	t.Helper()
+	text, err := os.ReadFile(layoutFile(version))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(text)
-	want := binary.BigEndian.Uint64(sum[:8])
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+// The fingerprint is the hash of the layout's file, and stands in both languages.
+func TestFingerprint(t *testing.T) {
+	want := fingerprintOf(t, shm.ABIVersion)
 	if shm.ABIFingerprint != want {
-		t.Errorf("shm/layout_unsafe.go: write\n\tABIFingerprint uint64 = 0x%016x\n(it has %#x)",
+		t.Errorf("shm/abi_version.go: write\n\tABIFingerprint uint64 = 0x%016x\n(it has %#x)",
 			want, shm.ABIFingerprint)
 	}
 	if define := fmt.Sprintf("#define SHMD_ABI_FINGERPRINT 0x%016xull", want); !hasLine(readHeader(t), define) {
 		t.Errorf("include/shmd_abi.h: write\n%s", define)
+	}
+}
+
+// What is frozen is as it was.
+func TestFrozenLayouts(t *testing.T) {
+	for version, want := range frozenLayouts {
+		if got := fingerprintOf(t, version); got != want {
+			t.Errorf("%s has the fingerprint %#x, and %#x when it was frozen: take the change back",
+				layoutFile(version), got, want)
+		}
 	}
 }
 

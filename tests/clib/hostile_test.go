@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
@@ -92,7 +93,7 @@ func listen(t *testing.T, kind string) *falseDaemon {
 	t.Cleanup(func() { _ = listener.Close() })
 	d := &falseDaemon{t: t, listener: listener}
 	d.probe = harness.StartCmd(t, harness.Command(program(t, "hostile", sanitized(t)...), path, kind))
-	d.hello = members{"version": 1, "abi_version": shm.ABIVersion, "abi_fingerprint": shm.ABIFingerprint}
+	d.hello = members{"version": 1}
 	return d
 }
 
@@ -200,6 +201,16 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 			}
 		}
 	}
+	// header answers map with a segment whose header says something else.
+	header := func(change func(*shm.Header)) func(any, string, *answer) {
+		g, err := shm.NewGeometry(shm.KindArray, 'i', []uint64{3, 700}, 0, shm.SeatsDefault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, file := newSegment(t, g)
+		change((*shm.Header)(unsafe.Pointer(&s.Bytes()[0])))
+		return at("map", func(_ any, a *answer) { a.fds = []int{int(file.Fd())} })
+	}
 	raw := func(where string, b ...byte) func(any, string, *answer) {
 		return at(where, func(_ any, a *answer) { a.bytes, a.fds, a.end = b, nil, true })
 	}
@@ -208,9 +219,6 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 		spoil      func(id any, method string, a *answer)
 	}{
 		{"honest", "OK", func(any, string, *answer) {}},
-		{"layout of another build", "VERSION", at("hello", func(id any, a *answer) {
-			a.bytes = packed(t, []any{1, id, nil, members{"version": 1, "abi_version": 0, "abi_fingerprint": 1}})
-		})},
 		{"no hello result", "VERSION", at("hello", func(id any, a *answer) {
 			a.bytes = packed(t, []any{1, id, nil, nil})
 		})},
@@ -279,6 +287,11 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 			a.fds = []int{int(other.Fd()), int(other.Fd())}
 		}},
 		{"a file, not sealed", "CORRUPT", at("map", func(_ any, a *answer) { a.fds = []int{int(other.Fd())} })},
+		{"no segment", "CORRUPT", header(func(h *shm.Header) { h.Magic++ })},
+		{"the layout of another build", "VERSION", header(func(h *shm.Header) { h.Fingerprint++ })},
+		{"an older layout", "VERSION", header(func(h *shm.Header) { h.ABIVersion--; h.ABICompat-- })},
+		{"a later layout", "VERSION", header(func(h *shm.Header) { h.ABIVersion++; h.ABICompat++; h.Fingerprint++ })},
+		{"a later layout that it can use", "OK", header(func(h *shm.Header) { h.ABIVersion++; h.Fingerprint++ })},
 		{"a foreign lock without an id", "BAD_FRAME", open(members{"lock": "foreign"})},
 	} {
 		got := d.serve(c.spoil)

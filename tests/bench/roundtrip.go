@@ -29,6 +29,7 @@ func spinningTrips(ctx context.Context, b *bench) error {
 			limit float64
 			note  string
 		}{
+			{"bare: write, and read the answer", startC, byNothing, 0, "two rings without any safety, for information"},
 			{"C: put, and take the answer", startC, byQueue, queueTripGoal, "two queues"},
 			{"Go: TryPut, and TryTake the answer", startSelf, byQueue, queueTripGoGoal, "two queues"},
 			{"C: send, and recv the answer", startC, byStream, streamTripGoal, "two streams"},

@@ -40,6 +40,10 @@ var (
 		_, err := shmd.CreateStream(ctx, s.client, name, shmd.StreamOptions{CapacityBytes: streamBytes})
 		return err
 	}}
+	byNothing = means{"bare", func(ctx context.Context, s *service, name string) error {
+		_, err := shmd.CreateArray[uint8](ctx, s.client, name, shmd.ArrayOptions{Length: 4096 + 65536})
+		return err
+	}}
 )
 
 // withRoute pins processes of the means' program, started by start, to two processors.

@@ -45,7 +45,7 @@ static void pong(int count)
 }
 
 /* A round trip in which either side waits for the other, asleep if need be. */
-static void ping_wait_once(int i)
+static inline void ping_wait_once(int i)
 {
 	struct message message = {0};
 	size_t size_bytes = 0;
@@ -55,13 +55,13 @@ static void ping_wait_once(int i)
 	expect(&message, size_bytes, i);
 }
 
-static void ping_wait(int count)
+static inline void ping_wait(int count)
 {
 	for (int i = 0; i < count; i++)
 		ping_wait_once(i);
 }
 
-static void pong_wait(int count)
+static inline void pong_wait(int count)
 {
 	struct message message;
 	size_t size_bytes = 0;

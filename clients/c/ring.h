@@ -215,6 +215,15 @@ SHMDI_INLINE int shmdi_ring_send(struct shmdi_ring *ring, const void *message, s
 	return 0;
 }
 
+/* Loads how far the producer is, and both lines of a short record behind a position at
+ * once, and not one after the other. */
+SHMDI_INLINE void shmdi_ring_see_tail(struct shmdi_ring *ring, uint64_t at)
+{
+	__builtin_prefetch(ring->data + shmdi_ring_offset(ring, at));
+	__builtin_prefetch(ring->data + shmdi_ring_offset(ring, at + SHMDI_LINE_BYTES));
+	ring->reader.seen = shmdi_load64(&ring->tail->word, SHMDI_ACQUIRE);
+}
+
 SHMDI_INLINE int shmdi_ring_recv(struct shmdi_ring *ring, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
                                  size_t *ret_size_bytes)
 {
@@ -223,6 +232,12 @@ SHMDI_INLINE int shmdi_ring_recv(struct shmdi_ring *ring, void *ret_message, siz
 		return shmdi_ring_recv_slowly(ring, ret_message, buffer_bytes, timeout_ns, ret_size_bytes);
 	uint64_t at = shmdi_ring_position(shmdi_load64(&own->word, SHMDI_RELAXED)); /* our own */
 	uint64_t available = shmdi_ring_between(at, shmdi_ring_position(ring->reader.seen));
+	if (available == 0 && timeout_ns == 0) {
+		shmdi_ring_see_tail(ring, at);
+		available = shmdi_ring_between(at, shmdi_ring_position(ring->reader.seen));
+		if (available == 0 && (ring->reader.seen & SHMDI_RING_MARKS) == 0)
+			return SHMD_E_WOULD_BLOCK;
+	}
 	/* 0 is more than any capacity here. */
 	if (!SHMDI_LIKELY(available - 1 < ring->capacity_bytes && at % SHMD_RECORD_ALIGN == 0))
 		return shmdi_ring_recv_slowly(ring, ret_message, buffer_bytes, timeout_ns, ret_size_bytes);

@@ -123,11 +123,8 @@ static int see(struct shmdi_ring *ring, uint64_t at, uint64_t *ret_available)
 	*ret_available = known(ring, at);
 	if (*ret_available != 0 && *ret_available <= ring->capacity_bytes)
 		return 0;
-	ring->reader.seen = shmdi_load64(&ring->tail->word, SHMDI_ACQUIRE);
+	shmdi_ring_see_tail(ring, at);
 	*ret_available = known(ring, at);
-	/* Both lines of a short record at once, and not one after the other. */
-	__builtin_prefetch(ring->data + shmdi_ring_offset(ring, at));
-	__builtin_prefetch(ring->data + shmdi_ring_offset(ring, at + SHMDI_LINE_BYTES));
 	return *ret_available <= ring->capacity_bytes ? 0 : shmdi_ring_corrupt(ring);
 }
 

@@ -114,7 +114,8 @@ func (q *Queue) Reserve(ctx context.Context) (*Reservation, error) {
 	return q.ReserveSize(ctx, q.slotBytes())
 }
 
-// ReserveSize is Reserve for a message of up to size bytes. Errors as Put.
+// ReserveSize is Reserve for a message of up to size bytes. Errors as Put, and ErrInvalid
+// (size < 0).
 func (q *Queue) ReserveSize(ctx context.Context, size int) (*Reservation, error) {
 	r := &Reservation{queue: q}
 	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
@@ -149,8 +150,10 @@ func (q *Queue) slotBytes() int { return int(min(q.info.SlotSize, q.info.Message
 
 func (r *Reservation) reserve(ctx context.Context, size int, timeout time.Duration) (err error) {
 	q := r.queue
-	bytes := uint32(min(max(size, 0), maxUint32))
-	r.slot, err = q.queue.ReserveSize(ctx, parker, q.actor(), bytes, timeout)
+	if size < 0 {
+		return status.New(status.Invalid, "", "%d bytes to be reserved", size)
+	}
+	r.slot, err = q.queue.ReserveSize(ctx, parker, q.actor(), uint32(min(size, maxUint32)), timeout)
 	return err
 }
 
@@ -159,17 +162,20 @@ func (r *Reservation) reserve(ctx context.Context, size int, timeout time.Durati
 func (r *Reservation) Buffer() []byte { return r.queue.queue.Buffer(r.slot) }
 
 // Commit makes the first n bytes of the buffer the last message. It may be repeated
-// until the slot is used again. Other errors: ErrTooLarge, ErrNotOwner, and
-// ErrBadType if they are not one msgpack value.
+// until the slot is used again. Other errors: ErrTooLarge, ErrInvalid (n < 0), ErrNotOwner,
+// and ErrBadType if they are not one msgpack value.
 func (r *Reservation) Commit(n int) error {
 	q := r.queue
 	return q.now("commit to", func(ctx context.Context) error {
-		if buffer := r.Buffer(); !q.raw && n >= 0 && n <= len(buffer) {
+		if n < 0 {
+			return status.New(status.Invalid, "", "%d bytes to commit", n)
+		}
+		if buffer := r.Buffer(); !q.raw && n <= len(buffer) {
 			if err := wire.ValidateContent(buffer[:n]); err != nil {
 				return err
 			}
 		}
-		return q.queue.Commit(ctx, parker, q.actor(), r.slot, uint32(min(max(n, 0), maxUint32)), -1)
+		return q.queue.Commit(ctx, parker, q.actor(), r.slot, uint32(min(n, maxUint32)), -1)
 	})
 }
 

@@ -146,7 +146,8 @@ func (q *Queue) appendLeases(dst []*Lease, leases []shm.Lease, err error) ([]*Le
 
 // AckMany is Ack of one lease of this queue after the other, up to the first that is not
 // leased by this client (any more), and returns how many are done: all, or there is an
-// error, ErrNotOwner for one.
+// error, ErrNotOwner for one; ErrInvalid, and none is done, if one is nil or of another
+// handle.
 func (q *Queue) AckMany(leases []*Lease) (int, error) {
 	return q.endMany("acknowledge in", leases, q.queue.AckMany)
 }
@@ -160,9 +161,9 @@ func (q *Queue) endMany(op string, leases []*Lease,
 	end func(context.Context, *shm.Parker, shm.Actor, []shm.Lease, time.Duration) (int, error)) (n int, err error) {
 	all := make([]shm.Lease, len(leases))
 	for i, l := range leases {
-		if l.queue.queue != q.queue {
+		if l == nil || l.queue.queue != q.queue {
 			return 0, wrap(op, q.info.Name, status.New(status.Invalid, "",
-				"lease %d of %d is of another queue (handle)",
+				"lease %d of %d is none of this queue (handle)",
 				i+1, len(leases)))
 		}
 		all[i] = l.lease

@@ -121,6 +121,8 @@ func TestQueueBatchOfValues(t *testing.T) {
 	}
 	_, err = other.AckMany(leases)
 	wantError(t, "leases of another queue", err, shmd.ErrInvalid)
+	_, err = q.AckMany([]*shmd.Lease{leases[0], nil})
+	wantError(t, "no lease", err, shmd.ErrInvalid)
 	if n, err := q.NackMany(leases); n != 2 || err != nil {
 		t.Errorf("gave back %d, %v", n, err)
 	}

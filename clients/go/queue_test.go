@@ -236,10 +236,13 @@ func TestReservations(t *testing.T) {
 		_, err = try()
 		wantError(t, "try to reserve beside the only slot", err, shmd.ErrWouldBlock)
 	}
+	_, err = q.ReserveSize(ctx, -1)
+	wantError(t, "reserve less than nothing", err, shmd.ErrInvalid)
 	_, err = q.TryReserveSize(9)
 	wantError(t, "try to reserve more than there ever is", err, shmd.ErrTooLarge)
 	copy(r.Buffer(), "12345678")
 	wantError(t, "longer than the slot", r.Commit(9), shmd.ErrTooLarge)
+	wantError(t, "shorter than nothing", r.Commit(-1), shmd.ErrInvalid)
 	if err := r.Commit(3); err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +261,17 @@ func TestReservations(t *testing.T) {
 		}
 	}
 	wantError(t, "commit after abort", r.Commit(1), shmd.ErrNotOwner)
-	wantError(t, "abort again", r.Abort(), shmd.ErrNotOwner)
+	wantError(t, "abort after abort", r.Abort(), shmd.ErrNotOwner)
+	if r, err = q.TryReserve(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Commit(0); err != nil {
+		t.Error(err)
+	}
+	wantError(t, "abort after commit", r.Abort(), shmd.ErrNotOwner)
+	if m, err := q.TryTake(); len(m) != 0 || err != nil {
+		t.Errorf("after an abort that came too late %q was taken, %v", m, err)
+	}
 	if n, err := q.Counts(); err != nil || n.Free != 1 {
 		t.Errorf("counts %+v, %v", n, err)
 	}

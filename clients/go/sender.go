@@ -85,7 +85,7 @@ func (s *sender) TrySendMany(messages [][]byte) (n int, err error) {
 // Reserve is the room of a message of size bytes, in shared memory, to be filled in
 // place; it waits until ctx ends while there is none. Until Commit nobody sees it;
 // before that no other message is sent. Errors as Send: ErrTooLarge also for what would
-// go in pieces.
+// go in pieces, ErrInvalid also for size < 0.
 func (s *sender) Reserve(ctx context.Context, size int) (buffer []byte, err error) {
 	err = s.wait(ctx, false, func(ctx context.Context, timeout time.Duration) (err error) {
 		buffer, err = s.reserve(ctx, size, timeout)
@@ -105,7 +105,10 @@ func (s *sender) TryReserve(size int) (buffer []byte, err error) {
 }
 
 func (s *sender) reserve(ctx context.Context, size int, timeout time.Duration) ([]byte, error) {
-	return s.writer.Reserve(ctx, parker, uint32(min(max(size, 0), maxUint32)), timeout)
+	if size < 0 {
+		return nil, status.New(status.Invalid, "", "%d bytes to be reserved", size)
+	}
+	return s.writer.Reserve(ctx, parker, uint32(min(size, maxUint32)), timeout)
 }
 
 // Commit sends the first n bytes of the reserved message. Errors: ErrInvalid (that many

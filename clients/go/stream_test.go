@@ -65,6 +65,8 @@ func TestStream(t *testing.T) {
 	if err != nil || len(buffer) != 8 {
 		t.Fatal(len(buffer), err)
 	}
+	_, err = producer.Reserve(ctx, -1)
+	wantError(t, "reserve less than nothing", err, shmd.ErrInvalid)
 	wantError(t, "send beside what is reserved", producer.Send(ctx, []byte("x")), shmd.ErrInvalid)
 	_, err = producer.SendMany(ctx, [][]byte{nil, nil})
 	wantError(t, "many beside what is reserved", err, shmd.ErrInvalid)

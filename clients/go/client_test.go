@@ -17,11 +17,16 @@ import (
 // patience is the watchdog of every wait here; nothing waits that long.
 const patience = time.Minute
 
+// running counts the daemons of the test.
+var running int
+
 // start runs a daemon in this process until the test ends, and then wants every
-// goroutine of daemon and clients gone.
+// goroutine of daemon and clients gone; with several daemons, when the last one ends: an
+// idle client of another may begin to read meanwhile.
 func start(t *testing.T, c daemon.Config) *daemon.Server {
 	t.Helper()
 	before := runtime.NumGoroutine()
+	running++
 	c.Socket = filepath.Join(t.TempDir(), "shmd.sock")
 	s, err := daemon.Start(t.Context(), c)
 	if err != nil {
@@ -32,6 +37,9 @@ func start(t *testing.T, c daemon.Config) *daemon.Server {
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("shut the daemon down: %v", err)
+		}
+		if running--; running > 0 {
+			return
 		}
 		for runtime.NumGoroutine() > before && ctx.Err() == nil {
 			runtime.Gosched()

@@ -68,8 +68,9 @@ func (c *call) hello() error {
 	return c.encoded(&wire.HelloResult{
 		Version: version, Server: Version, Epoch: uint64(srv.epoch), Client: c.client.id,
 		UID: c.client.peer.uid, PID: c.client.peer.pid, MessageMax: wire.MessageMax,
-		SeatsDefault: srv.config.SeatsDefault, ABIVersion: shm.ABIVersion, ABIFingerprint: shm.ABIFingerprint,
-		Resumable: srv.chronicle != nil,
+		SeatsDefault: srv.config.SeatsDefault, ABIVersion: shm.ABIVersion, ABICompat: shm.ABICompat,
+		ABIFingerprint: shm.ABIFingerprint,
+		Resumable:      srv.chronicle != nil,
 	})
 }
 

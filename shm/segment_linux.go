@@ -75,29 +75,6 @@ func MapSegment(f *os.File, g Geometry, readOnly bool) (*Segment, error) {
 	return s, nil
 }
 
-// CheckLayout refuses a segment that this build cannot use, by what its header says, with
-// status.Version, and with status.Corrupt what is no segment. A layout of a later version
-// is fine if programs of this one can use it (ABICompat). Within a version the
-// fingerprints are equal, or somebody has changed a layout and not its version.
-func (s *Segment) CheckLayout() error {
-	h := &s.page.Header
-	magic, version, compat, fingerprint := h.Magic, h.ABIVersion, h.ABICompat, h.Fingerprint
-	switch {
-	case magic != Magic:
-		return status.New(status.Corrupt, "map", "this is no segment of shmd")
-	case version == ABIVersion && fingerprint != ABIFingerprint:
-		return status.New(status.Version, "map", "the daemon has another layout %d (%#x) than this client (%#x): "+
-			"use equal builds", version, fingerprint, ABIFingerprint)
-	case compat > ABIVersion:
-		return status.New(status.Version, "map", "the daemon has layout %d, for clients of layout %d and later; "+
-			"this client has %d: update it", version, compat, ABIVersion)
-	case version < ABIVersion:
-		return status.New(status.Version, "map", "the daemon has layout %d, older than %d, which this client has: "+
-			"update the daemon", version, ABIVersion)
-	}
-	return nil
-}
-
 // NewHeapSegment makes a live segment on the Go heap, so that the race detector
 // sees every access. For tests.
 func NewHeapSegment(g Geometry, epoch uint32) *Segment {

@@ -40,6 +40,7 @@ type HelloResult struct {
 	MessageMax     uint32 `msgpack:"message_max"`
 	SeatsDefault   uint32 `msgpack:"seats_default"`
 	ABIVersion     uint32 `msgpack:"abi_version"`
+	ABICompat      uint32 `msgpack:"abi_compat"`
 	ABIFingerprint uint64 `msgpack:"abi_fingerprint"`
 	// Resumable: when the daemon ends the client may come back to the next one.
 	Resumable bool `msgpack:"resumable"`

@@ -49,7 +49,8 @@ func TestMessagesHaveTheKeysOfTheProtocol(t *testing.T) {
 		v    any
 		keys string
 	}{
-		{HelloResult{}, "version server epoch client uid pid message_max seats_default abi_version abi_fingerprint " +
+		{HelloResult{}, "version server epoch client uid pid message_max seats_default abi_version " +
+			"abi_compat abi_fingerprint " +
 			"resumable"},
 		{Info{}, infoKeys},
 		{Attachment{}, attachmentKeys},

@@ -17,7 +17,7 @@ type recorder struct {
 
 // varying are the keys, by method, that differ from machine to machine.
 var varying = map[string][]string{
-	MethodHello:        {"server", "epoch", "uid", "pid", "abi_version", "abi_fingerprint", "resumable"},
+	MethodHello:        {"server", "epoch", "uid", "pid", "abi_version", "abi_compat", "abi_fingerprint", "resumable"},
 	MethodStatus:       {"server", "epoch", "pid", "uptime_ns", "budget_bytes"},
 	MethodClients:      {"pid", "uid", "gid"},
 	MethodCreate:       {"uid", "gid", "created_ns"},

@@ -191,6 +191,10 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 }
 
 func (c *Client) mapHandle(ctx context.Context, handle uint64, g shm.Geometry, readOnly bool) (*shm.Segment, error) {
+	h := c.hello.Load()
+	if err := shm.CheckLayout(h.ABIVersion, h.ABICompat, h.ABIFingerprint); err != nil {
+		return nil, err
+	}
 	f, err := c.callForFile(ctx, wire.MethodMap, nil, handle)
 	if err != nil {
 		return nil, err
@@ -198,9 +202,6 @@ func (c *Client) mapHandle(ctx context.Context, handle uint64, g shm.Geometry, r
 	s, err := shm.MapSegment(f, g, readOnly)
 	if e := f.Close(); err == nil && e != nil {
 		err = e
-	}
-	if err == nil {
-		err = s.CheckLayout()
 	}
 	return s, err
 }

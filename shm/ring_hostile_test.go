@@ -2,6 +2,7 @@ package shm
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	"github.com/shmd/shmd/status"
@@ -101,26 +102,67 @@ func TestPipeHostilePieces(t *testing.T) {
 	}
 }
 
+// begins makes a ring full of first pieces, of messages that nobody ends.
+func begins(r *ring) {
+	for at := uint64(0); at < r.capacity; at += r.pieceSize() {
+		atomic.StoreUint64(r.record(at), makeRecord(recordFirst, 3000))
+	}
+	atomic.StoreUint64(&r.tail.Word, uint64(makeRingWord(r.capacity)))
+}
+
 // A writer that begins one message after the other, and ends none, does not hold up who
-// tries to receive.
+// tries to receive, however fast it is: a try goes as far as the writer was once.
 func TestPipeBeginsEndlessly(t *testing.T) {
 	p := newPipe(t, 1<<20)
 	p.end(t, 1, 0)
 	b := p.end(t, 2, 1)
 	r := p.rings[0]
-	piece := r.pieceSize()
-	for at := uint64(0); at < r.capacity; at += piece {
-		*r.record(at) = makeRecord(recordFirst, 3000)
-	}
-	r.tail.Word = uint64(makeRingWord(r.capacity))
-	before := uint64(0)
-	for before < r.capacity {
-		b.R.refuses(t, status.WouldBlock)
-		now := ringWord(r.head.Word).position()
-		if now == before || now > before+2*piece {
-			t.Fatalf("a try goes from byte %d to %d", before, now)
+	begins(r)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // what was read is there again
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				read := ringWord(atomic.LoadUint64(&r.head.Word)).position()
+				atomic.StoreUint64(&r.tail.Word, uint64(makeRingWord(read+r.capacity)))
+			}
 		}
-		before = now
+	}()
+	for range 10_000 {
+		before := ringWord(atomic.LoadUint64(&r.head.Word)).position()
+		b.R.refuses(t, status.WouldBlock)
+		// What was known of an earlier look, and what one look has shown.
+		if now := ringWord(atomic.LoadUint64(&r.head.Word)).position(); now-before > 2*r.capacity {
+			t.Errorf("a try goes from byte %d to %d", before, now)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+}
+
+// A try finds what lies behind messages that were begun and not ended, and the end.
+func TestPipeTriesBehindTheBegun(t *testing.T) {
+	for _, left := range []bool{true, false} {
+		p := newPipe(t, 1<<20)
+		a, b := p.end(t, 1, 0), p.end(t, 2, 1)
+		r := p.rings[0]
+		at := uint64(0)
+		for range 3 {
+			*r.record(at) = makeRecord(recordFirst, 3000)
+			at += r.pieceSize()
+		}
+		r.tail.Word = uint64(makeRingWord(at))
+		a.W.position = at
+		if left {
+			a.W.send(t, "behind")
+			b.R.recv(t, "behind")
+		}
+		a.Close()
+		b.R.refuses(t, status.Ended)
 	}
 }
 

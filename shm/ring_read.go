@@ -27,7 +27,6 @@ type RingReader struct {
 	ended   bool     // the end at this position was reported
 	partial []byte   // of a message in pieces
 	left    uint32   // bytes of it that are to come
-	begun   uint32   // such messages so far
 	peeked  []uint64 // what to advance to for each message that was peeked and not taken
 
 	assembled atomic.Bool // partial is a whole message; also read by a Waitable
@@ -111,7 +110,6 @@ func (r *RingReader) next(ctx context.Context, p *Parker, timeout time.Duration)
 		return nil, 0, status.New(status.Unsupported, "", "this pipe carries bytes, not messages")
 	}
 	wait := ringWait{timeout: timeout}
-	begun := r.begun
 	for round := 0; ; round++ {
 		for r.position != r.seen.position() && !r.assembled.Load() {
 			if r.partial == nil {
@@ -122,18 +120,18 @@ func (r *RingReader) next(ctx context.Context, p *Parker, timeout time.Duration)
 			if err := r.pass(); err != nil {
 				return nil, 0, err
 			}
-			// Whoever begins one message after the other, and ends none, does not hold a try up.
-			if timeout == 0 && r.begun-begun > 1 && !r.assembled.Load() {
-				return nil, 0, status.WouldBlock
-			}
 		}
 		if r.assembled.Load() {
 			return r.partial, r.position, nil
 		}
-		// Only a message that is on its way brings records and no message for long; a
-		// scribbler may, for ever.
-		if timeout == 0 && round > 0 && r.left == 0 {
-			return nil, 0, status.WouldBlock
+		// A try looks once at how far the producer is, and judges what it saw then: whoever
+		// begins one message after the other, and ends none, does not hold it up.
+		if timeout == 0 && round > 0 {
+			err := r.look()
+			if err == nil {
+				err = r.endedAt(r.seen)
+			}
+			return nil, 0, orElse(err, status.WouldBlock)
 		}
 		if round > 0 {
 			if err := endedBy(ctx, wait.clock(ctx)); err != nil {
@@ -165,13 +163,23 @@ func (r *RingReader) more(ctx context.Context, p *Parker, wait *ringWait) error 
 		return false, nil
 	})
 	if over != 0 && (status.Of(err) == status.Ended || status.Of(err) == status.PeerDied) {
-		r.drop()
-		if !r.ring.pipe {
-			r.ended = true
-			r.commit(makeRingWord(r.position) | ringWord(ringEnded))
-		}
+		return r.endedAt(over)
 	}
 	return err
+}
+
+// endedAt reports the end that a tail tells of with nothing before it, a stream's once;
+// nil = it tells of none.
+func (r *RingReader) endedAt(tail ringWord) error {
+	if !tail.over() || !r.ring.pipe && r.ended {
+		return nil
+	}
+	r.drop()
+	if !r.ring.pipe {
+		r.ended = true
+		r.commit(makeRingWord(r.position) | ringWord(ringEnded))
+	}
+	return tail.closedBy(r.other)
 }
 
 // pass goes over a record that is no message in one piece.
@@ -211,7 +219,7 @@ func (r *RingReader) pass() error {
 		if limit := orDefault(r.Limit, r.ring.seg.geometry.MessageMax); length > limit {
 			return status.New(status.TooLarge, "", "the next message has %d bytes; there is room for %d", length, limit)
 		}
-		r.partial, r.left, r.begun = make([]byte, 0, length), length, r.begun+1
+		r.partial, r.left = make([]byte, 0, length), length
 	case recordRest:
 		if r.partial == nil { // its first pieces went with a reader that is gone
 			piece = 0

@@ -46,6 +46,7 @@ struct shmdi_ring_wait {
 	int64_t timeout_ns;
 	int64_t deadline_ns; /* 0 = not yet known */
 	bool spun;
+	bool saw; /* has looked how far the other side is */
 };
 
 /* Positions, modulo what a word can hold. */

@@ -117,12 +117,17 @@ static uint64_t known(const struct shmdi_ring *ring, uint64_t at)
 	return shmdi_ring_between(at, shmdi_ring_position(ring->reader.seen));
 }
 
-/* Loads how far the producer is, if nothing is known to be there. 0 = look at *ret_available, or CORRUPT. */
-static int see(struct shmdi_ring *ring, uint64_t at, uint64_t *ret_available)
+/* Loads how far the producer is, if nothing is known to be there. 0 = look at *ret_available, or CORRUPT.
+ * A try loads it once, and judges what it saw then: a producer that goes on and on does not
+ * hold it up. */
+static int see(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, uint64_t at, uint64_t *ret_available)
 {
 	*ret_available = known(ring, at);
 	if (*ret_available != 0 && *ret_available <= ring->capacity_bytes)
 		return 0;
+	if (*ret_available == 0 && wait->timeout_ns == 0 && wait->saw)
+		return 0;
+	wait->saw = true;
 	shmdi_ring_see_tail(ring, at);
 	*ret_available = known(ring, at);
 	return *ret_available <= ring->capacity_bytes ? 0 : shmdi_ring_corrupt(ring);
@@ -175,7 +180,7 @@ static int find(struct shmdi_ring *ring, struct shmdi_ring_wait *wait, struct sh
 	for (uint32_t stepped = 0; stepped <= ring->capacity_bytes / SHMD_RECORD_ALIGN;) {
 		uint64_t at = own_position(ring);
 		uint64_t available_bytes;
-		int result = see(ring, at, &available_bytes);
+		int result = see(ring, wait, at, &available_bytes);
 		if (result == 0 && available_bytes == 0)
 			result = await(ring, wait);
 		if (result < 0)
@@ -215,13 +220,11 @@ static int too_small(size_t size_bytes, size_t room_bytes, struct message *ret_m
 }
 
 /* Whoever begins one message after the other, and ends none, does not hold the reader up
- * for longer than it wants to wait. */
+ * for longer than it wants to wait. A try ends by itself: see sees to that. */
 static int go_on(struct shmdi_ring *ring, struct shmdi_ring_wait *wait)
 {
 	int result = shmdi_ring_look_as_consumer(ring);
-	if (result == 0 && wait->timeout_ns == 0)
-		return SHMD_E_WOULD_BLOCK;
-	return result == 0 && shmdi_ring_late(wait) ? SHMD_E_TIMED_OUT : result;
+	return result == 0 && wait->timeout_ns != 0 && shmdi_ring_late(wait) ? SHMD_E_TIMED_OUT : result;
 }
 
 /* Finds the first message, waiting for it and for all of its pieces. Those are put into
@@ -443,7 +446,7 @@ int shmdi_ring_read(struct shmdi_ring *ring, void *ret_bytes, size_t buffer_byte
 	while (result == 0 && done_bytes < buffer_bytes) {
 		uint64_t at = own_position(ring);
 		uint64_t available_bytes;
-		result = see(ring, at, &available_bytes);
+		result = see(ring, &wait, at, &available_bytes);
 		if (result < 0 || (available_bytes == 0 && done_bytes > 0))
 			break;
 		if (available_bytes == 0) {

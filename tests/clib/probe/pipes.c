@@ -158,6 +158,24 @@ static void *send_all(void *argument)
 	return NULL;
 }
 
+/* A try finds what lies behind messages that were begun and given up: here the end. */
+static void given_up(struct shmd_client *client)
+{
+	struct shmd_pipe *pipe = both(client, NULL, false);
+	static unsigned char buffer[LARGE];
+	size_t size_bytes;
+	enum { FILLERS = 8, FILLER = 400 }; /* they leave room for one piece */
+	for (int i = 0; i < FILLERS; i++)
+		EXPECT(shmd_pipe_send(pipe, A, large, FILLER, 0), 0);
+	EXPECT(shmd_pipe_send(pipe, A, large, 2 * CAPACITY, 1000), SHMD_E_TIMED_OUT);
+	for (int i = 0; i < FILLERS; i++)
+		EXPECT(shmd_pipe_recv(pipe, B, buffer, sizeof buffer, 0, &size_bytes), 0);
+	EXPECT(shmd_pipe_send(pipe, A, large, 2 * CAPACITY, 1000), SHMD_E_TIMED_OUT);
+	EXPECT(shmd_pipe_shut(pipe, A), 0);
+	EXPECT(shmd_pipe_recv(pipe, B, buffer, sizeof buffer, 0, &size_bytes), SHMD_E_ENDED);
+	shmd_pipe_close(pipe);
+}
+
 static void pieces(struct shmd_client *client)
 {
 	struct transfer transfer = {.pipe = both(client, NULL, false), .rounds = 60};
@@ -350,6 +368,7 @@ int main(void)
 	struct shmd_client *client = connected();
 	messages(client);
 	pieces(client);
+	given_up(client);
 	bytes(client);
 	waited_for(client);
 	for (int i = 0; i < 4; i++)

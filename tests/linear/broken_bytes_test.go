@@ -61,6 +61,7 @@ func bytesStories() []story {
 		return story{"bytes: " + name, model, append(start[:2:2], good...), append(start[:2:2], broken...),
 			bytesMachine{}.split}
 	}
+	closed := step{actor: 1, entry: entry(history.OpClose, status.OK), end: true}
 	wrote := func(of uint32, done int64) step { return ok(1, history.OpWriteBytes, n(of), result(done)) }
 	read := func(actor int, done int64) step { return ok(actor, history.OpReadBytes, n(5000), result(done)) }
 	full := refusal(1, history.OpWriteBytes, status.WouldBlock, n(9))
@@ -84,6 +85,10 @@ func bytesStories() []story {
 		in("made up", []step{inFlight(wrote(9, 0)), ends(1), read(2, 9), peerDied},
 			[]step{inFlight(wrote(9, 0)), ends(1), read(2, 9), read(2, 1)}),
 		in("a death that is told as an end", []step{wrote(9, 9), ends(1), read(2, 9), peerDied, peerDied},
+			[]step{wrote(9, 9), ends(1), read(2, 9), ended}),
+		in("killed while it closes", []step{wrote(9, 9), inFlight(closed), read(2, 9), peerDied},
+			[]step{wrote(9, 9), closed, read(2, 9), peerDied}),
+		in("closed while it is killed", []step{wrote(9, 9), inFlight(closed), read(2, 9), ended},
 			[]step{wrote(9, 9), ends(1), read(2, 9), ended}),
 		in("written to who is gone", []step{ends(2), refusal(1, history.OpWriteBytes, status.PeerDied, n(9))},
 			[]step{ends(2), wrote(9, 9)}),

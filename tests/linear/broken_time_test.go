@@ -54,6 +54,12 @@ func TestExpiriesRefuse(t *testing.T) {
 		{"an extension that is none", model, in(extended, later(nothing)), in(extended, later(take(2, 1))), nil},
 		{"an extension of what is over", model, in(later(take(2, 1)), late(extended)),
 			in(later(take(2, 1)), extended), nil},
+		// The lease is of a client whose end has begun: it came back with that, in time for 2.
+		{"a death that begins before the call", model,
+			[]step{put(9, 1), put(9, 2), ends(1), along(lease(1, 1, 1)), lease(2, 1, 2), ack(2, 1, 2),
+				later(lease(2, 2, 1))},
+			[]step{put(9, 1), put(9, 2), ends(1), along(lease(1, 1, 1)), lease(2, 1, 2), ack(2, 1, 2),
+				later(lease(2, 1, 3))}, nil},
 		{"behind the front", model, in(put(9, 2), later(take(2, 1)), take(2, 2)),
 			in(put(9, 2), later(take(2, 2)), take(2, 1)), nil},
 		{"a delivery that is not counted", model, in(later(lease(2, 1, 2))), in(later(lease(2, 1, 1))), nil},

@@ -34,7 +34,8 @@ func expiries(actions []*action, ns int64) []*action {
 	}
 	for _, t := range slices.Backward(terms) { // of a message the later ones first
 		for _, a := range actions {
-			if a.actor == t.lease.actor && a.Call > t.lease.Call {
+			// A client that is being killed goes on for a moment: its end may begin before the call.
+			if a.actor == t.lease.actor && (a.end || a.Call > t.lease.Call) {
 				t.own(a, terms)
 			}
 		}

@@ -95,7 +95,12 @@ func modelOf[S comparable](m machine[S]) porcupine.Model {
 		ended := w.ended&(1<<a.actor) != 0
 		switch {
 		case a.end:
-			return []any{world[S]{m.end(w.state, a), w.ended | 1<<a.actor}}
+			ends := []any{world[S]{m.end(w.state, a), w.ended | 1<<a.actor}}
+			if a.Op == history.OpClose && a.Unknown() { // killed in it: it may have died first
+				died := action{Entry: history.Entry{Call: a.Call, Return: a.until}, actor: a.actor, end: true}
+				ends = append(ends, world[S]{m.end(w.state, &died), w.ended | 1<<a.actor})
+			}
+			return ends
 		case a.Unknown() && ended:
 			return []any{w}
 		case ended:

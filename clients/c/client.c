@@ -82,6 +82,16 @@ static int read_hello(struct shmd_client *client, const msgpack_object *result)
 	uint64_t version;
 	if (!shmdi_get_u64(result, "version", UINT32_MAX, &version) || version != PROTOCOL_VERSION)
 		return shmdi_fail(SHMD_E_VERSION, "hello: the daemon chose no protocol version that we know");
+	uint64_t layout;
+	uint64_t compat;
+	uint64_t fingerprint;
+	if (!shmdi_get_u64(result, "abi_version", UINT32_MAX, &layout) ||
+	    !shmdi_get_u64(result, "abi_compat", UINT32_MAX, &compat) ||
+	    !shmdi_get_u64(result, "abi_fingerprint", UINT64_MAX, &fingerprint))
+		return shmdi_fail(SHMD_E_VERSION, "hello: the daemon does not say which layout its segments have");
+	pthread_mutex_lock(&client->state_mutex);
+	client->layout = (struct shmdi_layout){(uint32_t)layout, (uint32_t)compat, fingerprint};
+	pthread_mutex_unlock(&client->state_mutex);
 	bool resumable = false;
 	client->again.resumable = shmdi_get_bool(result, "resumable", &resumable) && resumable;
 	return 0;

@@ -118,6 +118,13 @@ struct shmdi_reattach {
 	size_t closing_count;
 };
 
+/* What the daemon says of the layout of its segments, in hello. */
+struct shmdi_layout {
+	uint32_t version;
+	uint32_t compat; /* the oldest one whose programs can use them */
+	uint64_t fingerprint;
+};
+
 struct shmd_client {
 	int socket;
 	uint32_t generation; /* of fork.c */
@@ -132,6 +139,7 @@ struct shmd_client {
 	bool lost;     /* the connection is over */
 	uint32_t link; /* counts connections */
 	struct shmdi_reattach again;
+	struct shmdi_layout layout;
 	int farewell; /* why the daemon ended the connection, if it said so; else 0 */
 	char farewell_text[256];
 	struct shmdi_reader *readers; /* of rwlock_reads.c */

@@ -36,37 +36,41 @@ int shmdi_segment_map_fd(int fd, uint64_t size_bytes, bool read_only, struct shm
 	return 0;
 }
 
-static int check_header(const struct shmd_header *header)
+/* Refuses segments that this library cannot use, by what the daemon said of them. A layout
+ * of a later version is fine if programs of this one can use it. A segment's header says the
+ * same, but whoever may write the segment may forge that. */
+static int check_layout(struct shmd_client *client)
 {
-	/* Immutable, and decides nothing but this: plain loads are fine. */
-	if (header->magic != SHMD_MAGIC)
-		return shmdi_fail(SHMD_E_CORRUPT, "map: this is no shmd segment");
-	/* A layout of a later version is fine if programs of this one can use it. */
-	uint32_t version = header->abi_version;
-	if (version == SHMD_ABI_VERSION && header->fingerprint != SHMD_ABI_FINGERPRINT)
+	pthread_mutex_lock(&client->state_mutex);
+	struct shmdi_layout layout = client->layout;
+	pthread_mutex_unlock(&client->state_mutex);
+	if (layout.version == SHMD_ABI_VERSION && layout.fingerprint != SHMD_ABI_FINGERPRINT)
 		return shmdi_fail(SHMD_E_VERSION,
 		                  "map: the daemon has another layout %u (%#llx) than this library (%#llx): use equal builds",
-		                  version, (unsigned long long)header->fingerprint, SHMD_ABI_FINGERPRINT);
-	if (header->abi_compat > SHMD_ABI_VERSION)
+		                  layout.version, (unsigned long long)layout.fingerprint, SHMD_ABI_FINGERPRINT);
+	if (layout.compat > SHMD_ABI_VERSION)
 		return shmdi_fail(SHMD_E_VERSION,
 		                  "map: the daemon has layout %u, for clients of layout %u and later; this library has %u: "
 		                  "update it",
-		                  version, header->abi_compat, SHMD_ABI_VERSION);
-	if (version < SHMD_ABI_VERSION)
+		                  layout.version, layout.compat, SHMD_ABI_VERSION);
+	if (layout.version < SHMD_ABI_VERSION)
 		return shmdi_fail(SHMD_E_VERSION,
 		                  "map: the daemon has layout %u, older than %u, which this library has: update the daemon",
-		                  version, SHMD_ABI_VERSION);
+		                  layout.version, SHMD_ABI_VERSION);
 	return 0;
 }
 
 int shmdi_segment_map(struct shmd_client *client, uint64_t handle, uint64_t size_bytes, bool read_only,
                       struct shmdi_segment *ret_segment)
 {
+	int result = check_layout(client);
+	if (result < 0)
+		return result;
 	struct shmdi_request request;
 	struct shmdi_reply reply;
 	shmdi_request_begin(client, &request, "map", 1);
 	msgpack_pack_uint64(&request.packer, handle);
-	int result = shmdi_call(client, &request, &reply);
+	result = shmdi_call(client, &request, &reply);
 	if (result < 0)
 		return result;
 	uint64_t size_said;
@@ -80,11 +84,6 @@ int shmdi_segment_map(struct shmd_client *client, uint64_t handle, uint64_t size
 	shmdi_reply_clear(&reply);
 	if (result < 0)
 		return result;
-	result = check_header(&segment.page->header);
-	if (result < 0) {
-		shmdi_segment_unmap(&segment);
-		return result;
-	}
 	*ret_segment = segment;
 	return 0;
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
@@ -93,7 +92,8 @@ func listen(t *testing.T, kind string) *falseDaemon {
 	t.Cleanup(func() { _ = listener.Close() })
 	d := &falseDaemon{t: t, listener: listener}
 	d.probe = harness.StartCmd(t, harness.Command(program(t, "hostile", sanitized(t)...), path, kind))
-	d.hello = members{"version": 1}
+	d.hello = members{"version": 1, "abi_version": shm.ABIVersion, "abi_compat": shm.ABICompat,
+		"abi_fingerprint": shm.ABIFingerprint}
 	return d
 }
 
@@ -201,15 +201,12 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 			}
 		}
 	}
-	// header answers map with a segment whose header says something else.
-	header := func(change func(*shm.Header)) func(any, string, *answer) {
-		g, err := shm.NewGeometry(shm.KindArray, 'i', []uint64{3, 700}, 0, shm.SeatsDefault)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, file := newSegment(t, g)
-		change((*shm.Header)(unsafe.Pointer(&s.Bytes()[0])))
-		return at("map", func(_ any, a *answer) { a.fds = []int{int(file.Fd())} })
+	// hello answers with another layout than the library's.
+	hello := func(version, compat uint32, fingerprint uint64) func(any, string, *answer) {
+		return at("hello", func(id any, a *answer) {
+			a.bytes = packed(t, []any{1, id, nil, members{"version": 1, "abi_version": version, "abi_compat": compat,
+				"abi_fingerprint": fingerprint}})
+		})
 	}
 	raw := func(where string, b ...byte) func(any, string, *answer) {
 		return at(where, func(_ any, a *answer) { a.bytes, a.fds, a.end = b, nil, true })
@@ -287,11 +284,13 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 			a.fds = []int{int(other.Fd()), int(other.Fd())}
 		}},
 		{"a file, not sealed", "CORRUPT", at("map", func(_ any, a *answer) { a.fds = []int{int(other.Fd())} })},
-		{"no segment", "CORRUPT", header(func(h *shm.Header) { h.Magic++ })},
-		{"the layout of another build", "VERSION", header(func(h *shm.Header) { h.Fingerprint++ })},
-		{"an older layout", "VERSION", header(func(h *shm.Header) { h.ABIVersion--; h.ABICompat-- })},
-		{"a later layout", "VERSION", header(func(h *shm.Header) { h.ABIVersion++; h.ABICompat++; h.Fingerprint++ })},
-		{"a later layout that it can use", "OK", header(func(h *shm.Header) { h.ABIVersion++; h.Fingerprint++ })},
+		{"no layout", "VERSION", at("hello", func(id any, a *answer) {
+			a.bytes = packed(t, []any{1, id, nil, members{"version": 1}})
+		})},
+		{"the layout of another build", "VERSION", hello(shm.ABIVersion, shm.ABICompat, shm.ABIFingerprint+1)},
+		{"an older layout", "VERSION", hello(shm.ABIVersion-1, shm.ABICompat-1, 1)},
+		{"a later layout", "VERSION", hello(shm.ABIVersion+1, shm.ABIVersion+1, 1)},
+		{"a later layout that it can use", "OK", hello(shm.ABIVersion+1, shm.ABIVersion, 1)},
 		{"a foreign lock without an id", "BAD_FRAME", open(members{"lock": "foreign"})},
 	} {
 		got := d.serve(c.spoil)

@@ -43,7 +43,7 @@ func TestDaemonKilled(t *testing.T) {
 	holder, waiter := one, other
 	for range 10 {
 		waiter.Send("lock data")
-		await(t, "the other client sleeps", func() bool {
+		harness.Await(t, "the other client sleeps", func() bool {
 			n, err := segment.Waiting()
 			if err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/shmd/shmd/shm"
+	"github.com/shmd/shmd/tests/harness"
 )
 
 // Places in the middle of taking and releasing a lock where a client cannot be
@@ -85,7 +86,7 @@ func awaitFutex(t *testing.T, pid int, line string) {
 	}
 	path := fmt.Sprintf("/proc/%d/task/%d/syscall", pid, tid)
 	want := fmt.Sprintf("%d %s ", unix.SYS_FUTEX, address)
-	await(t, "the client sleeps", func() bool {
+	harness.Await(t, "the client sleeps", func() bool {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

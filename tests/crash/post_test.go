@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/shmd/shmd/tests/harness"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -90,7 +91,7 @@ func (s *scene) sleepers(kind, name, command string, already int) []*client {
 // wantOne wants one of the clients to say a line, and returns it and the others.
 func wantOne(t *testing.T, among []*client, want string) (one *client, rest []*client) {
 	t.Helper()
-	await(t, "one of the clients says "+want, func() bool {
+	harness.Await(t, "one of the clients says "+want, func() bool {
 		for i, c := range among {
 			if line := c.Poll(); line == want {
 				one = c

@@ -222,7 +222,7 @@ func (r *service) killKeeper() {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		r.t.Fatal(err)
 	}
-	await(r.t, "another keeper", func() bool { now := r.KeeperPID(); return now != 0 && now != pid })
+	harness.Await(r.t, "another keeper", func() bool { now := r.KeeperPID(); return now != 0 && now != pid })
 	var a wire.Attachment
 	name := fmt.Sprintf("kept/%d", r.counts[keeperKilled])
 	r.call(wire.MethodCreate, &a, name, wire.KindMutex, wire.CreateOptions{})

@@ -78,7 +78,7 @@ func TestDaemonAndKeeperKilled(t *testing.T) {
 	if err := syscall.Kill(keeper, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the end of the keeper", func() bool { return s.KeeperPID() == 0 })
+	harness.Await(t, "the end of the keeper", func() bool { return s.KeeperPID() == 0 })
 	next := s.Restart(harness.DaemonOptions{})
 	for _, c := range []*client{one, other, socket} {
 		c.do("open mutex lock", "error LOST")
@@ -221,7 +221,7 @@ func TestTermination(t *testing.T) {
 	if err := s.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the end of the keeper", func() bool { return s.KeeperPID() == 0 })
+	harness.Await(t, "the end of the keeper", func() bool { return s.KeeperPID() == 0 })
 	s.Restart(harness.DaemonOptions{})
 	c.do("open mutex lock", "error LOST")
 	c.do("lock data", "held")

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/tests/harness"
@@ -113,17 +112,6 @@ func (s *scene) stat(name string) *wire.Stat {
 	return &result
 }
 
-// await asks until ok, and fails the test when that takes forever.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	giveUp := time.Now().Add(harness.Patience)
-	for !ok() {
-		if time.Now().After(giveUp) {
-			t.Fatalf("waited %v in vain until %s", harness.Patience, what)
-		}
-	}
-}
-
 // awaitStat asks for an object's stat until ok likes it.
 func (s *scene) awaitStat(name, what string, ok func(*wire.Stat) bool) {
 	s.t.Helper()
@@ -133,7 +121,7 @@ func (s *scene) awaitStat(name, what string, ok func(*wire.Stat) bool) {
 			s.t.Logf("%s is %+v", name, last)
 		}
 	}()
-	await(s.t, name+" has "+what, func() bool {
+	harness.Await(s.t, name+" has "+what, func() bool {
 		last = s.stat(name)
 		return ok(last)
 	})
@@ -179,7 +167,7 @@ func (s *scene) awaitStatus(what string, ok func(*wire.Status) bool) {
 			s.t.Logf("the daemon's status is %+v", last)
 		}
 	}()
-	await(s.t, "the daemon has "+what, func() bool {
+	harness.Await(s.t, "the daemon has "+what, func() bool {
 		s.call(wire.MethodStatus, &last)
 		return ok(&last)
 	})

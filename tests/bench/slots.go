@@ -50,7 +50,7 @@ func measureSlots(ctx context.Context, b *bench, s *service, queue *shmd.Queue) 
 	}
 	geometry := float64(st.SegmentSize) / 1024
 	w = single("memory of the new queue", "KiB", []float64{fresh}, "at most 1/20 of its size", fresh <= geometry/20)
-	w.Note = "st_blocks of the segment; 4 bytes a slot are the list of the free ones"
+	w.Note = "st_blocks of the segment"
 	b.report.add(w)
 
 	// First so many at once, then as many again a hundred times, one at a time.
@@ -74,7 +74,7 @@ func measureSlots(ctx context.Context, b *bench, s *service, queue *shmd.Queue) 
 	if err != nil {
 		return err
 	}
-	// The ring of those that are ready goes round, 4 bytes a message.
+	// The rings of entries go round. The goal is of the one ring of 4 bytes a slot that there was.
 	grown := after - used
 	w = single("growth by 100,000 more, one at a time", "KiB", []float64{grown}, "at most 256 KiB, the ready ring",
 		grown <= slotsCount*4/1024)

@@ -447,9 +447,9 @@ static void expect_an_end(void)
 	shmdi_ring_begin_reading(in);
 	static unsigned char buffer[LONGEST];
 	size_t size_bytes;
-	for (uint64_t i = 1; i <= SHMD_RECORD_PIECES; i++) { /* a try begins with one of them */
+	for (int i = 0; i < 2; i++) { /* a try goes as far as the writer was, and not further */
 		EXPECT(shmdi_ring_recv(in, buffer, sizeof buffer, 0, &size_bytes), SHMD_E_WOULD_BLOCK);
-		CHECK(lines->rings[0].head.word >> SHMD_RING_POSITION_SHIFT == i * (capacity_bytes / SHMD_RECORD_PIECES));
+		CHECK(lines->rings[0].head.word >> SHMD_RING_POSITION_SHIFT == capacity_bytes);
 	}
 	bool stop = false;
 	pthread_t thread;

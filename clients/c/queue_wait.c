@@ -118,7 +118,8 @@ static void pause_for(uint32_t pauses)
 		shmdi_pause();
 }
 
-/* Waits a moment for what the wait is for. */
+/* Waits a moment for what the wait is for. Who waits in vain and sleeps next is at nobody's
+ * heels. */
 static void spin(struct shmdi_queue_wait *wait)
 {
 	struct shmd_queue *queue = wait->queue;
@@ -133,7 +134,7 @@ static void spin(struct shmdi_queue_wait *wait)
 		return;
 	shmdi_spin_learn(&hints->spins, turns, limit);
 	uint32_t hasty = __atomic_load_n(&hints->hasty, __ATOMIC_RELAXED);
-	if (turns > HASTY_TURNS)
+	if (turns > HASTY_TURNS || turns >= limit)
 		__atomic_store_n(&hints->hasty, 0, __ATOMIC_RELAXED);
 	else if (hasty < HASTY_MAX)
 		__atomic_store_n(&hints->hasty, hasty + 1, __ATOMIC_RELAXED);

@@ -46,6 +46,8 @@ var parts = []part{
 	{"pipeline", "many calls at once over one connection", pipelines},
 	{"depth", "put and take over the socket, 16 calls at once", depths},
 	{"recovery", "from the SIGKILL of an owner to its successor running", recoveries},
+	{"life", "create, open, close and unlink, among few and many", lives},
+	{"restart", "a daemon that is killed and goes on", restarts},
 	{"memory", "what the daemon needs for an object", memories},
 	{"idle", "a daemon with nothing to do", idling},
 }
@@ -54,6 +56,8 @@ var parts = []part{
 type bench struct {
 	quick  bool
 	report *report
+	// What life and restart have many of.
+	objects, clients int
 }
 
 // rounds is how many pairs are measured.
@@ -97,6 +101,9 @@ func run() error {
 	asJSON := flag.Bool("json", false, "print JSON")
 	only := flag.String("only", "", "measure only these `PARTS`, separated by commas")
 	quick := flag.Bool("quick", os.Getenv("QUICK") == "1", "fewer and shorter rounds; also QUICK=1")
+	b := &bench{report: &report{Machine: describeMachine()}}
+	flag.IntVar(&b.objects, "objects", 12_000, "how many objects life and restart go up to; an object takes a descriptor")
+	flag.IntVar(&b.clients, "clients", 1_000, "how many clients; each takes two descriptors of the daemon, one here")
 	flag.Usage = usage
 	flag.Parse()
 	chosen, err := choose(*only)
@@ -108,7 +115,7 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	b := &bench{quick: *quick, report: &report{Machine: describeMachine(), Quick: *quick}}
+	b.quick, b.report.Quick = *quick, *quick
 	if !*asJSON {
 		b.report.live = os.Stdout
 		b.report.Machine.print(os.Stdout)

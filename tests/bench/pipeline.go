@@ -70,23 +70,33 @@ func crowd(ctx context.Context, s *service, handle uint64, calls int) error {
 
 // window keeps 64 calls of one goroutine under way.
 func window(ctx context.Context, s *service, handle uint64, calls int) error {
+	return inWindows(ctx, calls,
+		func(int) (*shmd.Pending, error) { return s.client.Start(wire.MethodGet, handle) },
+		func(_ int, p *shmd.Pending) error {
+			var got int64
+			return p.Wait(ctx, &got)
+		})
+}
+
+// inWindows keeps 64 calls of one goroutine under way.
+func inWindows(ctx context.Context, count int, start func(i int) (*shmd.Pending, error),
+	wait func(i int, p *shmd.Pending) error) error {
 	var under [pipelineDepth]*shmd.Pending
-	for i := range calls + pipelineDepth {
+	for i := range count + pipelineDepth {
 		slot := &under[i%pipelineDepth]
 		if *slot != nil {
-			var got int64
-			if err := (*slot).Wait(ctx, &got); err != nil {
+			if err := wait(i-pipelineDepth, *slot); err != nil {
 				return err
 			}
 			*slot = nil
 		}
-		if i < calls {
-			started, err := s.client.Start(wire.MethodGet, handle)
+		if i < count {
+			started, err := start(i)
 			if err != nil {
 				return err
 			}
 			*slot = started
 		}
 	}
-	return nil
+	return ctx.Err()
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
 )
@@ -15,6 +17,7 @@ const (
 	recoveryGoalP99Ms = 10.0
 	// recoveryObjects are what an owner has open beside the lock, in one of the rows.
 	recoveryObjects = 1000
+	holderGoalMs    = 20
 )
 
 // recoveries measures from just before the SIGKILL of an owner to the moment in
@@ -48,8 +51,70 @@ func recoveries(ctx context.Context, b *bench) error {
 			}
 			b.report.add(latencies(holder.name, took))
 		}
-		return errors.Join(waiter.stop(), mutex.Close())
+		return errors.Join(s.killHolder(ctx, b), waiter.stop(), mutex.Close())
 	})
+}
+
+// killHolder kills an owner of 1,000 mutexes, and waits until all of them are free.
+func (s *service) killHolder(ctx context.Context, b *bench) error {
+	var held [recoveryObjects]*shmd.Mutex
+	var err error
+	for i := range held {
+		held[i], err = shmd.CreateMutex(ctx, s.client, fmt.Sprintf("%s/%d", lockName, i), shmd.MutexOptions{})
+		if err != nil {
+			return err
+		}
+	}
+	var took []float64
+	for range b.rounds() {
+		ms, err := s.timeHolder(ctx, held[:])
+		if err != nil {
+			return err
+		}
+		took = append(took, ms)
+	}
+	w := single("C owner of 1,000 mutexes killed", "ms", took, "below 20 ms (median)", spreadOf(took).Median < holderGoalMs)
+	w.Note = "until the last of them could be locked again, tried in turn by a Go process"
+	b.report.add(w)
+	return nil
+}
+
+func (s *service) timeHolder(ctx context.Context, held []*shmd.Mutex) (float64, error) {
+	owner, err := startC(ctx, "locker", s.socket, lockName)
+	if err != nil {
+		return 0, err
+	}
+	defer owner.kill()
+	if err := owner.do("hold %d", len(held)); err != nil {
+		return 0, err
+	}
+	killed := time.Now()
+	if err := owner.cmd.Process.Kill(); err != nil {
+		return 0, err
+	}
+	for _, m := range held {
+		for {
+			notice, err := m.TryLock()
+			if errors.Is(err, shmd.ErrWouldBlock) {
+				runtime.Gosched()
+				continue
+			}
+			if err != nil {
+				return 0, err
+			}
+			if notice == nil {
+				return 0, errors.New("nobody was told that the owner died")
+			}
+			break
+		}
+	}
+	took := time.Since(killed)
+	for _, m := range held {
+		if err := errors.Join(m.MarkConsistent(), m.Unlock()); err != nil {
+			return 0, err
+		}
+	}
+	return float64(took.Microseconds()) / 1000, nil
 }
 
 func latencies(name string, took []float64) row {

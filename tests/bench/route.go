@@ -46,21 +46,29 @@ var (
 	}}
 )
 
+// createAll makes what a route needs; who is connected by queues has a line of an array, too.
+func (m means) createAll(ctx context.Context, s *service, there, back, line string) error {
+	for _, name := range []string{there, back} {
+		if err := m.create(ctx, s, name); err != nil {
+			return err
+		}
+	}
+	if m.program != byQueue.program {
+		return nil
+	}
+	_, err := shmd.CreateArray[int64](ctx, s.client, line, shmd.ArrayOptions{Length: 8})
+	return err
+}
+
 // withRoute pins processes of the means' program, started by start, to two processors.
-// Those of queues also have a line of an array.
 func withRoute(ctx context.Context, start starter, m means, work func(r *route) error) error {
 	const there, back, line = "bench/there", "bench/back", "bench/line"
 	return withService(ctx, func(s *service) error {
-		for _, name := range []string{there, back} {
-			if err := m.create(ctx, s, name); err != nil {
-				return err
-			}
+		if err := m.createAll(ctx, s, there, back, line); err != nil {
+			return err
 		}
 		var more []string
 		if m.program == byQueue.program {
-			if _, err := shmd.CreateArray[int64](ctx, s.client, line, shmd.ArrayOptions{Length: 8}); err != nil {
-				return err
-			}
 			more = []string{line}
 		}
 		return withTwo(ctx, start, m.program, append([]string{s.socket, there, back}, more...),

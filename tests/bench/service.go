@@ -14,6 +14,7 @@ import (
 
 // service is a daemon of its own on a socket of its own.
 type service struct {
+	flags  []string
 	cmd    *exec.Cmd
 	dir    string
 	socket string
@@ -22,35 +23,52 @@ type service struct {
 
 // startService runs bin/shmd serve, with further flags, and connects to it.
 func startService(ctx context.Context, flags ...string) (_ *service, err error) {
-	binary, err := built("SHMD_BIN", filepath.Join("bin", "shmd"))
-	if err != nil {
-		return nil, err
-	}
-	s := new(service)
+	s := &service{flags: flags}
 	if s.dir, err = os.MkdirTemp("", "shmd-bench"); err != nil {
 		return nil, err
 	}
 	s.socket = filepath.Join(s.dir, "shmd.sock")
-	ready, in, err := os.Pipe()
-	if err != nil {
+	if err := s.launch(ctx); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(s.dir))
-	}
-	defer ready.Close()
-	args := append([]string{"serve", "--socket", s.socket, "--log-level", "warn", "--ready-fd", "3"}, flags...)
-	s.cmd = exec.CommandContext(ctx, binary, args...)
-	s.cmd.ExtraFiles, s.cmd.Stderr = []*os.File{in}, os.Stderr
-	err = s.cmd.Start()
-	in.Close()
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(s.dir))
-	}
-	if _, err = fmt.Fscanln(ready, new(string)); err != nil {
-		return nil, errors.Join(fmt.Errorf("the daemon does not become ready: %w", err), s.stop())
 	}
 	if s.client, err = s.dial(ctx); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
 	return s, nil
+}
+
+// launch runs a daemon until it is ready.
+func (s *service) launch(ctx context.Context) error {
+	binary, err := built("SHMD_BIN", filepath.Join("bin", "shmd"))
+	if err != nil {
+		return err
+	}
+	ready, in, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	args := append([]string{"serve", "--socket", s.socket, "--log-level", "warn", "--ready-fd", "3"}, s.flags...)
+	s.cmd = exec.CommandContext(ctx, binary, args...)
+	s.cmd.ExtraFiles, s.cmd.Stderr = []*os.File{in}, os.Stderr
+	err = s.cmd.Start()
+	in.Close()
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fscanln(ready, new(string)); err != nil {
+		return errors.Join(fmt.Errorf("the daemon does not become ready: %w", err), s.cmd.Process.Kill(), s.cmd.Wait())
+	}
+	return nil
+}
+
+// relaunch kills the daemon, and runs another that goes on.
+func (s *service) relaunch(ctx context.Context) error {
+	if err := s.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	_ = s.cmd.Wait() // it was killed
+	return s.launch(ctx)
 }
 
 func (s *service) dial(ctx context.Context) (*shmd.Client, error) {

@@ -9,6 +9,7 @@
  *	           the time of CLOCK_MONOTONIC right after, and 1 if an owner had died
  *	give       unlock: "done"
  *	open N     make N semaphores, and keep them open: "done"
+ *	hold N     lock the mutexes NAME/0 to NAME/N-1, and keep them: "done"
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 static struct shmd_mutex *mutex;
+static const char *mutex_name;
 static pthread_mutex_t *rival;
 
 /* In a page that could be shared by name: what programs use today. */
@@ -84,6 +86,17 @@ static void open_more(int count)
 	}
 }
 
+static void hold(int count)
+{
+	for (int i = 0; i < count; i++) {
+		char name[64];
+		struct shmd_mutex *held;
+		snprintf(name, sizeof name, "%s/%d", mutex_name, i);
+		must(shmd_mutex_open(client, name, NULL, &held), "open");
+		must(shmd_mutex_lock(held, SHMD_FOREVER), "lock");
+	}
+}
+
 static void execute(const char *command, int n)
 {
 	if (strcmp(command, "pthread") == 0) {
@@ -103,6 +116,9 @@ static void execute(const char *command, int n)
 	} else if (strcmp(command, "open") == 0) {
 		open_more(n);
 		puts("done");
+	} else if (strcmp(command, "hold") == 0) {
+		hold(n);
+		puts("done");
 	} else {
 		no_command(command);
 	}
@@ -114,6 +130,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: locker SOCKET NAME\n");
 		return 2;
 	}
+	mutex_name = argv[2];
 	client = connect_to(argv[1]);
 	must(shmd_mutex_open(client, argv[2], NULL, &mutex), "open");
 	rival = make_rival();

@@ -66,7 +66,8 @@ func (s *service) lifeP99(ctx context.Context, cycles int) (float64, error) {
 func (s *service) live(ctx context.Context, name string) error {
 	code := "q"
 	var made, opened wire.Attachment
-	if err := s.client.Call(ctx, wire.MethodCreate, &made, name, wire.KindValue, wire.CreateOptions{Code: &code}); err != nil {
+	options := wire.CreateOptions{Code: &code}
+	if err := s.client.Call(ctx, wire.MethodCreate, &made, name, wire.KindValue, options); err != nil {
 		return err
 	}
 	if err := s.client.Call(ctx, wire.MethodOpen, &opened, name); err != nil {

@@ -102,8 +102,8 @@ func run() error {
 	only := flag.String("only", "", "measure only these `PARTS`, separated by commas")
 	quick := flag.Bool("quick", os.Getenv("QUICK") == "1", "fewer and shorter rounds; also QUICK=1")
 	b := &bench{report: &report{Machine: describeMachine()}}
-	flag.IntVar(&b.objects, "objects", 12_000, "how many objects life and restart go up to; an object takes a descriptor")
-	flag.IntVar(&b.clients, "clients", 1_000, "how many clients; each takes two descriptors of the daemon, one here")
+	flag.IntVar(&b.objects, "objects", 12_000, "objects that life and restart go up to; each takes a descriptor")
+	flag.IntVar(&b.clients, "clients", 1_000, "clients of life and restart; each takes two descriptors there, one here")
 	flag.Usage = usage
 	flag.Parse()
 	chosen, err := choose(*only)

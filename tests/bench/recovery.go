@@ -73,7 +73,8 @@ func (s *service) killHolder(ctx context.Context, b *bench) error {
 		}
 		took = append(took, ms)
 	}
-	w := single("C owner of 1,000 mutexes killed", "ms", took, "below 20 ms (median)", spreadOf(took).Median < holderGoalMs)
+	w := single("C owner of 1,000 mutexes killed", "ms", took, "below 20 ms (median)",
+		spreadOf(took).Median < holderGoalMs)
 	w.Note = "until the last of them could be locked again, tried in turn by a Go process"
 	b.report.add(w)
 	return nil

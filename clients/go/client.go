@@ -87,8 +87,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 
 // connect makes a link: the client's first, or to come back.
 func (c *Client) connect(ctx context.Context, again bool) error {
-	var d net.Dialer
-	socket, err := d.DialContext(ctx, "unix", c.options.Socket)
+	socket, err := reach(ctx, c.options.Socket)
 	if err != nil {
 		return dialError(c.options.Socket, err)
 	}
@@ -104,6 +103,23 @@ func (c *Client) connect(ctx context.Context, again bool) error {
 	}
 	c.join(l, hello)
 	return nil
+}
+
+// reach connects a socket. While more wait there than there is room for, it tries again, as
+// a connect that blocks would wait.
+func reach(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	for pause := reattachMin; ; pause = min(2*pause, reattachMax) {
+		socket, err := d.DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return socket, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
 func dialError(socket string, err error) error {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/daemon"
@@ -78,6 +81,32 @@ func TestDialWithoutDaemon(t *testing.T) {
 	_, err := shmd.Dial(t.Context(), shmd.Options{Socket: filepath.Join(t.TempDir(), "none")})
 	wantError(t, "dial", err, shmd.ErrNoDaemon)
 	wantError(t, "dial", err, fs.ErrNotExist)
+}
+
+// A socket whose daemon does not come to accept is waited for.
+func TestDialWhereManyWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		waiting, err := net.Dial("unix", path)
+		if errors.Is(err, unix.EAGAIN) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = waiting.Close() })
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = shmd.Dial(ctx, shmd.Options{Socket: path})
+	wantError(t, "dial", err, shmd.ErrTimedOut)
 }
 
 // The socket is looked for where the documentation says, in its order.

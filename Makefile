@@ -257,6 +257,10 @@ crash: build $(VENV_READY) ## Kill clients at every instruction, and at random f
 	SHMD_CRASH_STRIDE=1 $(GO) test -v -count=1 -timeout 0 ./tests/step
 	SHMD_CRASH_SECONDS=$(SECONDS) $(GO) test -v -count=1 -timeout 0 ./tests/crash
 
+.PHONY: chaos
+chaos: build $(VENV_READY) ## Kill daemons, keepers and clients beside hostile clients, for SECONDS=N (SEED=S)
+	SHMD_CRASH_SECONDS=$(SECONDS) SHMD_CRASH_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run TestChaos ./tests/crash
+
 .PHONY: linear
 linear: build ## Check recorded histories of killed clients for SECONDS=N (SEED=S repeats a run)
 	SHMD_LINEAR_SECONDS=$(SECONDS) SHMD_LINEAR_SEED=$(SEED) $(GO) test -v -count=1 -timeout 0 -run Linearizable ./tests/linear

@@ -19,6 +19,8 @@ const (
 	// restartRounds is the length of a run of the test-suite; each ends in the death of a
 	// daemon, or of a keeper.
 	restartRounds = 10 * 28
+	// chaosRounds is the same with hostile clients.
+	chaosRounds = 10 * 2
 	// restartProgress is how many steps the traffic makes between two of them.
 	restartProgress = 1000
 	// creditsInRound lets the traffic get there, and leaves numbers for the last round.
@@ -60,14 +62,23 @@ type service struct {
 // TestRestartKills kills daemons and keepers under Go, C and socket clients, at points
 // inside whatever they do, and alone or with clients: the books of all are right in the
 // end, and nobody is stuck.
-func TestRestartKills(t *testing.T) {
+func TestRestartKills(t *testing.T) { playRestarts(t, restartRounds, false) }
+
+// TestChaos is the same with hostile clients beside them.
+func TestChaos(t *testing.T) { playRestarts(t, chaosRounds, true) }
+
+func playRestarts(t *testing.T, rounds int, hostile bool) {
 	seed := randomSeed(t)
 	t.Setenv(unknownVariable, "1")
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := newSceneWith(t, crashing(t, endings[0].point))
 	r := &service{road: newRoad(t, s), crew: newCrew(s), random: random, counts: make(map[string]int)}
+	objects := r.objects()
 	stop := r.startChurn()
-	rounds := restartRounds
+	var v *vandals
+	if hostile {
+		v = startVandals(r.Socket, seed)
+	}
 	end := time.Now().Add(givenLength(t))
 	progress := int64(0)
 	for round := 0; round < rounds || time.Now().Before(end); round++ {
@@ -84,6 +95,10 @@ func TestRestartKills(t *testing.T) {
 		}
 	}
 	stop()
+	if hostile {
+		t.Log("pranks:", v.finish())
+	}
+	harness.Await(t, "the objects of those who came and went are gone", func() bool { return r.objects() == objects })
 	r.rehire()
 	r.crew.dismiss()
 	r.finish()
@@ -92,6 +107,14 @@ func TestRestartKills(t *testing.T) {
 	if err := s.ctl.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// objects is how many the daemon has.
+func (r *service) objects() int64 {
+	r.t.Helper()
+	var now wire.Status
+	r.call(wire.MethodStatus, &now)
+	return int64(now.Objects)
 }
 
 // nextPoint is where the daemon of a round ends, which may outlive a keeper.

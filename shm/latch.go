@@ -120,6 +120,14 @@ func (l *Latch) await(ctx context.Context, p *Parker, me uint32, deadline int64)
 // Unlatch gives the latch back and wakes one waiter. Errors, with nothing
 // changed: status.NotOwner, and Corrupt for a word that somebody keeps flipping.
 func (l *Latch) Unlatch(me uint32) error {
+	if cas32(l.word, me, 0) { // release; pairs with TryLatch
+		return nil
+	}
+	return l.unlatchWaited(me)
+}
+
+// unlatchWaited is Unlatch of a word that is not me alone: somebody waits.
+func (l *Latch) unlatchWaited(me uint32) error {
 	for range recoverTries {
 		old := atomic.LoadUint32(l.word)
 		if ownerOf(old) != me {

@@ -126,7 +126,7 @@ func (q *Queue) Put(ctx context.Context, p *Parker, a Actor, msg []byte, timeout
 // putAtOnce is Put where nothing is in the way. done = false: nothing has happened; the
 // long way says what it is.
 func (q *Queue) putAtOnce(a Actor, msg []byte) (done bool, err error) {
-	if len(msg) > copyMax || len(msg) > int(q.room) || q.seg.admits(a.Seat) != nil ||
+	if len(msg) > copyMax || len(msg) > int(q.room) || !q.seg.lets(a.Seat) ||
 		!cas32(q.putLatch.word, 0, a.Latcher) {
 		return false, nil
 	}
@@ -213,7 +213,7 @@ func (q *Queue) Take(ctx context.Context, p *Parker, a Actor, dst []byte, timeou
 func (q *Queue) takeAtOnce(a Actor, dst []byte) (whole []byte, done bool, err error) {
 	l := q.lines
 	dst = slices.Grow(dst, q.firstLength()) // no allocation under the latch
-	if q.seg.admits(a.Seat) != nil || !cas32(q.takeLatch.word, 0, a.Latcher) {
+	if !q.seg.lets(a.Seat) || !cas32(q.takeLatch.word, 0, a.Latcher) {
 		return dst, false, nil
 	}
 	idled := false

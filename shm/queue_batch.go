@@ -75,46 +75,57 @@ func (q *Queue) shortOnes(msgs [][]byte) (n int) {
 // them appended. Errors as Take for the first one, and status.Invalid for most < 1.
 func (q *Queue) TakeMany(ctx context.Context, p *Parker, a Actor, dst [][]byte, most int,
 	timeout time.Duration) ([][]byte, error) {
+	dst, _, err := q.TakeManyAppend(ctx, p, a, dst, nil, most, timeout)
+	return dst, err
+}
+
+// TakeManyAppend is TakeMany that appends the copies to space, which grows if it has no
+// room for what one latch hold copies at most, and returns that too.
+func (q *Queue) TakeManyAppend(ctx context.Context, p *Parker, a Actor, dst [][]byte, space []byte, most int,
+	timeout time.Duration) ([][]byte, []byte, error) {
 	most, err := batchOf(most)
 	if err != nil {
-		return dst, err
+		return dst, space, err
 	}
 	// No allocation under the latch.
 	dst = slices.Grow(dst, most)
-	buf := make([]byte, 0, min(most*int(min(copyMax, q.room)), BatchSizeMax))
+	room := min(most*int(min(copyMax, q.room)), BatchSizeMax)
+	space = slices.Grow(space, room)
+	full := len(space) + room // however much room there is
 	w := q.waitForMessage(a, timeout)
 	for {
 		m, ok, err := w.message(ctx, p)
 		if err != nil {
-			return dst, err
+			return dst, space, err
 		}
 		if !ok {
 			continue
 		}
 		if !m.short() {
-			long, err := q.takeLong(ctx, p, &w, m, nil)
+			from := len(space)
+			space, err = q.takeLong(ctx, p, &w, m, space)
 			if err == nil {
-				dst = append(dst, long)
+				dst = append(dst, space[from:len(space):len(space)])
 			}
-			return dst, err
+			return dst, space, err
 		}
 		done := 0
-		for ok && err == nil && done < most && m.short() && int(m.length) <= cap(buf)-len(buf) {
+		for ok && err == nil && done < most && m.short() && int(m.length) <= full-len(space) {
 			tail, sound := q.readPosition(&q.lines.FreeTail)
 			if !sound {
 				err = errCorrupt
 				break
 			}
-			from := len(buf)
-			buf = q.takeShort(&m, tail, buf)
-			dst = append(dst, buf[from:len(buf):len(buf)])
+			from := len(space)
+			space = q.takeShort(&m, tail, space)
+			dst = append(dst, space[from:len(space):len(space)])
 			done++
 			m, ok, err = q.firstReady()
 		}
 		if done == 0 {
-			return dst, w.leave(orElse(err, errCorrupt))
+			return dst, space, w.leave(orElse(err, errCorrupt))
 		}
-		return dst, w.finishMany(q.notFull, done)
+		return dst, space, w.finishMany(q.notFull, done)
 	}
 }
 

@@ -174,7 +174,7 @@ func (w *queueWait) waitOutside(ctx context.Context) error {
 
 // unlatch gives a latch back; one that is not ours any more was scribbled on.
 func (q *Queue) unlatch(l *Latch, a Actor) error {
-	if !cas32(l.word, a.Latcher, 0) && l.Unlatch(a.Latcher) != nil {
+	if l.Unlatch(a.Latcher) != nil {
 		return errCorrupt
 	}
 	return nil

@@ -141,10 +141,15 @@ func (s *Segment) State() State { return State(atomic.LoadUint32(&s.page.Header.
 // mapping; else status.Permission (it is read-only), or Invalid (a seat that the object
 // does not have).
 func (s *Segment) admits(owner uint32) error {
-	if seat := uint32(SeatOf(owner)); s.readOnly || seat-1 >= s.geometry.SeatsMax {
-		return s.refuse(seat)
+	if !s.lets(owner) {
+		return s.refuse(uint32(SeatOf(owner)))
 	}
 	return nil
+}
+
+// lets reports whether admits has nothing to say.
+func (s *Segment) lets(owner uint32) bool {
+	return !s.readOnly && uint32(SeatOf(owner))-1 < s.geometry.SeatsMax
 }
 
 func (s *Segment) refuse(seat uint32) error {

@@ -135,12 +135,17 @@ func (s *ringSide) commit(word ringWord) {
 	before := load32(&s.own.Attention)
 	store64(&s.own.Word, uint64(word))
 	if load32(&s.own.Attention) != s.woken { // pairs with ringWait.until
-		// Whoever announced before the store judged the word before it. Who did after it
-		// may have judged this one, and sleep in spite of the wake: that one is for the
-		// next commit.
-		s.woken = before
-		futexWakeN(futexWord32(&s.own.Word), futexAll)
+		s.wake(before)
 	}
+}
+
+// wake wakes all who sleep on the own word; before is the attention of before its store.
+//
+// Whoever announced before the store judged the word before it. Who did after it may have
+// judged this one, and sleep in spite of the wake: that one is for the next commit.
+func (s *ringSide) wake(before uint32) {
+	s.woken = before
+	futexWakeN(futexWord32(&s.own.Word), futexAll)
 }
 
 // ringWait is one call's wait for the other side.

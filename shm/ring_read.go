@@ -36,6 +36,15 @@ func newRingReader(r *ring, a Actor, owner *uint32) *RingReader {
 	return &RingReader{ringSide: ringSide{ring: r, own: r.head, other: r.tail, owner: owner, actor: a}}
 }
 
+// Empty is a look for who tries again and again: true = Recv would block, and has nothing
+// else to say. It is only about shared words, so that it may be called beside whatever else
+// is called.
+func (r *RingReader) Empty() bool {
+	head, tail := ringWord(load64(&r.own.Word)), ringWord(load64(&r.other.Word))
+	return head.position() == tail.position() && !tail.over() && !r.assembled.Load() &&
+		load32(r.owner) == r.actor.Seat && r.ring.seg.State() == StateLive
+}
+
 // Recv takes the next message and returns dst with it appended. Other errors:
 // status.Unsupported (a pipe of bytes).
 func (r *RingReader) Recv(ctx context.Context, p *Parker, dst []byte, timeout time.Duration) ([]byte, error) {

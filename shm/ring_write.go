@@ -101,14 +101,16 @@ func (w *RingWriter) await(ctx context.Context, p *Parker, end uint64, wait *rin
 // fill writes a record to a place for which there is room, and what has to go before it
 // from position on. Nobody sees any of it before publish.
 func (w *RingWriter) fill(position, start uint64, kind, length uint32, contents []byte) {
-	w.lead(position, start)
+	if position != start {
+		w.lead(position, start)
+	}
 	at := w.ring.at(start)
 	put64(w.ring.record(at), makeRecord(kind, length))
 	at += recordHeader
 	storeBytes(w.ring.data[at:at+uint64(len(contents))], contents)
 }
 
-// lead writes what goes before a record.
+// lead writes what goes before a record, from position on.
 func (w *RingWriter) lead(position, start uint64) {
 	if w.prefix != 0 && position == w.position {
 		put64(w.ring.record(w.ring.at(position)), w.prefix)

@@ -50,17 +50,23 @@ func (r *receiver) recvSlow(ctx context.Context, dst []byte) (message []byte, er
 
 // TryRecv is Recv that does not wait: ErrWouldBlock if there is no message, or another
 // goroutine is receiving.
-func (r *receiver) TryRecv() ([]byte, error) {
-	message, err := r.tryRecv(nil)
+func (r *receiver) TryRecv() ([]byte, error) { return r.TryRecvAppend(nil) }
+
+// TryRecvAppend is TryRecv that appends the message to a slice.
+func (r *receiver) TryRecvAppend(dst []byte) ([]byte, error) {
+	if r.usable() == nil && r.reader.Empty() {
+		return dst, r.empty
+	}
+	message, err := r.tryRecv(dst)
 	return message, r.tried("receive from", err)
 }
 
 func (r *receiver) tryRecv(dst []byte) ([]byte, error) {
 	if err := r.usable(); err != nil {
-		return nil, err
+		return dst, err
 	}
 	if !r.turn.try() {
-		return nil, r.ended(status.WouldBlock)
+		return dst, r.ended(status.WouldBlock)
 	}
 	message, err := r.reader.Recv(context.Background(), parker, dst, 0)
 	r.turn.give()

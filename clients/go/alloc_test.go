@@ -79,7 +79,14 @@ func TestFastPathsDoNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	q, err := shmd.CreateQueue(ctx, c, "", shmd.QueueOptions{SlotSize: 64, Raw: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
 	message, space := make([]byte, 64), make([]byte, 0, 64)
+	several, taken := [][]byte{message, message}, make([][]byte, 0, 2)
+	var wide []byte
 	twice, reader := m.NewOwner(), l.NewOwner()
 	locked := func(_ *shmd.Notice, err error) error { return err }
 	for _, op := range []struct {
@@ -101,6 +108,31 @@ func TestFastPathsDoNotAllocate(t *testing.T) {
 		{"Send and RecvAppend", func() error {
 			err := p.Send(ctx, message)
 			_, failed := r.RecvAppend(ctx, space)
+			return first(err, failed)
+		}},
+		{"TrySend and TryRecvAppend", func() error {
+			err := p.TrySend(message)
+			_, failed := r.TryRecvAppend(space)
+			return first(err, failed)
+		}},
+		{"Put and TakeAppend", func() error {
+			err := q.Put(ctx, message)
+			_, failed := q.TakeAppend(ctx, space)
+			return first(err, failed)
+		}},
+		{"TryPut and TryTakeAppend", func() error {
+			err := q.TryPut(message)
+			_, failed := q.TryTakeAppend(space)
+			return first(err, failed)
+		}},
+		{"PutMany and TakeManyAppend", func() (failed error) {
+			_, err := q.PutMany(ctx, several)
+			taken, wide, failed = q.TakeManyAppend(ctx, taken[:0], wide[:0], 2)
+			return first(err, failed)
+		}},
+		{"TryPutMany and TryTakeManyAppend", func() (failed error) {
+			_, err := q.TryPutMany(several)
+			taken, wide, failed = q.TryTakeManyAppend(taken[:0], wide[:0], 2)
 			return first(err, failed)
 		}},
 		{"Notify", func() error { return first(locked(w.Lock(ctx)), w.Notify(1), w.Unlock()) }},

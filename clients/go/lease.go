@@ -22,7 +22,7 @@ type Lease struct {
 func (q *Queue) Lease(ctx context.Context) (*Lease, error) {
 	l := &Lease{queue: q}
 	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
-		l.lease, err = q.queue.Lease(ctx, parker, q.actor(), timeout)
+		l.lease, err = q.queue.Lease(ctx, parker, q.me, timeout)
 		return err
 	})
 	if err != nil {
@@ -49,7 +49,7 @@ func (q *Queue) leaseNow(op string,
 	err := q.usable()
 	if err == nil {
 		var l shm.Lease
-		if l, err = get(context.Background(), parker, q.actor(), 0); err == nil {
+		if l, err = get(context.Background(), parker, q.me, 0); err == nil {
 			return &Lease{queue: q, lease: l}, nil
 		}
 	}
@@ -91,14 +91,14 @@ func (l *Lease) Nack() error { return l.end("give back to", l.queue.queue.Nack) 
 func (l *Lease) Extend(d time.Duration) error {
 	q := l.queue
 	return q.now("extend a lease of", func(ctx context.Context) error {
-		return q.queue.Extend(ctx, parker, q.actor(), l.lease, uint64(max(d, 0)), -1)
+		return q.queue.Extend(ctx, parker, q.me, l.lease, uint64(max(d, 0)), -1)
 	})
 }
 
 func (l *Lease) end(op string,
 	end func(context.Context, *shm.Parker, shm.Actor, shm.Lease, time.Duration) error) error {
 	q := l.queue
-	return q.now(op, func(ctx context.Context) error { return end(ctx, parker, q.actor(), l.lease, -1) })
+	return q.now(op, func(ctx context.Context) error { return end(ctx, parker, q.me, l.lease, -1) })
 }
 
 // Reservation is a slot that this client fills in place. It ends with Commit or
@@ -153,7 +153,7 @@ func (r *Reservation) reserve(ctx context.Context, size int, timeout time.Durati
 	if size < 0 {
 		return status.New(status.Invalid, "", "%d bytes to be reserved", size)
 	}
-	r.slot, err = q.queue.ReserveSize(ctx, parker, q.actor(), uint32(min(size, maxUint32)), timeout)
+	r.slot, err = q.queue.ReserveSize(ctx, parker, q.me, uint32(min(size, maxUint32)), timeout)
 	return err
 }
 
@@ -175,7 +175,7 @@ func (r *Reservation) Commit(n int) error {
 				return err
 			}
 		}
-		return q.queue.Commit(ctx, parker, q.actor(), r.slot, uint32(min(n, maxUint32)), -1)
+		return q.queue.Commit(ctx, parker, q.me, r.slot, uint32(min(n, maxUint32)), -1)
 	})
 }
 
@@ -183,7 +183,7 @@ func (r *Reservation) Commit(n int) error {
 func (r *Reservation) Abort() error {
 	q := r.queue
 	return q.now("abort in", func(ctx context.Context) error {
-		return q.queue.Abort(ctx, parker, q.actor(), r.slot, -1)
+		return q.queue.Abort(ctx, parker, q.me, r.slot, -1)
 	})
 }
 

@@ -22,8 +22,9 @@ import (
 type Queue struct {
 	*object
 	queue *shm.Queue
-	raw   bool  // immutable
-	empty error // immutable; what who tries to take in a loop is told each time
+	me    shm.Actor // immutable
+	raw   bool      // immutable
+	empty error     // immutable; what who tries to take in a loop is told each time
 }
 
 // QueueOptions are a queue's creation options.
@@ -97,7 +98,7 @@ func (c *Client) openQueue(ctx context.Context, op, name, method string, params 
 		return nil, err
 	}
 	queue := o.segment.Queue().WithSides(&sides{client: c, handle: o.info.Handle})
-	return &Queue{object: o, queue: queue, raw: o.segment.Geometry().Flags.Has(shm.FlagRaw),
+	return &Queue{object: o, queue: queue, me: o.actor(), raw: o.segment.Geometry().Flags.Has(shm.FlagRaw),
 		empty: wrap("take from", o.info.Name, status.WouldBlock)}, nil
 }
 
@@ -109,18 +110,23 @@ func (c *Client) openQueue(ctx context.Context, op, name, method string, params 
 func (q *Queue) Put(ctx context.Context, message []byte) error {
 	err := q.check(message)
 	if err == nil {
-		err = q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
-			return q.queue.Put(ctx, parker, q.actor(), message, timeout)
-		})
+		if err = q.queue.Put(ctx, parker, q.me, message, 0); err == status.WouldBlock {
+			err = q.putSlowly(ctx, message)
+		}
 	}
 	return wrap("put into", q.info.Name, err)
+}
+
+// putSlowly waits, and so is apart from what must not allocate.
+func (q *Queue) putSlowly(ctx context.Context, message []byte) error {
+	return q.slowly(ctx, func(ctx context.Context) error { return q.queue.Put(ctx, parker, q.me, message, -1) })
 }
 
 // TryPut is Put that does not wait: ErrWouldBlock if the queue is full.
 func (q *Queue) TryPut(message []byte) error {
 	err := q.check(message)
 	if err == nil {
-		err = q.queue.Put(context.Background(), parker, q.actor(), message, 0)
+		err = q.queue.Put(context.Background(), parker, q.me, message, 0)
 	}
 	return wrap("put into", q.info.Name, err)
 }
@@ -156,23 +162,48 @@ var errRaw = status.New(status.BadType, "", "the queue holds raw messages: use P
 // message, it is gone. Errors: ErrTimedOut, ErrCancelled, ErrEnded (io.EOF: empty
 // after Shutdown), ErrRemoved, ErrCorrupt, ErrClosed, ErrPermission, and ErrLost for a
 // message longer than a slot whose memory this client has not seen before.
-func (q *Queue) Take(ctx context.Context) (message []byte, err error) {
-	err = q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
-		message, err = q.queue.Take(ctx, parker, q.actor(), nil, timeout)
+func (q *Queue) Take(ctx context.Context) (message []byte, err error) { return q.TakeAppend(ctx, nil) }
+
+// TakeAppend is Take that appends the message to dst, which it returns with it; after an
+// error dst is as it was. With room in dst for the longest message that lies in a slot, up
+// to 512 bytes, it takes no memory:
+//
+//	for err == nil {
+//		space, err = q.TakeAppend(ctx, space[:0])
+//		...
+//	}
+func (q *Queue) TakeAppend(ctx context.Context, dst []byte) ([]byte, error) {
+	err := q.usable()
+	if err == nil {
+		if dst, err = q.queue.Take(ctx, parker, q.me, dst, 0); err == status.WouldBlock {
+			dst, err = q.takeSlowly(ctx, dst)
+		}
+	}
+	return dst, wrap("take from", q.info.Name, err)
+}
+
+// takeSlowly waits, and so is apart from what must not allocate.
+func (q *Queue) takeSlowly(ctx context.Context, dst []byte) ([]byte, error) {
+	err := q.slowly(ctx, func(ctx context.Context) (err error) {
+		dst, err = q.queue.Take(ctx, parker, q.me, dst, -1)
 		return err
 	})
-	return message, wrap("take from", q.info.Name, err)
+	return dst, err
 }
 
 // TryTake is Take that does not wait: ErrWouldBlock if the queue is empty.
-func (q *Queue) TryTake() (message []byte, err error) {
-	if err = q.usable(); err == nil {
+func (q *Queue) TryTake() ([]byte, error) { return q.TryTakeAppend(nil) }
+
+// TryTakeAppend is TakeAppend that does not wait: ErrWouldBlock.
+func (q *Queue) TryTakeAppend(dst []byte) ([]byte, error) {
+	err := q.usable()
+	if err == nil {
 		if q.queue.Empty() {
-			return nil, q.empty
+			return dst, q.empty
 		}
-		message, err = q.queue.Take(context.Background(), parker, q.actor(), nil, 0)
+		dst, err = q.queue.Take(context.Background(), parker, q.me, dst, 0)
 	}
-	return message, wrap("take from", q.info.Name, err)
+	return dst, wrap("take from", q.info.Name, err)
 }
 
 // TakeValue is Take that decodes the message into the pointer v. What does not
@@ -192,7 +223,7 @@ func (q *Queue) TakeValue(ctx context.Context, v any) error {
 // is empty and then get ErrEnded. It may be repeated.
 func (q *Queue) Shutdown() error {
 	return q.now("shut down", func(ctx context.Context) error {
-		return q.queue.Shutdown(ctx, parker, q.actor(), -1)
+		return q.queue.Shutdown(ctx, parker, q.me, -1)
 	})
 }
 
@@ -200,7 +231,7 @@ func (q *Queue) Shutdown() error {
 // many.
 func (q *Queue) Redeliver() (n int, err error) {
 	err = q.now("redeliver in", func(ctx context.Context) error {
-		dead, err := q.queue.Redeliver(ctx, parker, q.actor(), -1)
+		dead, err := q.queue.Redeliver(ctx, parker, q.me, -1)
 		n = int(dead)
 		return err
 	})
@@ -210,7 +241,7 @@ func (q *Queue) Redeliver() (n int, err error) {
 // Counts looks at the queue.
 func (q *Queue) Counts() (n QueueCounts, err error) {
 	err = q.now("look at", func(ctx context.Context) (err error) {
-		n, err = q.queue.Counts(ctx, parker, q.actor(), -1)
+		n, err = q.queue.Counts(ctx, parker, q.me, -1)
 		return err
 	})
 	return n, err

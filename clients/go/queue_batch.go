@@ -25,18 +25,26 @@ import (
 //	}
 func (q *Queue) PutMany(ctx context.Context, messages [][]byte) (n int, err error) {
 	if messages, err = q.valid(messages); err == nil {
-		err = q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
-			n, err = q.queue.PutMany(ctx, parker, q.actor(), messages, timeout)
-			return err
-		})
+		if n, err = q.queue.PutMany(ctx, parker, q.me, messages, 0); err == status.WouldBlock {
+			n, err = q.putManySlowly(ctx, messages)
+		}
 	}
 	return n, wrap("put into", q.info.Name, err)
+}
+
+// putManySlowly waits, and so is apart from what must not allocate.
+func (q *Queue) putManySlowly(ctx context.Context, messages [][]byte) (n int, err error) {
+	err = q.slowly(ctx, func(ctx context.Context) (err error) {
+		n, err = q.queue.PutMany(ctx, parker, q.me, messages, -1)
+		return err
+	})
+	return n, err
 }
 
 // TryPutMany is PutMany that does not wait: ErrWouldBlock if the queue is full.
 func (q *Queue) TryPutMany(messages [][]byte) (n int, err error) {
 	if messages, err = q.valid(messages); err == nil {
-		n, err = q.queue.PutMany(context.Background(), parker, q.actor(), messages, 0)
+		n, err = q.queue.PutMany(context.Background(), parker, q.me, messages, 0)
 	}
 	return n, wrap("put into", q.info.Name, err)
 }
@@ -61,20 +69,51 @@ func (q *Queue) valid(messages [][]byte) ([][]byte, error) {
 // TakeMany takes up to most messages, at least one, and returns dst with them appended:
 // those that are there, up to 64 and 16 KiB at once. It waits only while the queue is
 // empty. Errors as Take, and ErrInvalid for most < 1; after each, dst is as it was.
-func (q *Queue) TakeMany(ctx context.Context, dst [][]byte, most int) (_ [][]byte, err error) {
-	err = q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
-		dst, err = q.queue.TakeMany(ctx, parker, q.actor(), dst, most, timeout)
+func (q *Queue) TakeMany(ctx context.Context, dst [][]byte, most int) ([][]byte, error) {
+	dst, _, err := q.TakeManyAppend(ctx, dst, nil, most)
+	return dst, err
+}
+
+// TakeManyAppend is TakeMany that appends the messages to space and, as slices of that, to
+// dst, and returns both. With room for most messages in either it takes no memory:
+//
+//	for err == nil {
+//		messages, space, err = q.TakeManyAppend(ctx, messages[:0], space[:0], 64)
+//		...
+//	}
+func (q *Queue) TakeManyAppend(ctx context.Context, dst [][]byte, space []byte, most int) ([][]byte, []byte, error) {
+	err := q.usable()
+	if err == nil {
+		dst, space, err = q.queue.TakeManyAppend(ctx, parker, q.me, dst, space, most, 0)
+		if err == status.WouldBlock {
+			dst, space, err = q.takeManySlowly(ctx, dst, space, most)
+		}
+	}
+	return dst, space, wrap("take from", q.info.Name, err)
+}
+
+// takeManySlowly waits, and so is apart from what must not allocate.
+func (q *Queue) takeManySlowly(ctx context.Context, dst [][]byte, space []byte, most int) ([][]byte, []byte, error) {
+	err := q.slowly(ctx, func(ctx context.Context) (err error) {
+		dst, space, err = q.queue.TakeManyAppend(ctx, parker, q.me, dst, space, most, -1)
 		return err
 	})
-	return dst, wrap("take from", q.info.Name, err)
+	return dst, space, err
 }
 
 // TryTakeMany is TakeMany that does not wait: ErrWouldBlock if the queue is empty.
-func (q *Queue) TryTakeMany(dst [][]byte, most int) (_ [][]byte, err error) {
-	if err = q.usable(); err == nil {
-		dst, err = q.queue.TakeMany(context.Background(), parker, q.actor(), dst, most, 0)
+func (q *Queue) TryTakeMany(dst [][]byte, most int) ([][]byte, error) {
+	dst, _, err := q.TryTakeManyAppend(dst, nil, most)
+	return dst, err
+}
+
+// TryTakeManyAppend is TakeManyAppend that does not wait: ErrWouldBlock.
+func (q *Queue) TryTakeManyAppend(dst [][]byte, space []byte, most int) ([][]byte, []byte, error) {
+	err := q.usable()
+	if err == nil {
+		dst, space, err = q.queue.TakeManyAppend(context.Background(), parker, q.me, dst, space, most, 0)
 	}
-	return dst, wrap("take from", q.info.Name, err)
+	return dst, space, wrap("take from", q.info.Name, err)
 }
 
 // Messages takes one message after the other, until the loop is left, the queue was shut
@@ -119,7 +158,7 @@ func (q *Queue) Messages(ctx context.Context) iter.Seq2[[]byte, error] {
 func (q *Queue) LeaseMany(ctx context.Context, dst []*Lease, most int) ([]*Lease, error) {
 	var leases []shm.Lease
 	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) (err error) {
-		leases, err = q.queue.LeaseMany(ctx, parker, q.actor(), nil, most, timeout)
+		leases, err = q.queue.LeaseMany(ctx, parker, q.me, nil, most, timeout)
 		return err
 	})
 	return q.appendLeases(dst, leases, err)
@@ -130,7 +169,7 @@ func (q *Queue) TryLeaseMany(dst []*Lease, most int) ([]*Lease, error) {
 	var leases []shm.Lease
 	err := q.usable()
 	if err == nil {
-		leases, err = q.queue.LeaseMany(context.Background(), parker, q.actor(), nil, most, 0)
+		leases, err = q.queue.LeaseMany(context.Background(), parker, q.me, nil, most, 0)
 	}
 	return q.appendLeases(dst, leases, err)
 }
@@ -169,7 +208,7 @@ func (q *Queue) endMany(op string, leases []*Lease,
 		all[i] = l.lease
 	}
 	err = q.now(op, func(ctx context.Context) (err error) {
-		n, err = end(ctx, parker, q.actor(), all, -1)
+		n, err = end(ctx, parker, q.me, all, -1)
 		return err
 	})
 	return n, err
@@ -180,7 +219,7 @@ func (q *Queue) endMany(op string, leases []*Lease,
 // ErrCancelled, ErrRemoved, ErrCorrupt, ErrClosed, ErrPermission.
 func (q *Queue) Join(ctx context.Context) error {
 	err := q.tryThenWait(ctx, func(ctx context.Context, timeout time.Duration) error {
-		return q.queue.Join(ctx, parker, q.actor(), timeout)
+		return q.queue.Join(ctx, parker, q.me, timeout)
 	})
 	return wrap("join", q.info.Name, err)
 }
@@ -189,7 +228,7 @@ func (q *Queue) Join(ctx context.Context) error {
 func (q *Queue) TryJoin() error {
 	err := q.usable()
 	if err == nil {
-		err = q.queue.Join(context.Background(), parker, q.actor(), 0)
+		err = q.queue.Join(context.Background(), parker, q.me, 0)
 	}
 	return wrap("join", q.info.Name, err)
 }

@@ -1,10 +1,12 @@
 package shmd_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,8 +65,18 @@ func TestQueueBatches(t *testing.T) {
 			t.Fatalf("took %d messages, %v", len(all), err)
 		}
 	}
-	for next < total/2 {
+	for next < total/4 {
 		take(q.TakeMany(ctx, nil, 7))
+	}
+	var taken [][]byte
+	space := []byte("kept")
+	for next < total/2 {
+		var err error
+		taken, space, err = q.TakeManyAppend(ctx, taken[:0], space[:4], 7)
+		take(taken, err)
+		if !bytes.Equal(space, slices.Concat([]byte("kept"), slices.Concat(taken...))) {
+			t.Fatalf("%q lie in %q", taken, space)
+		}
 	}
 	for next < total {
 		leases, err := q.LeaseMany(ctx, nil, 5)
@@ -83,7 +95,10 @@ func TestQueueBatches(t *testing.T) {
 	if err := q.Join(ctx); err != nil {
 		t.Error(err)
 	}
-	_, err := q.TryTakeMany(nil, 1)
+	taken, err := q.TryTakeMany(taken[:1], 1)
+	if len(taken) != 1 {
+		t.Errorf("taking nothing left %d messages of 1", len(taken))
+	}
 	wantError(t, "nothing to take", err, shmd.ErrWouldBlock)
 	_, err = q.TryLeaseMany(nil, 1)
 	wantError(t, "nothing to lease", err, shmd.ErrWouldBlock)
@@ -100,6 +115,15 @@ func TestQueueBatches(t *testing.T) {
 		_, err = q.PutMany(ctx, numbered(0, n))
 		wantError(t, fmt.Sprint(n, " messages"), err, shmd.ErrInvalid)
 	}
+	taken, space, err = q.TryTakeManyAppend(taken[:1], space[:4], 64)
+	if len(taken) != 11 || string(space) != "kept0123456789" || err != nil {
+		t.Errorf("%q lie in %q, %v", taken, space, err)
+	}
+	taken, space, err = q.TryTakeManyAppend(taken, space, 64)
+	if len(taken) != 11 || len(space) != 14 {
+		t.Errorf("taking nothing left %q in %q", taken, space)
+	}
+	wantError(t, "nothing to take", err, shmd.ErrWouldBlock)
 }
 
 // A batch ends before what is no message of the queue.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -356,5 +357,50 @@ func TestQueueAccounts(t *testing.T) {
 				t.Fatalf("message %d of producer %d arrived %d times", n, from, times)
 			}
 		}
+	}
+}
+
+// What is taken or received goes behind what a slice has, which an error leaves as it was.
+func TestAppend(t *testing.T) {
+	s := start(t, daemon.Config{})
+	ctx, c := t.Context(), dial(t, s)
+	q, err := shmd.CreateQueue(ctx, c, "", shmd.QueueOptions{SlotSize: 8, MessageMax: 600, Raw: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	_, producer, _, consumer := roles(t, s, "appended", shmd.StreamOptions{})
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	for _, each := range []struct {
+		name    string
+		put     func(message []byte) error
+		take    func(dst []byte) ([]byte, error)
+		nothing error
+	}{
+		{"TakeAppend", q.TryPut,
+			func(dst []byte) ([]byte, error) { return q.TakeAppend(ended, dst) }, shmd.ErrCancelled},
+		{"TryTakeAppend", q.TryPut, q.TryTakeAppend, shmd.ErrWouldBlock},
+		{"RecvAppend", producer.TrySend,
+			func(dst []byte) ([]byte, error) { return consumer.RecvAppend(ended, dst) }, shmd.ErrCancelled},
+		{"TryRecvAppend", producer.TrySend, consumer.TryRecvAppend, shmd.ErrWouldBlock},
+	} {
+		for _, message := range []string{"", "a", "short", strings.Repeat("long", 150)} {
+			for _, room := range []int{0, 1, 8, 1000} {
+				before := append(make([]byte, 0, 3+room), "<-:"...)
+				if err := each.put([]byte(message)); err != nil {
+					t.Fatal(err)
+				}
+				got, err := each.take(before)
+				if want := "<-:" + message; string(got) != want || err != nil {
+					t.Errorf("%s of %q with room for %d: %q, %v", each.name, message, room, got, err)
+				}
+			}
+		}
+		got, err := each.take([]byte("kept"))
+		if string(got) != "kept" {
+			t.Errorf("%s of nothing made %q of what was there", each.name, got)
+		}
+		wantError(t, each.name+" of nothing", err, each.nothing)
 	}
 }

@@ -26,17 +26,19 @@ func sendWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
 		return err
 	}
 	put := func(message []byte) error { return out.Put(ctx, message) }
-	take := func() ([]byte, error) { return in.Take(ctx) }
-	tryTake := func() ([]byte, error) { return untilReady(in.TryTake) }
+	takeAppend := again(func(space []byte) ([]byte, error) { return in.TakeAppend(ctx, space) })
+	tryTake := again(untilReady(in.TryTakeAppend))
 	err = serveWorks(map[string]work{
-		"put":       sends(put),
-		"take":      receives(take),
-		"put-many":  {run: func(n int) error { return putBatches(ctx, out, n) }},
-		"take-many": {run: func(n int) error { return takeBatches(ctx, in, n) }},
-		"ping":      pings(out.TryPut, tryTake),
-		"pong":      pongs(out.TryPut, tryTake),
-		"ping-wait": pings(put, take),
-		"pong-wait": pongs(put, take),
+		"put":              sends(put),
+		"take":             receives(func() ([]byte, error) { return in.Take(ctx) }),
+		"take-append":      receives(takeAppend),
+		"put-many":         {run: func(n int) error { return putBatches(ctx, out, n) }},
+		"take-many":        {run: func(n int) error { return takeBatches(ctx, in, n) }},
+		"take-many-append": {run: func(n int) error { return appendBatches(ctx, in, n) }},
+		"ping":             pings(out.TryPut, tryTake),
+		"pong":             pongs(out.TryPut, tryTake),
+		"ping-wait":        pings(put, takeAppend),
+		"pong-wait":        pongs(put, takeAppend),
 	})
 	return errors.Join(err, out.Close(), in.Close())
 }
@@ -95,12 +97,23 @@ func pongs(send func(message []byte) error, receive func() ([]byte, error)) work
 	})
 }
 
+// again receives into the same memory each time.
+func again(receive func(space []byte) ([]byte, error)) func() ([]byte, error) {
+	var space []byte
+	return func() (_ []byte, err error) {
+		space, err = receive(space[:0])
+		return space, err
+	}
+}
+
 // untilReady tries without sleeping.
-func untilReady(try func() ([]byte, error)) ([]byte, error) {
-	for {
-		message, err := try()
-		if !errors.Is(err, shmd.ErrWouldBlock) {
-			return message, err
+func untilReady(try func(space []byte) ([]byte, error)) func(space []byte) ([]byte, error) {
+	return func(space []byte) ([]byte, error) {
+		for {
+			message, err := try(space)
+			if !errors.Is(err, shmd.ErrWouldBlock) {
+				return message, err
+			}
 		}
 	}
 }
@@ -131,9 +144,26 @@ func putBatches(ctx context.Context, q *shmd.Queue, count int) error {
 
 func takeBatches(ctx context.Context, q *shmd.Queue, count int) error {
 	var batch [][]byte
-	for i := 0; i < count; i += len(batch) {
-		var err error
-		if batch, err = q.TakeMany(ctx, batch[:0], min(batchSize, count-i)); err != nil {
+	return receiveBatches(count, func(most int) (_ [][]byte, err error) {
+		batch, err = q.TakeMany(ctx, batch[:0], most)
+		return batch, err
+	})
+}
+
+// appendBatches takes each batch into the same memory.
+func appendBatches(ctx context.Context, q *shmd.Queue, count int) error {
+	var batch [][]byte
+	var space []byte
+	return receiveBatches(count, func(most int) (_ [][]byte, err error) {
+		batch, space, err = q.TakeManyAppend(ctx, batch[:0], space[:0], most)
+		return batch, err
+	})
+}
+
+func receiveBatches(count int, receive func(most int) ([][]byte, error)) error {
+	for i := 0; i < count; {
+		batch, err := receive(min(batchSize, count-i))
+		if err != nil {
 			return err
 		}
 		for j, message := range batch {
@@ -141,6 +171,7 @@ func takeBatches(ctx context.Context, q *shmd.Queue, count int) error {
 				return err
 			}
 		}
+		i += len(batch)
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ const (
 	one   = "64 bytes, one by one, two processes"
 	whole = "64 bytes, one by one, every byte written, and checked"
 	many  = "64 bytes, up to 64 in one call, two processes"
+
+	intoOwn = ", into memory of the caller, as in C"
+	intoNew = ", into memory of its own"
 )
 
 // queues measures messages per second from one process to another.
@@ -38,8 +41,11 @@ func queues(ctx context.Context, b *bench) error {
 	}
 	return withRoute(ctx, startSelf, byQueue, func(r *route) error {
 		return r.flows(b,
-			flow{"Go: Put, Take", "put", "take", queueMessages, goGoal, one},
-			flow{"Go: PutMany, TakeMany", "put-many", "take-many", queueMessages, goManyGoal, many})
+			flow{"Go: Put, TakeAppend", "put", "take-append", queueMessages, goGoal, one + intoOwn},
+			flow{"Go: Put, Take", "put", "take", queueMessages, goGoal, one + intoNew},
+			flow{"Go: PutMany, TakeManyAppend", "put-many", "take-many-append", queueMessages, goManyGoal,
+				many + intoOwn},
+			flow{"Go: PutMany, TakeMany", "put-many", "take-many", queueMessages, goManyGoal, many + intoNew})
 	})
 }
 

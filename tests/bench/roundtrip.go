@@ -31,9 +31,9 @@ func spinningTrips(ctx context.Context, b *bench) error {
 		}{
 			{"bare: write, and read the answer", startC, byNothing, 0, "two rings without any safety, for information"},
 			{"C: put, and take the answer", startC, byQueue, queueTripGoal, "two queues"},
-			{"Go: TryPut, and TryTake the answer", startSelf, byQueue, queueTripGoGoal, "two queues"},
+			{"Go: TryPut, and TryTakeAppend the answer", startSelf, byQueue, queueTripGoGoal, "two queues"},
 			{"C: send, and recv the answer", startC, byStream, streamTripGoal, "two streams"},
-			{"Go: TrySend, and TryRecv the answer", startSelf, byStream, streamTripGoGoal, "two streams"},
+			{"Go: TrySend, and TryRecvAppend the answer", startSelf, byStream, streamTripGoGoal, "two streams"},
 		} {
 			err := withRoute(ctx, each.start, each.means, func(r *route) error {
 				t := trip{each.name, r, "ping", "pong", trips, each.limit,
@@ -80,7 +80,7 @@ func compareSleeping(ctx context.Context, b *bench, d *duos) error {
 	}{
 		{"C: put, take, both asleep", startC, byQueue},
 		{"C: send, recv, both asleep", startC, byStream},
-		{"Go: Put, Take, both asleep", startSelf, byQueue},
+		{"Go: Put, TakeAppend, both asleep", startSelf, byQueue},
 		{"Go: Send, RecvAppend, both asleep", startSelf, byStream},
 	} {
 		err := withRoute(ctx, each.start, each.means, func(r *route) error {

@@ -28,13 +28,9 @@ func streamWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
 	if err != nil {
 		return err
 	}
-	var space []byte
 	send := func(message []byte) error { return out.Send(ctx, message) }
-	recv := func() (_ []byte, err error) {
-		space, err = in.RecvAppend(ctx, space[:0])
-		return space, err
-	}
-	tryRecv := func() ([]byte, error) { return untilReady(in.TryRecv) }
+	recv := again(func(space []byte) ([]byte, error) { return in.RecvAppend(ctx, space) })
+	tryRecv := again(untilReady(in.TryRecvAppend))
 	err = serveWorks(map[string]work{
 		"send": sends(send),
 		"recv": receives(recv),

@@ -23,7 +23,8 @@ type ParkerOptions struct {
 //
 // Safe for concurrent use. Not usable after a fork.
 type Parker struct {
-	direct       chan struct{} // a token per direct sleeper
+	directMax    int64        // immutable
+	direct       atomic.Int64 // sleepers with a thread of their own, and those who find that there are enough
 	withoutWaitv atomic.Bool
 
 	mu      sync.Mutex
@@ -36,7 +37,7 @@ func NewParker(o ParkerOptions) *Parker {
 	if o.DirectMax <= 0 {
 		o.DirectMax = 16
 	}
-	p := &Parker{direct: make(chan struct{}, o.DirectMax)}
+	p := &Parker{directMax: int64(o.DirectMax)}
 	p.withoutWaitv.Store(o.WithoutWaitv)
 	return p
 }
@@ -47,41 +48,36 @@ func (p *Parker) wait(ctx context.Context, word *uint32, expected uint32, deadli
 	if ctx.Err() != nil {
 		return cancelled
 	}
-	select {
-	case p.direct <- struct{}{}:
-		defer func() { <-p.direct }()
+	direct := p.direct.Add(1) <= p.directMax
+	if direct {
+		defer p.direct.Add(-1)
 		return p.waitDirect(ctx, word, expected, deadlineNs)
-	default:
-		return p.waitShared(ctx, word, expected, deadlineNs)
 	}
+	p.direct.Add(-1)
+	return p.waitShared(ctx, word, expected, deadlineNs)
 }
 
 // waitDirect sleeps on a thread of its own. A cancellation wakes exactly this
-// sleeper by a bit of its own; sleepers of other processes that happen to have
-// the same bit see a spurious wake-up, which every loop tolerates.
+// sleeper by a bit of its own.
 func (p *Parker) waitDirect(ctx context.Context, word *uint32, expected uint32, deadlineNs int64) wakeup {
+	if r, ok := ctx.(Restless); ok {
+		return r.Sleeper().sleep(ctx, word, expected, deadlineNs, p.bit())
+	}
 	done := ctx.Done()
 	if done == nil {
 		return futexWait(word, expected, deadlineNs, futexAnyBit)
 	}
-	bit := uint32(1) << (p.nextBit.Add(1) % 32)
-	var left atomic.Bool
+	s, left := new(Sleeper), new(atomic.Bool)
 	// The wake may come before the sleep: repeat until the sleeper has left.
-	stop := context.AfterFunc(ctx, func() {
-		for pause := time.Microsecond; !left.Load(); pause = min(2*pause, time.Millisecond) {
-			futexWakeBit(word, bit)
-			t := time.NewTimer(pause)
-			<-t.C
-		}
-	})
-	w := futexWait(word, expected, deadlineNs, bit)
+	stop := context.AfterFunc(ctx, func() { RouseUntil(s.Rouse, left.Load) })
+	w := s.sleep(ctx, word, expected, deadlineNs, p.bit())
 	left.Store(true)
 	stop()
-	if w != expired && ctx.Err() != nil {
-		return cancelled
-	}
 	return w
 }
+
+// bit is one of 32 in turn.
+func (p *Parker) bit() uint32 { return 1 << (p.nextBit.Add(1) % 32) }
 
 // waitShared sleeps on a shared board.
 func (p *Parker) waitShared(ctx context.Context, word *uint32, expected uint32, deadlineNs int64) wakeup {

@@ -14,8 +14,8 @@ import (
 func crowded(o ParkerOptions) (p *Parker, release func()) {
 	o.DirectMax = 1
 	p = NewParker(o)
-	p.direct <- struct{}{}
-	return p, func() { <-p.direct }
+	p.direct.Add(1)
+	return p, func() { p.direct.Add(-1) }
 }
 
 // A sleeper that shares a thread has expired if its word still holds the value, and

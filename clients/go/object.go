@@ -53,7 +53,8 @@ type object struct {
 	pinned  *atomic.Bool // immutable; true = a view was handed out: never unmap
 	once    sync.Once
 	waitsMu sync.Mutex     // orders Close and the beginning of waits
-	waits   sync.WaitGroup // those under way; none begins once closed
+	slow    *waitContext   // protected by waitsMu; the first of those that wait; none begins once closed
+	waits   sync.WaitGroup // waits for several objects; likewise
 	foreign *shm.Segment   // immutable; the foreign mutex's segment, nil = none
 }
 
@@ -232,6 +233,7 @@ func (o *object) Close() error {
 		o.waitsMu.Unlock()
 		o.end()
 		// Before the daemon gives the seat back: what a wait still got goes with it.
+		o.rouse(o.ctx)
 		o.waits.Wait()
 		err = o.client.closeHandle(o.info.Handle)
 		switch status.Of(err) {

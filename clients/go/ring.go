@@ -33,6 +33,7 @@ func (d *direction) close() bool {
 		return false
 	}
 	d.end()
+	d.object.rouse(d.ctx)
 	_ = d.turn.take(context.Background()) // for ever: its error is the context's
 	return true
 }

@@ -192,7 +192,26 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A role is claimed through one handle of a client.
+// Closing a role ends who sleeps in it, and leaves the handle and its other role alone.
+func TestStreamRoleClosedWhileAsleep(t *testing.T) {
+	s := start(t, daemon.Config{})
+	ctx, c := t.Context(), dial(t, s)
+	_, _, to, consumer := roles(t, s, "asleep", shmd.StreamOptions{})
+	ended := make(chan error)
+	go func() {
+		_, err := consumer.Recv(ctx)
+		ended <- err
+	}()
+	asleep(t, c, to.ID(), 1)
+	if err := consumer.Close(); err != nil {
+		t.Error(err)
+	}
+	wantError(t, "a wait in what was closed", <-ended, shmd.ErrClosed)
+	if _, err := to.Consumer(ctx); err != nil {
+		t.Errorf("the role that was closed: %v", err)
+	}
+}
+
 // Who tries in a loop leaves no garbage behind while there is nothing.
 func TestTryRecvOfNothingDoesNotAllocate(t *testing.T) {
 	_, _, _, consumer := roles(t, start(t, daemon.Config{}), "empty", shmd.StreamOptions{})
@@ -205,6 +224,7 @@ func TestTryRecvOfNothingDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// A role is claimed through one handle of a client.
 func TestStreamTwoHandles(t *testing.T) {
 	s := start(t, daemon.Config{})
 	ctx, c := t.Context(), dial(t, s)

@@ -193,7 +193,7 @@ func (w *queueWait) sleep(ctx context.Context, p *Parker) error {
 	if w.timeout == 0 {
 		return w.leave(status.WouldBlock)
 	}
-	if !w.spun && !w.duty {
+	if !w.spun && !w.duty && !q.spin.skip() {
 		w.spun = true
 		if err := w.unlatch(); err != nil {
 			return w.passOn(err)

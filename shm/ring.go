@@ -185,7 +185,7 @@ func (s *ringSide) until(ctx context.Context, p *Parker, wait *ringWait, good fu
 			return leave
 		case wait.timeout == 0:
 			return status.WouldBlock
-		case !wait.spun:
+		case !wait.spun && !s.spin.skip():
 			wait.spun = true
 			s.spin.forActor(s.actor, word, func(low uint32) bool { return low != w.futex() })
 			continue

@@ -67,11 +67,11 @@ func (s *spinner) limit() uint32 {
 	if spinHasHelped(state) {
 		return spinPatience
 	}
-	if spinUseless() { // after the look at the state: asking takes longer than what helps
+	if state&spinAlone == 0 && spinUseless() { // last: asking takes longer than what helps
 		return 0
 	}
 	if spinMisses(state) >= spinProbeAfter<<spinLevel(state) {
-		if spinMayProbe() {
+		if !spinUseless() && spinMayProbe() {
 			return spinProbe
 		}
 		state = spinHarder(state) | spinAlone
@@ -82,6 +82,17 @@ func (s *spinner) limit() uint32 {
 		least = 1
 	}
 	return min(2*(state&spinUsualMask)+least, spinMax)
+}
+
+// skip reports whether spinning is no use, which it notes as a miss: there was a single
+// processor, and it is not time to ask again. It makes no system call.
+func (s *spinner) skip() bool {
+	state := s.state.Load()
+	if state&(spinAlone|spinUsualMask) != spinAlone || spinMisses(state) >= spinProbeAfter<<spinLevel(state) {
+		return false
+	}
+	s.state.Store(state + spinMiss)
+	return true
 }
 
 // learn remembers how many turns it took; the limit = in vain.

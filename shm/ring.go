@@ -94,11 +94,14 @@ func (r *ring) corrupt(tail, head uint64) error {
 // attend looks at everything, if there was a reason to since the last time. It comes
 // first in every operation.
 func (s *ringSide) attend() error {
-	if load32(&s.own.Attention) == s.looked && !s.closed {
+	if s.quiet() {
 		return nil
 	}
 	return s.look()
 }
+
+// quiet reports whether there was no reason to look at anything.
+func (s *ringSide) quiet() bool { return load32(&s.own.Attention) == s.looked && !s.closed }
 
 // look finds out why an operation must not go on.
 func (s *ringSide) look() error {

@@ -33,6 +33,9 @@ func (r *receiver) Recv(ctx context.Context) ([]byte, error) { return r.RecvAppe
 // RecvAppend is Recv that appends the message to a slice.
 func (r *receiver) RecvAppend(ctx context.Context, dst []byte) ([]byte, error) {
 	message, err := r.tryRecv(dst)
+	if err == nil {
+		return message, nil
+	}
 	if err == status.WouldBlock {
 		message, err = r.recvSlow(ctx, dst)
 	}
@@ -58,6 +61,9 @@ func (r *receiver) TryRecvAppend(dst []byte) ([]byte, error) {
 		return dst, r.empty
 	}
 	message, err := r.tryRecv(dst)
+	if err == nil {
+		return message, nil
+	}
 	return message, r.tried("receive from", err)
 }
 
@@ -68,7 +74,11 @@ func (r *receiver) tryRecv(dst []byte) ([]byte, error) {
 	if !r.turn.try() {
 		return dst, r.ended(status.WouldBlock)
 	}
-	message, err := r.reader.Recv(context.Background(), parker, dst, 0)
+	message, ok := r.reader.RecvNow(dst)
+	var err error
+	if !ok {
+		message, err = r.reader.Recv(context.Background(), parker, dst, 0)
+	}
 	r.turn.give()
 	return message, err
 }

@@ -27,7 +27,11 @@ func newSender(o *object, w *shm.RingWriter) *sender {
 // pieces the other end drops what it got.
 func (s *sender) Send(ctx context.Context, message []byte) error {
 	if len(message) <= s.inOne {
-		if err := s.trySend(message); err != status.WouldBlock {
+		err := s.trySend(message)
+		if err == nil {
+			return nil
+		}
+		if err != status.WouldBlock {
 			return sendError("send to", s.object.info.Name, err)
 		}
 	}
@@ -45,7 +49,11 @@ func (s *sender) sendSlow(ctx context.Context, message []byte) error {
 // TrySend is Send that does not wait: ErrWouldBlock if the ring is full, or another
 // goroutine is sending.
 func (s *sender) TrySend(message []byte) error {
-	return sendError("send to", s.object.info.Name, s.trySend(message))
+	err := s.trySend(message)
+	if err == nil {
+		return nil
+	}
+	return sendError("send to", s.object.info.Name, err)
 }
 
 func (s *sender) trySend(message []byte) error {
@@ -55,7 +63,10 @@ func (s *sender) trySend(message []byte) error {
 	if !s.turn.try() {
 		return s.ended(status.WouldBlock)
 	}
-	err := s.writer.Send(context.Background(), parker, message, 0)
+	var err error
+	if !s.writer.SendNow(message) {
+		err = s.writer.Send(context.Background(), parker, message, 0)
+	}
 	s.turn.give()
 	return err
 }

@@ -40,9 +40,14 @@ func newRingReader(r *ring, a Actor, owner *uint32) *RingReader {
 // else to say. It is only about shared words, so that it may be called beside whatever else
 // is called.
 func (r *RingReader) Empty() bool {
-	head, tail := ringWord(load64(&r.own.Word)), ringWord(load64(&r.other.Word))
-	return head.position() == tail.position() && !tail.over() && !r.assembled.Load() &&
+	return !r.has(ringWord(load64(&r.own.Word)), ringWord(load64(&r.other.Word))) &&
 		load32(r.owner) == r.actor.Seat && r.ring.seg.State() == StateLive
+}
+
+// has reports whether the words say that there is something, or the end.
+func (r *RingReader) has(head, tail ringWord) bool {
+	return head.position() != tail.position() || r.assembled.Load() ||
+		tail.over() && (r.ring.pipe || !head.ended())
 }
 
 // Recv takes the next message and returns dst with it appended. Other errors:
@@ -367,9 +372,4 @@ func (r *RingReader) Read(ctx context.Context, p *Parker, b []byte, timeout time
 
 // Waitable is something to be received, or the end. Of a message in pieces the first
 // piece is enough, and nothing that was peeked counts as taken.
-func (r *RingReader) Waitable() Waitable {
-	return r.waitable(func(head, tail ringWord) bool {
-		return r.assembled.Load() || head.position() != tail.position() ||
-			tail.over() && (r.ring.pipe || !head.ended())
-	})
-}
+func (r *RingReader) Waitable() Waitable { return r.waitable(r.has) }

@@ -31,12 +31,20 @@ type Latch struct {
 	spin spinner
 }
 
-// Pauses between two looks at a latch that is held: with many, the two who come in turn
-// find that the other did several things meanwhile, at the price of one.
+// How many pauses lie between two looks at a latch that is held, at most; a quarter at
+// first.
 const (
-	latchPausesMin = 16
-	latchPausesMax = 64
+	// latchLookSeldom: the two who come in turn find that the other did several things
+	// meanwhile, at the price of one.
+	latchLookSeldom = 64
+	// latchLookOften is for a batch: its holder writes the line at the end only, and does much.
+	latchLookOften = 4
 )
+
+// latchTurns is how many turns a held latch is waited for at least: 5 to 25 us. Nobody
+// holds one for as long as a sleep takes, but who is not running; with distant processors
+// a few lines that have to come from there are more than what has helped lately.
+const latchTurns = 500
 
 // Latch returns a view of the latch at word, which lies in the segment.
 func (s *Segment) Latch(word *uint32) *Latch { return &Latch{seg: s, word: word} }
@@ -93,12 +101,12 @@ func (l *Latch) Latch(ctx context.Context, p *Parker, me uint32, deadline int64)
 	if err == nil || SeatOf(me) == SeatDaemon {
 		return found, err
 	}
-	return l.await(ctx, p, me, deadline)
+	return l.await(ctx, p, me, deadline, false)
 }
 
-// await is Latch of a client that has tried in vain.
-func (l *Latch) await(ctx context.Context, p *Parker, me uint32, deadline int64) (found uint32, err error) {
-	l.spin.whileHeld(l.word, latchPausesMin, latchPausesMax)
+// await is Latch of a client that has tried in vain; many = for a batch.
+func (l *Latch) await(ctx context.Context, p *Parker, me uint32, deadline int64, many bool) (found uint32, err error) {
+	l.spinWhileHeld(many)
 	c := contender{seg: l.seg, word: l.word, self: me, deadline: deadline}
 	for {
 		old := atomic.LoadUint32(l.word)
@@ -115,6 +123,14 @@ func (l *Latch) await(ctx context.Context, p *Parker, me uint32, deadline int64)
 			return 0, err
 		}
 	}
+}
+
+func (l *Latch) spinWhileHeld(many bool) {
+	pauses := uint32(latchLookSeldom)
+	if many {
+		pauses = latchLookOften
+	}
+	l.spin.whileHeld(l.word, latchTurns, pauses/4, pauses)
 }
 
 // Unlatch gives the latch back and wakes one waiter. Errors, with nothing

@@ -25,16 +25,16 @@ func (l *Latch) enter(ctx context.Context, p *Parker, a Actor, deadline int64, t
 	if err == nil {
 		return found, nil
 	}
-	return l.enterSlowly(ctx, p, a, deadline, try)
+	return l.enterSlowly(ctx, p, a, deadline, try, false)
 }
 
-// enterSlowly is enter of who has tried in vain.
-func (l *Latch) enterSlowly(ctx context.Context, p *Parker, a Actor, deadline int64,
-	try bool) (found uint32, err error) {
+// enterSlowly is enter of who has tried in vain; many = for a batch.
+func (l *Latch) enterSlowly(ctx context.Context, p *Parker, a Actor, deadline int64, try bool,
+	many bool) (found uint32, err error) {
 	if !a.daemon() {
-		return l.await(ctx, p, a.Latcher, deadline)
+		return l.await(ctx, p, a.Latcher, deadline, many)
 	}
-	l.spin.whileHeld(l.word, latchPausesMin, latchPausesMax)
+	l.spinWhileHeld(many)
 	patience := monotonicNs() + int64(latchPatience)
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, latchPollMax) {
 		found, err = l.TryLatch(a.Latcher)

@@ -207,7 +207,7 @@ func endOf(ctx context.Context) error {
 
 func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64) (*Notice, error) {
 	c := contender{seg: l.seg, word: &l.line.Word, self: o.Word, deadline: deadline}
-	l.spin.whileHeld(c.word, 1, lockPausesMax)
+	l.spin.whileHeld(c.word, 0, 1, lockPausesMax)
 	for {
 		old := atomic.LoadUint32(&l.line.Word)
 		if isFree(old) {

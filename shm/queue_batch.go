@@ -37,6 +37,7 @@ func (q *Queue) PutMany(ctx context.Context, p *Parker, a Actor, msgs [][]byte, 
 		return 1, nil
 	}
 	w := q.waitForSlot(a, timeout)
+	w.many = true
 	for {
 		f, ok, err := w.slot(ctx, p)
 		if err != nil {
@@ -93,6 +94,7 @@ func (q *Queue) TakeManyAppend(ctx context.Context, p *Parker, a Actor, dst [][]
 	space = slices.Grow(space, room)
 	full := len(space) + room // however much room there is
 	w := q.waitForMessage(a, timeout)
+	w.many = true
 	for {
 		m, ok, err := w.message(ctx, p)
 		if err != nil {
@@ -155,6 +157,7 @@ func (q *Queue) LeaseManyWithin(ctx context.Context, p *Parker, a Actor, dst []L
 	}
 	dst = slices.Grow(dst, most) // no allocation under the latch
 	w := q.waitForMessage(a, timeout)
+	w.many = true
 	for {
 		m, ok, err := w.message(ctx, p)
 		if err != nil {
@@ -203,6 +206,7 @@ func (q *Queue) endMany(ctx context.Context, p *Parker, a Actor, leases []Lease,
 		return 0, status.New(status.Invalid, "", "no leases to end; it must be at least 1")
 	}
 	w := q.waitForMessage(a, timeout)
+	w.many = true
 	for done := 0; done < len(leases); {
 		if err := w.enter(ctx, p); err != nil {
 			return done, err

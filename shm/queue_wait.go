@@ -24,6 +24,7 @@ type queueWait struct {
 	idled    bool   // this latch section found the queue idle: wake those who wait for that
 	revived  uint32 // messages that came back in it: wake as many
 	until    int64  // a lease may be over then, look again; as deadline
+	many     bool   // it is for a batch
 }
 
 // queueGoal is what a queueWait is for.
@@ -98,7 +99,7 @@ func (w *queueWait) enterOne(ctx context.Context, p *Parker, l *Latch) (found ui
 	if err == nil {
 		return found, nil
 	}
-	return l.enterSlowly(ctx, p, w.actor, w.clock(ctx), w.timeout == 0)
+	return l.enterSlowly(ctx, p, w.actor, w.clock(ctx), w.timeout == 0, w.many)
 }
 
 // refuses says why an object that is not live does nothing any more; nil = it is live.

@@ -120,7 +120,7 @@ func (s *spinner) until(word *uint32, good func(uint32) bool) {
 }
 
 // untilTrue is until, of something that is not one word.
-func (s *spinner) untilTrue(good func() bool) { s.poll(good, 1, 1) }
+func (s *spinner) untilTrue(good func() bool) { s.poll(good, 0, 1, 1) }
 
 // forActor is until, but for the daemon: those for whom it waits are no nearer to a
 // wake-up by its spinning.
@@ -132,15 +132,18 @@ func (s *spinner) forActor(a Actor, word *uint32, good func(uint32) bool) {
 
 // whileHeld polls an owner word briefly in the hope that the owner lets go, looking at
 // it ever more seldom, after from some pauses to most: who looks takes the line from the
-// owner, who is about to write it.
-func (s *spinner) whileHeld(word *uint32, some, most uint32) {
-	s.poll(func() bool { old := atomic.LoadUint32(word); return isFree(old) || isRemoved(old) }, some, most)
+// owner, who is about to write it. Unless that is useless it takes `least` turns at least.
+func (s *spinner) whileHeld(word *uint32, least, some, most uint32) {
+	s.poll(func() bool { old := atomic.LoadUint32(word); return isFree(old) || isRemoved(old) }, least, some, most)
 }
 
-func (s *spinner) poll(good func() bool, pauses, most uint32) {
+func (s *spinner) poll(good func() bool, least, pauses, most uint32) {
 	limit := s.limit()
 	if limit == 0 {
 		return
+	}
+	if s.state.Load()&spinAlone == 0 {
+		limit = max(limit, least)
 	}
 	turns := uint32(0)
 	for turns < limit && !good() {

@@ -19,7 +19,7 @@ func TestSpinnerHasTheNumbersOfC(t *testing.T) {
 			"SHMDI_SPIN_PATIENCE": spinPatience, "SHMDI_SPIN_PROBE_AFTER": spinProbeAfter,
 		},
 		"lock.c":     {"SPIN_MAX": spinMax, "PAUSES_MAX": lockPausesMax},
-		"internal.h": {"SHMDI_LOOK_SELDOM": latchPausesMax},
+		"internal.h": {"SHMDI_LOOK_SELDOM": latchLookSeldom, "SHMDI_LOOK_OFTEN": latchLookOften},
 	} {
 		text, err := os.ReadFile("../clients/c/" + file)
 		if err != nil {
@@ -70,6 +70,27 @@ func TestSpinnerIsPatientOnceAndProbesSeldom(t *testing.T) {
 	s.learn(spinLeast, spinProbe)
 	if got := s.limit(); got != spinPatience {
 		t.Fatalf("%d turns after a probe that helped, want %d", got, spinPatience)
+	}
+}
+
+// Who waits for what is held for a moment only takes so many turns, whatever has helped
+// lately, but where nobody else can run.
+func TestSpinnerTakesAtLeast(t *testing.T) {
+	if spinUseless() {
+		t.Skip("it needs two processors")
+	}
+	looks := uint32(0)
+	held := func() bool { looks++; return false }
+	var s spinner
+	s.poll(held, 100, 1, 1)
+	if looks != 100 {
+		t.Errorf("%d looks, want 100", looks)
+	}
+	looks = 0
+	s.state.Store(spinAlone)
+	s.poll(held, 100, 1, 1)
+	if looks > 1 {
+		t.Errorf("%d looks alone on a processor, want 1 at most", looks)
 	}
 }
 

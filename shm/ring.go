@@ -32,6 +32,17 @@ type ring struct {
 // at is where the byte of a position lies.
 func (r *ring) at(position uint64) uint64 { return position & (r.capacity - 1) }
 
+// expect asks for the lines of a short record at a position, with the word that says
+// whether it is there and not after it: they come from the same processor. What is loaded
+// is not used.
+func (r *ring) expect(position uint64) {
+	at := r.at(position) &^ (recordAlign - 1)
+	expectWord(r.record(at))
+	expectWord(r.record(r.at(at + cacheLine)))
+}
+
+const cacheLine = 64
+
 // span is how many bytes lie between two positions of which one came from shared
 // memory. ok = they can be right.
 func (r *ring) span(tail, head uint64) (n uint64, ok bool) {

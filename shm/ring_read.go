@@ -40,7 +40,9 @@ func newRingReader(r *ring, a Actor, owner *uint32) *RingReader {
 // else to say. It is only about shared words, so that it may be called beside whatever else
 // is called.
 func (r *RingReader) Empty() bool {
-	return !r.has(ringWord(load64(&r.own.Word)), ringWord(load64(&r.other.Word))) &&
+	head := ringWord(load64(&r.own.Word))
+	r.ring.expect(head.position())
+	return !r.has(head, ringWord(load64(&r.other.Word))) &&
 		load32(r.owner) == r.actor.Seat && r.ring.seg.State() == StateLive
 }
 
@@ -86,6 +88,7 @@ func (r *RingReader) RecvNow(dst []byte) (_ []byte, ok bool) {
 // ring, and where it ends.
 func (r *RingReader) first() (msg []byte, end uint64, ok bool) {
 	if r.position == r.seen.position() {
+		r.ring.expect(r.position)
 		tail := ringWord(load64(&r.other.Word))
 		if _, ok := r.ring.span(tail.position(), r.position); !ok || r.ring.bytes {
 			return nil, 0, false

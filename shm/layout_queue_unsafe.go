@@ -115,6 +115,11 @@ func (q *Queue) slotData(slot uint32) []byte {
 	return q.data[at : at+uint64(q.room) : at+uint64(q.room)]
 }
 
+// firstWord is where a slot begins, at a multiple of 8. Preconditions as of slotData.
+func (q *Queue) firstWord(slot uint32) *uint64 {
+	return (*uint64)(unsafe.Pointer(&q.data[uint64(slot)*q.slotSize]))
+}
+
 // load32 and load64 read a word of the queue, once.
 func load32(p *uint32) uint32 { return atomic.LoadUint32(p) }
 func load64(p *uint64) uint64 { return atomic.LoadUint64(p) }

@@ -84,6 +84,7 @@ const copyMax = 512
 func (q *Queue) Empty() bool {
 	l := q.lines
 	head := load64(&l.ReadyHead)
+	q.expectMessage(position(head))
 	return !q.mayTake() && load64(&l.ReadyHead) == head && load32(&l.Closed) == 0 &&
 		q.seg.State() == StateLive && !q.seg.readOnly && !q.leasesMayEnd()
 }

@@ -89,6 +89,19 @@ func (q *Queue) mayPut() bool {
 	return mayHold(q.free, &q.lines.FreeHead) || load32(&q.lines.Fresh) < q.size
 }
 
+// expectMessage asks for the lines of the next message, with its entry and not after it:
+// they come from the same processor. Slots go round, so the entry of a lap before mostly
+// names the slot. What is loaded is not used.
+func (q *Queue) expectMessage(head position) {
+	if uint64(head.place()) >= uint64(len(q.ready)) {
+		return
+	}
+	if slot := slotOf(load64(&q.ready[head.place()])); uint64(slot) < uint64(len(q.descs)) {
+		expectWord(&q.descs[slot].State)
+		expectWord(q.firstWord(slot))
+	}
+}
+
 // freeSlot is a slot that topFree found.
 type freeSlot struct {
 	slot  uint32

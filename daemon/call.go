@@ -77,12 +77,7 @@ func init() { // not in the declaration: methods.go would refer to itself
 }
 
 // dispatch executes one message and appends its answer to the session's.
-func (s *session) dispatch(frame []byte) {
-	request, err := wire.ParseRequest(frame)
-	if err != nil {
-		s.reject(request.ID, err)
-		return
-	}
+func (s *session) dispatch(request wire.Request) {
 	if request.Notification {
 		s.notified(request)
 		return
@@ -96,7 +91,7 @@ func (s *session) dispatch(frame []byte) {
 	}
 	*c = call{session: s, client: s.client, id: request.ID, method: request.Method, out: s.out}
 	before := len(s.out)
-	err = c.guarded(func() error { return c.execute(request.Params) })
+	err := c.guarded(func() error { return c.execute(request.Params) })
 	switch {
 	case err != nil:
 		s.out = c.appendError(c.out[:min(before, len(c.out))], err)

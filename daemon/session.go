@@ -84,17 +84,16 @@ func (s *session) run() {
 func (s *session) loop() error {
 	for {
 		for !s.broken {
-			n, err := s.scanner.Next(s.in[s.start:s.end])
+			request, n, err := s.scanner.NextRequest(s.in[s.start:s.end])
 			if err != nil {
-				s.reject(0, err)
+				s.reject(request.ID, err)
 				break
 			}
 			if n == 0 {
 				break
 			}
-			frame := s.in[s.start : s.start+n]
 			s.start += n
-			s.dispatch(frame)
+			s.dispatch(request)
 			if len(s.out) >= flushAt {
 				s.flush()
 			}

@@ -146,6 +146,7 @@ type fields struct {
 	frame []byte
 	rest  []byte
 	what  string // "request", for errors
+	whole bool   // a Scanner has found the frame to be one value
 }
 
 func (f *fields) bad(format string, args ...any) error {
@@ -194,6 +195,9 @@ func (f *fields) text(what string) ([]byte, error) {
 
 // last takes the value that must fill the rest of the message.
 func (f *fields) last(what string) ([]byte, error) {
+	if f.whole { // its elements before are taken, and it has one more
+		return f.rest, nil
+	}
 	// As if the scanner had come here by itself: one value left, one level deep.
 	s := Scanner{at: len(f.frame) - len(f.rest), owed: 1, left: [DepthMax]int32{1}, depth: 1, begun: true}
 	n, err := s.Next(f.frame)
@@ -213,8 +217,19 @@ func (f *fields) last(what string) ([]byte, error) {
 // error is a *status.Error, BadFrame or TooLarge; with it, the Request holds
 // what could be read before, its ID for the answer above all.
 func ParseRequest(frame []byte) (Request, error) {
-	var r Request
-	f := fields{frame, frame, "request"}
+	return parseRequest(fields{frame: frame, rest: frame, what: "request"})
+}
+
+// NextRequest is Next and then ParseRequest, but looks at each byte once. n = 0: the message
+// is not complete yet, or the error is Next's; else the error is ParseRequest's.
+func (s *Scanner) NextRequest(b []byte) (r Request, n int, err error) {
+	if n, err = s.Next(b); n > 0 {
+		r, err = parseRequest(fields{frame: b[:n], rest: b[:n], what: "request", whole: true})
+	}
+	return r, n, err
+}
+
+func parseRequest(f fields) (r Request, err error) {
 	arity, err := f.array("message")
 	if err != nil {
 		return r, err
@@ -256,8 +271,18 @@ func ParseRequest(frame []byte) (Request, error) {
 // ParseResponse takes one whole message apart, as a client receives it. The
 // error is a *status.Error, BadFrame or TooLarge.
 func ParseResponse(frame []byte) (Response, error) {
-	var r Response
-	f := fields{frame, frame, "response"}
+	return parseResponse(fields{frame: frame, rest: frame, what: "response"})
+}
+
+// NextResponse is to ParseResponse what NextRequest is to ParseRequest.
+func (s *Scanner) NextResponse(b []byte) (r Response, n int, err error) {
+	if n, err = s.Next(b); n > 0 {
+		r, err = parseResponse(fields{frame: b[:n], rest: b[:n], what: "response", whole: true})
+	}
+	return r, n, err
+}
+
+func parseResponse(f fields) (r Response, err error) {
 	arity, err := f.array("message")
 	if err != nil {
 		return r, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -36,9 +37,14 @@ func TestParseIsStrict(t *testing.T) {
 	answer := AppendBool(AppendResultHeader(nil, 300), true)
 	failure := AppendError(nil, 300, status.New(status.NotFound, "open", "create it").On("a"))
 	for cut := range request {
+		sameAtOnce(t, request[:cut])
 		if r, err := ParseRequest(request[:cut]); err == nil {
 			t.Errorf("request cut to %d: %+v", cut, r)
 		}
+	}
+	for _, b := range [][]byte{answer, failure, request} {
+		sameAtOnce(t, b)
+		sameAtOnce(t, append(bytes.Clone(b), 0))
 	}
 	for _, b := range [][]byte{answer, failure} {
 		if _, err := ParseResponse(b); err != nil {
@@ -206,6 +212,28 @@ func BenchmarkScanMegabyte(b *testing.B) {
 	}
 }
 
+// sameAtOnce wants what scanning and parsing in one finds to be what each finds by itself.
+func sameAtOnce(t *testing.T, b []byte) {
+	t.Helper()
+	size, scanErr := Scan(b)
+	request, requestErr := Request{}, scanErr
+	response, responseErr := Response{}, scanErr
+	if size > 0 {
+		request, requestErr = ParseRequest(b[:size])
+		response, responseErr = ParseResponse(b[:size])
+	}
+	var s Scanner
+	if r, n, err := s.NextRequest(b); n != size || !reflect.DeepEqual(r, request) ||
+		!reflect.DeepEqual(err, requestErr) {
+		t.Fatalf("% x: %+v of %d, %v; want %+v of %d, %v", b, r, n, err, request, size, requestErr)
+	}
+	s.Reset()
+	if r, n, err := s.NextResponse(b); n != size || !reflect.DeepEqual(r, response) ||
+		!reflect.DeepEqual(err, responseErr) {
+		t.Fatalf("% x: %+v of %d, %v; want %+v of %d, %v", b, r, n, err, response, size, responseErr)
+	}
+}
+
 func FuzzParseRequest(f *testing.F) {
 	f.Add(requestFrame())
 	f.Add(AppendCancel(nil, 1))
@@ -219,6 +247,7 @@ func FuzzParseRequest(f *testing.F) {
 		if code := status.Of(err); err != nil && code != status.BadFrame && code != status.TooLarge {
 			t.Fatal(err)
 		}
+		sameAtOnce(t, b)
 		if _, err := ParseResponse(b); err == nil && r.Params != nil {
 			t.Fatal("both request and response")
 		}

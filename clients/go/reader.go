@@ -184,7 +184,7 @@ func (l *link) read() error {
 	var kept []byte // a copy, of which the results are parts
 	at := 0
 	for {
-		size, err := in.scanner.Next(in.buf[at:])
+		r, size, err := in.scanner.NextResponse(in.buf[at:])
 		if err != nil {
 			return err
 		}
@@ -194,22 +194,20 @@ func (l *link) read() error {
 		if kept == nil {
 			kept = append([]byte(nil), in.buf...)
 		}
-		if err := l.deliver(kept[at : at+size]); err != nil {
+		at += size
+		if r.Result != nil { // the end of the message
+			r.Result = kept[at-len(r.Result) : at]
+		}
+		if err := l.deliver(r); err != nil {
 			return err
 		}
-		at += size
 	}
 	in.buf = in.buf[:copy(in.buf, in.buf[at:])]
 	return nil
 }
 
-// deliver gives a response to its call, and the descriptor it asks for. The result is
-// part of the frame.
-func (l *link) deliver(frame []byte) error {
-	r, err := wire.ParseResponse(frame)
-	if err != nil {
-		return err
-	}
+// deliver gives a response to its call, and the descriptor it asks for.
+func (l *link) deliver(r wire.Response) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.pending.take(r.ID)

@@ -13,7 +13,7 @@ import (
 
 const (
 	depth      = 16
-	depthCalls = 50_000
+	depthCalls = 8_000 // few, and the rounds many, as in socket.go
 	depthQueue = "bench/depth"
 	depthNote  = "put and take in turn over the socket, 64 bytes, 16 calls at once on one connection"
 )
@@ -30,19 +30,19 @@ func depths(ctx context.Context, b *bench) error {
 		if err := s.client.Call(ctx, wire.MethodOpen, &a, depthQueue); err != nil {
 			return err
 		}
-		calls := b.scaled(depthCalls)
+		rounds := b.scaled(socketRounds)
 		ours := func() (float64, error) {
-			return timeBatches(calls, func(first int) error { return s.putAndTake(ctx, a.Handle, first) })
+			return timeBatches(depthCalls, func(first int) error { return s.putAndTake(ctx, a.Handle, first) })
 		}
 		rival, err := startRedis(ctx)
 		if errors.Is(err, errNoRedis) {
-			return b.depthAlone(ours, err)
+			return b.depthAlone(rounds, ours, err)
 		}
 		if err != nil {
 			return err
 		}
-		p, err := interleave(b.rounds(), func() (float64, error) {
-			return timeBatches(calls, func(first int) error { return rival.pushAndPop(ctx, first) })
+		p, err := interleave(rounds, func() (float64, error) {
+			return timeBatches(depthCalls, func(first int) error { return rival.pushAndPop(ctx, first) })
 		}, ours)
 		if err == nil {
 			w := compared("Go: put, take, depth 16", "us", p, aheadOf)
@@ -55,9 +55,9 @@ func depths(ctx context.Context, b *bench) error {
 }
 
 // depthAlone is the row without a rival.
-func (b *bench) depthAlone(ours func() (float64, error), why error) error {
+func (b *bench) depthAlone(rounds int, ours func() (float64, error), why error) error {
 	var took []float64
-	for round := range b.rounds() + 1 {
+	for round := range rounds + 1 {
 		us, err := ours()
 		if err != nil {
 			return err

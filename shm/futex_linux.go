@@ -123,6 +123,23 @@ func deadlineWithin(ctx context.Context, timeout time.Duration) int64 {
 	return deadline
 }
 
+// callClock is the timeout of one call: negative = for ever, 0 = not at all.
+type callClock struct {
+	timeout  time.Duration
+	deadline int64 // absolute CLOCK_MONOTONIC in ns, 0 = none
+	timed    bool  // deadline is set
+}
+
+func within(timeout time.Duration) callClock { return callClock{timeout: timeout} }
+
+// clock starts the timeout, late: most calls never look at a clock.
+func (c *callClock) clock(ctx context.Context) int64 {
+	if !c.timed && c.timeout != 0 {
+		c.deadline, c.timed = deadlineWithin(ctx, c.timeout), true
+	}
+	return c.deadline
+}
+
 // endedBy says why a wait must end: status.TimedOut, Cancelled, or nil if it need not.
 func endedBy(ctx context.Context, deadlineNs int64) error {
 	if ctx.Err() != nil {

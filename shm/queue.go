@@ -109,19 +109,14 @@ func (q *Queue) Put(ctx context.Context, p *Parker, a Actor, msg []byte, timeout
 		return q.Commit(context.WithoutCancel(ctx), p, a, r, uint32(len(msg)), -1)
 	}
 	w := q.waitForSlot(a, timeout)
-	for {
-		f, ok, err := w.slot(ctx, p)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		if err := q.fill(f, msg); err != nil {
-			return w.leave(err)
-		}
-		return w.finish(q.notEmpty)
+	f, err := w.slot(ctx, p)
+	if err != nil {
+		return err
 	}
+	if err := q.fill(f, msg); err != nil {
+		return w.leave(err)
+	}
+	return w.finish(q.notEmpty)
 }
 
 // putAtOnce is Put where nothing is in the way. done = false: nothing has happened; the
@@ -190,24 +185,19 @@ func (q *Queue) Take(ctx context.Context, p *Parker, a Actor, dst []byte, timeou
 	}
 	dst = slices.Grow(dst, int(min(copyMax, q.room))) // no allocation under the latch
 	w := q.waitForMessage(a, timeout)
-	for {
-		m, ok, err := w.message(ctx, p)
-		if err != nil {
-			return dst, err
-		}
-		if !ok {
-			continue
-		}
-		if !m.short() {
-			return q.takeLong(ctx, p, &w, m, dst)
-		}
-		tail, ok := q.readPosition(&q.lines.FreeTail)
-		if !ok {
-			return dst, w.leave(errCorrupt)
-		}
-		dst = q.takeShort(&m, tail, dst)
-		return dst, w.finish(q.notFull)
+	m, err := w.message(ctx, p)
+	if err != nil {
+		return dst, err
 	}
+	if !m.short() {
+		return q.takeLong(ctx, p, &w, m, dst)
+	}
+	tail, ok := q.readPosition(&q.lines.FreeTail)
+	if !ok {
+		return dst, w.leave(errCorrupt)
+	}
+	dst = q.takeShort(&m, tail, dst)
+	return dst, w.finish(q.notFull)
 }
 
 // takeAtOnce is Take where nothing is in the way; as putAtOnce.
@@ -239,11 +229,7 @@ func (q *Queue) takeAtOnce(a Actor, dst []byte) (whole []byte, done bool, err er
 // firstLength is how long the first message is, if it is short: a hint, for it is a look
 // without the latch.
 func (q *Queue) firstLength() int {
-	head := position(load64(&q.lines.ReadyHead))
-	if uint64(head.place()) >= uint64(len(q.ready)) {
-		return 0
-	}
-	if slot := slotOf(load64(&q.ready[head.place()])); uint64(slot) < uint64(len(q.descs)) {
+	if slot, ok := q.slotNamedAt(position(load64(&q.lines.ReadyHead))); ok {
 		return int(min(load32(&q.descs[slot].Length), copyMax))
 	}
 	return 0
@@ -264,10 +250,7 @@ func (q *Queue) takeShort(m *readyMessage, tail position, dst []byte) []byte {
 
 // takeLong takes the message that w found by a lease, and ends its latch section.
 func (q *Queue) takeLong(ctx context.Context, p *Parker, w *queueWait, m readyMessage, dst []byte) ([]byte, error) {
-	l, err := q.deliver(w, m, LeaseNsMax) // copying may take its time
-	if err == nil {
-		l, err = q.findSide(ctx, p, w.actor, l)
-	}
+	l, err := q.deliver(ctx, p, w, m, LeaseNsMax) // copying may take its time
 	if err != nil {
 		return dst, err
 	}

@@ -38,26 +38,21 @@ func (q *Queue) PutMany(ctx context.Context, p *Parker, a Actor, msgs [][]byte, 
 	}
 	w := q.waitForSlot(a, timeout)
 	w.many = true
-	for {
-		f, ok, err := w.slot(ctx, p)
-		if err != nil {
-			return 0, err
-		}
-		if !ok {
-			continue
-		}
-		done := 0
-		for ok && err == nil && done < n {
-			if err = q.fill(f, msgs[done]); err == nil {
-				done++
-				f, ok, err = q.topFree()
-			}
-		}
-		if done == 0 {
-			return 0, w.leave(err)
-		}
-		return done, w.finishMany(q.notEmpty, done)
+	f, err := w.slot(ctx, p)
+	if err != nil {
+		return 0, err
 	}
+	done := 0
+	for ok := true; ok && err == nil && done < n; {
+		if err = q.fill(f, msgs[done]); err == nil {
+			done++
+			f, ok, err = q.topFree()
+		}
+	}
+	if done == 0 {
+		return 0, w.leave(err)
+	}
+	return done, w.finishMany(q.notEmpty, done)
 }
 
 // shortOnes is how many of the first messages one latch hold may put.
@@ -95,40 +90,35 @@ func (q *Queue) TakeManyAppend(ctx context.Context, p *Parker, a Actor, dst [][]
 	full := len(space) + room // however much room there is
 	w := q.waitForMessage(a, timeout)
 	w.many = true
-	for {
-		m, ok, err := w.message(ctx, p)
-		if err != nil {
-			return dst, space, err
-		}
-		if !ok {
-			continue
-		}
-		if !m.short() {
-			from := len(space)
-			space, err = q.takeLong(ctx, p, &w, m, space)
-			if err == nil {
-				dst = append(dst, space[from:len(space):len(space)])
-			}
-			return dst, space, err
-		}
-		done := 0
-		for ok && err == nil && done < most && m.short() && int(m.length) <= full-len(space) {
-			tail, sound := q.readPosition(&q.lines.FreeTail)
-			if !sound {
-				err = errCorrupt
-				break
-			}
-			from := len(space)
-			space = q.takeShort(&m, tail, space)
-			dst = append(dst, space[from:len(space):len(space)])
-			done++
-			m, ok, err = q.firstReady()
-		}
-		if done == 0 {
-			return dst, space, w.leave(orElse(err, errCorrupt))
-		}
-		return dst, space, w.finishMany(q.notFull, done)
+	m, err := w.message(ctx, p)
+	if err != nil {
+		return dst, space, err
 	}
+	if !m.short() {
+		from := len(space)
+		space, err = q.takeLong(ctx, p, &w, m, space)
+		if err == nil {
+			dst = append(dst, space[from:len(space):len(space)])
+		}
+		return dst, space, err
+	}
+	done := 0
+	for ok := true; ok && err == nil && done < most && m.short() && int(m.length) <= full-len(space); {
+		tail, sound := q.readPosition(&q.lines.FreeTail)
+		if !sound {
+			err = errCorrupt
+			break
+		}
+		from := len(space)
+		space = q.takeShort(&m, tail, space)
+		dst = append(dst, space[from:len(space):len(space)])
+		done++
+		m, ok, err = q.firstReady()
+	}
+	if done == 0 {
+		return dst, space, w.leave(orElse(err, errCorrupt))
+	}
+	return dst, space, w.finishMany(q.notFull, done)
 }
 
 // batchOf is how many messages one latch hold handles, of those that are asked for.
@@ -158,33 +148,25 @@ func (q *Queue) LeaseManyWithin(ctx context.Context, p *Parker, a Actor, dst []L
 	dst = slices.Grow(dst, most) // no allocation under the latch
 	w := q.waitForMessage(a, timeout)
 	w.many = true
-	for {
-		m, ok, err := w.message(ctx, p)
-		if err != nil {
-			return dst, err
-		}
-		if !ok {
-			continue
-		}
-		if m.side != 0 {
-			l, err := q.deliver(&w, m, q.leases.ns)
-			if err == nil {
-				l, err = q.findSide(ctx, p, a, l)
-			}
-			if err == nil {
-				dst = append(dst, l)
-			}
-			return dst, err
-		}
-		for done := 0; ok && err == nil && done < most && m.side == 0; done++ {
-			if size -= int(m.length); size < 0 && done > 0 {
-				break
-			}
-			dst = append(dst, q.leaseOf(&m, q.hand(a, &m, q.leases.ns)))
-			m, ok, err = q.firstReady()
-		}
-		return dst, w.finish(nobody)
+	m, err := w.message(ctx, p)
+	if err != nil {
+		return dst, err
 	}
+	if m.side != 0 {
+		l, err := q.deliver(ctx, p, &w, m, q.leases.ns)
+		if err == nil {
+			dst = append(dst, l)
+		}
+		return dst, err
+	}
+	for done, ok := 0, true; ok && err == nil && done < most && m.side == 0; done++ {
+		if size -= int(m.length); size < 0 && done > 0 {
+			break
+		}
+		dst = append(dst, q.leaseOf(&m, q.hand(a, &m, q.leases.ns)))
+		m, ok, err = q.firstReady()
+	}
+	return dst, w.finish(nobody)
 }
 
 // AckMany is Ack of one lease after the other, up to the first that the client does not

@@ -10,7 +10,8 @@ import (
 // end it. It is over when it finds the queue so: more may be put at any time. Other
 // errors: status.WouldBlock and TimedOut if the queue does not become so.
 func (q *Queue) Join(ctx context.Context, p *Parker, a Actor, timeout time.Duration) error {
-	w := queueWait{q: q, actor: a, latch: q.takeLatch, ec: q.idle, goal: forIdle, timeout: timeout, spun: true}
+	w := queueWait{q: q, actor: a, latch: q.takeLatch, ec: q.idle, goal: forIdle, spun: true,
+		callClock: within(timeout)}
 	for {
 		if err := w.enter(ctx, p); err != nil {
 			return err

@@ -24,27 +24,21 @@ type Lease struct {
 // Errors as Take.
 func (q *Queue) Lease(ctx context.Context, p *Parker, a Actor, timeout time.Duration) (Lease, error) {
 	w := q.waitForMessage(a, timeout)
-	for {
-		m, ok, err := w.message(ctx, p)
-		if err != nil {
-			return Lease{}, err
-		}
-		if !ok {
-			continue
-		}
-		l, err := q.deliver(&w, m, q.leases.ns)
-		if err != nil {
-			return l, err
-		}
-		return q.findSide(ctx, p, a, l)
+	m, err := w.message(ctx, p)
+	if err != nil {
+		return Lease{}, err
 	}
+	return q.deliver(ctx, p, &w, m, q.leases.ns)
 }
 
-// deliver leases the message that w found, for leaseNs if leases end, and ends its latch
-// section.
-func (q *Queue) deliver(w *queueWait, m readyMessage, leaseNs uint64) (Lease, error) {
+// deliver leases the message that w found, for leaseNs if leases end, ends its latch
+// section, and finds the message. Errors as of findSide.
+func (q *Queue) deliver(ctx context.Context, p *Parker, w *queueWait, m readyMessage, leaseNs uint64) (Lease, error) {
 	l := q.leaseOf(&m, q.hand(w.actor, &m, leaseNs))
-	return l, w.finish(nobody)
+	if err := w.finish(nobody); err != nil {
+		return l, err
+	}
+	return q.findSide(ctx, p, w.actor, l)
 }
 
 // hand leases the message that firstReady found, with the latch held, and returns the
@@ -72,13 +66,19 @@ func (q *Queue) Ack(ctx context.Context, p *Parker, a Actor, l Lease, timeout ti
 		return err
 	}
 	freed, err := q.ack(a, &l)
-	if err != nil {
-		return w.noLease(l, err)
+	return w.endOne(&l, freed, q.notFull, err)
+}
+
+// endOne ends a latch section that ended a lease, and made one of what those want who wait
+// at `told`, or did not, for a reason.
+func (w *queueWait) endOne(l *Lease, made bool, told eventcount, reason error) error {
+	switch {
+	case reason != nil:
+		return w.noLease(*l, reason)
+	case made:
+		return w.finish(told)
 	}
-	if !freed {
-		return w.finish(nobody)
-	}
-	return w.finish(q.notFull)
+	return w.finish(nobody)
 }
 
 // ack is Ack with the latch held; freed = notFull.tell comes after it. Errors:
@@ -110,13 +110,7 @@ func (q *Queue) Nack(ctx context.Context, p *Parker, a Actor, l Lease, timeout t
 		return err
 	}
 	ready, err := q.nack(a, &l)
-	if err != nil {
-		return w.noLease(l, err)
-	}
-	if !ready {
-		return w.finish(nobody)
-	}
-	return w.finish(q.notEmpty)
+	return w.endOne(&l, ready, q.notEmpty, err)
 }
 
 // nack is Nack with the latch held; ready = notEmpty.tell comes after it. Errors as

@@ -136,7 +136,7 @@ func queueCases() []queueCase {
 		{"put with a duty", nil, func(q *Queue) {
 			w := q.waitForSlot(me, 0)
 			w.duty = true
-			f, _, err := w.slot(background, nil)
+			f, err := w.slot(background, nil)
 			must(err)
 			must(q.fill(f, nil))
 			must(w.finish(q.notEmpty))

@@ -41,25 +41,20 @@ func (q *Queue) ReserveSize(ctx context.Context, p *Parker, a Actor, size uint32
 // Reserve is ReserveSize for messages that lie in their slot.
 func (q *Queue) Reserve(ctx context.Context, p *Parker, a Actor, timeout time.Duration) (Reservation, error) {
 	w := q.waitForSlot(a, timeout)
-	for {
-		f, ok, err := w.slot(ctx, p)
-		if err != nil {
-			return Reservation{}, err
-		}
-		if !ok {
-			continue
-		}
-		ticket, err := q.nextNumber()
-		if err != nil {
-			return Reservation{}, w.leave(err)
-		}
-		put64(&q.lines.NextSeq, ticket+1)
-		put64(&q.descs[f.slot].Ticket, ticket)
-		q.set(f.slot, makeSlot(slotWriting, a.Seat, 0)) // the commit of the reservation
-		q.popFree(f)
-		count(&q.lines.WritingCount, 1)
-		return Reservation{Slot: f.slot, Ticket: ticket}, w.finish(nobody)
+	f, err := w.slot(ctx, p)
+	if err != nil {
+		return Reservation{}, err
 	}
+	ticket, err := q.nextNumber()
+	if err != nil {
+		return Reservation{}, w.leave(err)
+	}
+	put64(&q.lines.NextSeq, ticket+1)
+	put64(&q.descs[f.slot].Ticket, ticket)
+	q.set(f.slot, makeSlot(slotWriting, a.Seat, 0)) // the commit of the reservation
+	q.popFree(f)
+	count(&q.lines.WritingCount, 1)
+	return Reservation{Slot: f.slot, Ticket: ticket}, w.finish(nobody)
 }
 
 // Commit makes the first length bytes of the buffer a message, which is then the

@@ -93,13 +93,20 @@ func (q *Queue) mayPut() bool {
 // they come from the same processor. Slots go round, so the entry of a lap before mostly
 // names the slot. What is loaded is not used.
 func (q *Queue) expectMessage(head position) {
-	if uint64(head.place()) >= uint64(len(q.ready)) {
-		return
-	}
-	if slot := slotOf(load64(&q.ready[head.place()])); uint64(slot) < uint64(len(q.descs)) {
+	if slot, ok := q.slotNamedAt(head); ok {
 		expectWord(&q.descs[slot].State)
 		expectWord(q.firstWord(slot))
 	}
+}
+
+// slotNamedAt is the slot that is named at a position of the ready ring, maybe by the entry
+// of a lap before: a hint, without the latch.
+func (q *Queue) slotNamedAt(p position) (slot uint32, ok bool) {
+	if uint64(p.place()) >= uint64(len(q.ready)) {
+		return 0, false
+	}
+	slot = slotOf(load64(&q.ready[p.place()]))
+	return slot, uint64(slot) < uint64(len(q.descs))
 }
 
 // freeSlot is a slot that topFree found.

@@ -9,22 +9,20 @@ import (
 
 // queueWait is one call's wait for a message, for a slot, or for all to be done.
 type queueWait struct {
-	q        *Queue
-	actor    Actor
-	latch    *Latch // of the side that waits
-	ec       eventcount
-	gate     gate // nil = none
-	goal     queueGoal
-	timeout  time.Duration
-	deadline int64 // absolute CLOCK_MONOTONIC in ns, 0 = none
-	timed    bool  // deadline is set
-	spun     bool
-	duty     bool   // a wake may have been consumed
-	inside   bool   // of the gate
-	idled    bool   // this latch section found the queue idle: wake those who wait for that
-	revived  uint32 // messages that came back in it: wake as many
-	until    int64  // a lease may be over then, look again; as deadline
-	many     bool   // it is for a batch
+	q     *Queue
+	actor Actor
+	latch *Latch // of the side that waits
+	ec    eventcount
+	gate  gate // nil = none
+	goal  queueGoal
+	callClock
+	spun    bool
+	duty    bool   // a wake may have been consumed
+	inside  bool   // of the gate
+	idled   bool   // this latch section found the queue idle: wake those who wait for that
+	revived uint32 // messages that came back in it: wake as many
+	until   int64  // a lease may be over then, look again; as deadline
+	many    bool   // it is for a batch
 }
 
 // queueGoal is what a queueWait is for.
@@ -37,12 +35,13 @@ const (
 )
 
 func (q *Queue) waitForMessage(a Actor, timeout time.Duration) queueWait {
-	return queueWait{q: q, actor: a, latch: q.takeLatch, ec: q.notEmpty, gate: q.takers, timeout: timeout}
+	return queueWait{q: q, actor: a, latch: q.takeLatch, ec: q.notEmpty, gate: q.takers,
+		callClock: within(timeout)}
 }
 
 func (q *Queue) waitForSlot(a Actor, timeout time.Duration) queueWait {
 	return queueWait{q: q, actor: a, latch: q.putLatch, ec: q.notFull, gate: q.putters, goal: forSlot,
-		timeout: timeout}
+		callClock: within(timeout)}
 }
 
 // mayGo is a look, also without the latch: false = what w waits for is not there.
@@ -59,14 +58,6 @@ func (w *queueWait) mayGo() bool {
 // mayEnd is mayGo, or that the queue was shut down, for those whom that concerns.
 func (w *queueWait) mayEnd() bool {
 	return w.mayGo() || w.goal != forIdle && load32(&w.q.lines.Closed) != 0
-}
-
-// clock starts the timeout, late: most calls never look at a clock.
-func (w *queueWait) clock(ctx context.Context) int64 {
-	if !w.timed && w.timeout != 0 {
-		w.deadline, w.timed = deadlineWithin(ctx, w.timeout), true
-	}
-	return w.deadline
 }
 
 // enter takes the latch and sees to what a daemon that is gone left. After an error the
@@ -271,29 +262,40 @@ func (w *queueWait) finishMany(told eventcount, many int) error {
 	return err
 }
 
-// slot enters and finds the free slot for a new message; then the latch is held.
-// ok = false: slept, look again.
-func (w *queueWait) slot(ctx context.Context, p *Parker) (f freeSlot, ok bool, err error) {
-	if err := w.enter(ctx, p); err != nil {
-		return f, false, err
-	}
+// slot enters and waits for the free slot for a new message; then the latch is held.
+func (w *queueWait) slot(ctx context.Context, p *Parker) (freeSlot, error) {
 	q := w.q
-	if load32(&q.lines.Closed) != 0 {
-		return f, false, w.leave(status.Ended)
+	for {
+		if err := w.enter(ctx, p); err != nil {
+			return freeSlot{}, err
+		}
+		if load32(&q.lines.Closed) != 0 {
+			return freeSlot{}, w.leave(status.Ended)
+		}
+		f, ok, err := q.topFree()
+		switch {
+		case err != nil:
+			return f, w.leave(err)
+		case ok:
+			return f, nil
+		}
+		if err := w.sleep(ctx, p); err != nil {
+			return f, err
+		}
 	}
-	f, ok, err = q.topFree()
-	if err != nil {
-		return f, false, w.leave(err)
-	}
-	if !ok {
-		return f, false, w.sleep(ctx, p)
-	}
-	return f, true, nil
 }
 
-// message enters and finds the message that is next; then the latch is held.
-// ok = false: slept, look again.
-func (w *queueWait) message(ctx context.Context, p *Parker) (m readyMessage, ok bool, err error) {
+// message enters and waits for the message that is next; then the latch is held.
+func (w *queueWait) message(ctx context.Context, p *Parker) (readyMessage, error) {
+	for {
+		if m, ok, err := w.messageOrSleep(ctx, p); ok || err != nil {
+			return m, err
+		}
+	}
+}
+
+// messageOrSleep is one round of message; ok = false: slept, look again.
+func (w *queueWait) messageOrSleep(ctx context.Context, p *Parker) (m readyMessage, ok bool, err error) {
 	if err := w.enter(ctx, p); err != nil {
 		return m, false, err
 	}

@@ -253,7 +253,7 @@ func wakesOfATake(q *Queue, p *Parker, a Actor) (n int, err error) {
 	w := q.waitForMessage(a, -1)
 	w.spun = true
 	for ; ; n++ {
-		m, ok, err := w.message(background, p)
+		m, ok, err := w.messageOrSleep(background, p)
 		if err != nil {
 			if err == status.Ended {
 				err = nil

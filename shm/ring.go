@@ -2,7 +2,6 @@ package shm
 
 import (
 	"context"
-	"time"
 
 	"github.com/shmd/shmd/status"
 )
@@ -164,18 +163,8 @@ func (s *ringSide) wake(before uint32) {
 
 // ringWait is one call's wait for the other side.
 type ringWait struct {
-	timeout  time.Duration
-	deadline int64 // absolute CLOCK_MONOTONIC in ns, 0 = none
-	timed    bool  // deadline is set
-	spun     bool
-}
-
-// clock starts the timeout, late: most calls never look at a clock.
-func (w *ringWait) clock(ctx context.Context) int64 {
-	if !w.timed && w.timeout != 0 {
-		w.deadline, w.timed = deadlineWithin(ctx, w.timeout), true
-	}
-	return w.deadline
+	callClock
+	spun bool
 }
 
 // until waits until the other side's word is good, or an error says why it never will

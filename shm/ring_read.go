@@ -140,7 +140,7 @@ func (r *RingReader) next(ctx context.Context, p *Parker, timeout time.Duration)
 	if r.ring.bytes {
 		return nil, 0, status.New(status.Unsupported, "", "this pipe carries bytes, not messages")
 	}
-	wait := ringWait{timeout: timeout}
+	wait := ringWait{callClock: within(timeout)}
 	for round := 0; ; round++ {
 		for r.position != r.seen.position() && !r.assembled.Load() {
 			if r.partial == nil {
@@ -361,7 +361,7 @@ func (r *RingReader) Read(ctx context.Context, p *Parker, b []byte, timeout time
 		return 0, nil
 	}
 	if r.seen.position()-r.position < uint64(len(b)) {
-		if err := r.more(ctx, p, &ringWait{timeout: timeout}); err != nil {
+		if err := r.more(ctx, p, &ringWait{callClock: within(timeout)}); err != nil {
 			return 0, err
 		}
 	}

@@ -46,7 +46,7 @@ func (w *RingWriter) Send(ctx context.Context, p *Parker, msg []byte, timeout ti
 	}
 	start, end := w.place(w.position, recordSize(uint64(len(msg))))
 	if !w.fits(w.seen, end) {
-		if err := w.await(ctx, p, end, &ringWait{timeout: timeout}); err != nil {
+		if err := w.await(ctx, p, end, &ringWait{callClock: within(timeout)}); err != nil {
 			return err
 		}
 	}
@@ -66,8 +66,7 @@ func (w *RingWriter) SendNow(msg []byte) bool {
 		at+size > r.capacity || !w.fits(w.seen, end) {
 		return false
 	}
-	put64(r.record(at), makeRecord(recordMessage, uint32(length)))
-	storeBytes(r.data[at+recordHeader:at+size], msg)
+	r.put(at, recordMessage, uint32(length), msg)
 	w.commit(makeRingWord(end))
 	return true
 }
@@ -124,10 +123,14 @@ func (w *RingWriter) fill(position, start uint64, kind, length uint32, contents 
 	if position != start {
 		w.lead(position, start)
 	}
-	at := w.ring.at(start)
-	put64(w.ring.record(at), makeRecord(kind, length))
+	w.ring.put(w.ring.at(start), kind, length, contents)
+}
+
+// put writes a record to a place where its contents have room without a break.
+func (r *ring) put(at uint64, kind, length uint32, contents []byte) {
+	put64(r.record(at), makeRecord(kind, length))
 	at += recordHeader
-	storeBytes(w.ring.data[at:at+uint64(len(contents))], contents)
+	storeBytes(r.data[at:at+uint64(len(contents))], contents)
 }
 
 // lead writes what goes before a record, from position on.
@@ -160,7 +163,7 @@ func (w *RingWriter) sendPieces(ctx context.Context, p *Parker, msg []byte, time
 			return status.WouldBlock
 		}
 	}
-	wait := &ringWait{timeout: timeout}
+	wait := &ringWait{callClock: within(timeout)}
 	for kind := recordFirst; len(msg) > 0; kind = recordRest {
 		part := msg[:min(len(msg), int(size-recordHeader))]
 		start, end := w.place(w.position, recordSize(uint64(len(part))))
@@ -260,7 +263,7 @@ func (w *RingWriter) Reserve(ctx context.Context, p *Parker, size uint32, timeou
 	}
 	start, end := w.place(w.position, recordSize(uint64(size)))
 	if !w.fits(w.seen, end) {
-		if err := w.await(ctx, p, end, &ringWait{timeout: timeout}); err != nil {
+		if err := w.await(ctx, p, end, &ringWait{callClock: within(timeout)}); err != nil {
 			return nil, err
 		}
 	}
@@ -307,7 +310,7 @@ func (w *RingWriter) Write(ctx context.Context, p *Parker, b []byte, timeout tim
 		return 0, nil
 	}
 	if !w.fits(w.seen, w.position+uint64(len(b))) {
-		if err := w.await(ctx, p, w.position+1, &ringWait{timeout: timeout}); err != nil {
+		if err := w.await(ctx, p, w.position+1, &ringWait{callClock: within(timeout)}); err != nil {
 			return 0, err
 		}
 	}

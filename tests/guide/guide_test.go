@@ -80,6 +80,7 @@ func TestGuide(t *testing.T) {
 					if got.String() != b.text {
 						t.Errorf("printed\n%s\nthe guide says\n%s", got.String(), b.text)
 					}
+					got.Reset()
 					continue
 				}
 				got.WriteString(r.run(b))

@@ -162,19 +162,25 @@ func (c *Client) greet(ctx context.Context, l *link, again bool) (*wire.HelloRes
 // notice. Do not use them afterwards. While the daemon is away it waits as every call; if that
 // is in vain, what is mapped is given back when this process ends.
 func (c *Client) Close() error {
-	l, err := c.current(context.Background())
-	if err != nil {
+	for {
+		l, err := c.current(context.Background())
+		if err != nil {
+			c.finish(status.Closed)
+			return nil // gone already
+		}
+		err = c.ask(context.Background(), l, wire.MethodBye)
+		if err != nil && l.over() && c.resumable() {
+			<-l.ended // and the client comes back to the next daemon, which has to be told, too
+			continue
+		}
 		c.finish(status.Closed)
-		return nil // gone already
+		l.fail(status.Closed)
+		switch status.Of(err) {
+		case status.Lost, status.Closed, status.OutcomeUnknown:
+			return nil // gone already
+		}
+		return err
 	}
-	err = c.ask(context.Background(), l, wire.MethodBye)
-	c.finish(status.Closed)
-	l.fail(status.Closed)
-	switch status.Of(err) {
-	case status.Lost, status.Closed, status.OutcomeUnknown:
-		return nil // gone already
-	}
-	return err
 }
 
 // ID is the daemon's number for this client.

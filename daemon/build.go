@@ -27,7 +27,7 @@ func (s *Server) build(c *client, b *blueprint) (*object, error) {
 		o.guard, o.geometry.LockID = guard, guard.id
 	}
 	size := b.geometry.SegmentSize
-	if err := s.registry.charge(o.uid, size); err != nil {
+	if err := s.registry.chargeWithRoom(o.uid, size); err != nil {
 		return nil, named(err, b.name)
 	}
 	if err := s.buildSegment(o, b.init); err != nil {

@@ -140,6 +140,34 @@ func (r *registry) charge(uid uint32, size uint64) error {
 	return err
 }
 
+// chargeWithRoom is charge, for which what others can do without goes if need be.
+func (r *registry) chargeWithRoom(uid uint32, size uint64) error {
+	err := r.charge(uid, size)
+	if err != nil && r.makeRoom(uid, size, err) {
+		err = r.charge(uid, size)
+	}
+	return err
+}
+
+// makeRoom drops side segments in which no message lies, of the user's queues after Quota,
+// of all after NoSpace, until there are size bytes more; false = there was none, or the
+// reason is another.
+func (r *registry) makeRoom(uid uint32, size uint64, reason error) bool {
+	quota := status.Of(reason) == status.Quota
+	if !quota && status.Of(reason) != status.NoSpace {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	freed := uint64(0)
+	for _, o := range r.ids {
+		if o.sides != nil && freed < size && (!quota || o.uid == uid) {
+			freed += o.sides.reclaim(size - freed)
+		}
+	}
+	return freed != 0
+}
+
 // inherit charges for an object that the daemon before made, whatever the limits are now.
 func (r *registry) inherit(o *object) { r.inheritSize(o.uid, o.geometry.SegmentSize) }
 

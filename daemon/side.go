@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"sync"
 
@@ -12,14 +13,17 @@ import (
 	"github.com/shmd/shmd/wire"
 )
 
-// sideTable has the side segments of a queue: at most one for each slot, for as
-// long as the slot needs none that is larger. It implements shm.Sides for clients
-// that have not mapped the queue. The owner of the queue pays; what a client still
-// has mapped of one that was replaced goes when that client uses the slot again.
+// sideTable has the side segments of a queue, at most one for each slot. Its slot keeps
+// one for as long as it needs none that is larger, and no other slot needs it while no
+// message lies there: so there are about as many as there were long messages at once, of
+// each size. The owner of the queue pays. When he, or the daemon, runs short, those that
+// no message lies in go. It implements shm.Sides for clients that have not mapped the
+// queue.
 type sideTable struct {
 	object   *object            // immutable
 	registry *registry          // immutable
 	options  shm.SegmentOptions // immutable
+	word     uint32             // immutable; the daemon's owner word
 
 	mu      sync.Mutex
 	last    uint32           // protected by mu; the number given last; none is given twice
@@ -30,7 +34,7 @@ type sideTable struct {
 // side is one side segment.
 type side struct {
 	number uint32    // immutable
-	slot   uint32    // immutable
+	slot   uint32    // protected by sideTable.mu
 	size   uint64    // immutable; bytes
 	file   *os.File  // immutable; open until it is dropped
 	memory *shm.Side // protected by sideTable.mu; nil until the daemon itself looks
@@ -75,32 +79,84 @@ func (s *side) unmapLocked() {
 }
 
 func newSideTable(o *object, r *registry, options shm.SegmentOptions) *sideTable {
-	return &sideTable{object: o, registry: r, options: options,
+	return &sideTable{object: o, registry: r, options: options, word: shm.OwnerWord(shm.SeatDaemon, options.Epoch),
 		slots: make(map[uint32]*side), numbers: make(map[uint32]*side)}
 }
 
-// provide returns a side segment of at least size bytes for a reserved slot.
-func (t *sideTable) provide(slot, size uint32) (*side, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.provideLocked(slot, size)
+const (
+	// sideLooks bounds the search for a side segment that another slot can do without.
+	sideLooks = 16
+	// sideExcess is how many times larger than needed that may be.
+	sideExcess = 4
+	// sideNumberMax is the last number.
+	sideNumberMax = math.MaxUint32
+)
+
+// provide returns a side segment of at least size bytes for a slot that the client of an
+// owner word has reserved. Errors: status.NotOwner, Invalid if the slot names one, and
+// those of make.
+func (t *sideTable) provide(owner uint32, r shm.Reservation, size uint32) (s *side, err error) {
+	q := t.object.queue
+	err = t.withRoom(size, func() (err error) {
+		// Under the lock: who reserves the slot after this client has to ask, and waits.
+		switch named := q.Named(r.Slot); {
+		case !q.Reserved(owner, r):
+			return status.New(status.NotOwner, "", "reservation %d of slot %d is not this client's (any more)",
+				r.Ticket, r.Slot)
+		case named != 0:
+			return status.New(status.Invalid, "", "slot %d names side segment %d: who asks for another stores 0 first",
+				r.Slot, named)
+		}
+		s, err = t.make(r.Slot, size)
+		return err
+	})
+	return s, err
 }
 
-func (t *sideTable) provideLocked(slot, size uint32) (*side, error) {
+// withRoom does f with the lock held, and once more if it lacked memory that others can
+// do without.
+func (t *sideTable) withRoom(size uint32, f func() error) error {
+	locked := func() error {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return f()
+	}
+	err := locked()
+	if err != nil && t.registry.makeRoom(t.object.uid, t.sizeFor(size), err) {
+		err = locked()
+	}
+	return err
+}
+
+// sizeFor is the size of a side segment for a message of size bytes.
+func (t *sideTable) sizeFor(size uint32) uint64 { return shm.SideSize(size, t.object.geometry.MessageMax) }
+
+// make returns a side segment of at least size bytes for a slot that names none: the one
+// that it had, one that another slot can do without, or a new one. Call it with mu held.
+// Errors: status.Quota, NoSpace.
+func (t *sideTable) make(slot, size uint32) (*side, error) {
 	if s := t.slots[slot]; s != nil {
 		if s.size >= uint64(size) {
 			return s, nil
 		}
 		t.replace(s)
 	}
-	s := &side{slot: slot, size: shm.SideSize(size, t.object.geometry.MessageMax)}
-	err := t.registry.charge(t.object.uid, s.size)
-	if err != nil && t.reclaim() {
-		err = t.registry.charge(t.object.uid, s.size)
+	want := t.sizeFor(size)
+	if s := t.spare(want); s != nil {
+		delete(t.slots, s.slot)
+		s.slot = slot
+		t.slots[slot] = s
+		t.registry.chronicle.record(t.recorded(s))
+		return s, nil
 	}
-	if err != nil {
+	if t.last == sideNumberMax {
+		return nil, status.New(status.NoSpace, "", "the queue has had %d side segments: make a new queue", t.last)
+	}
+	s := &side{slot: slot, size: want}
+	if err := t.registry.charge(t.object.uid, s.size); err != nil {
 		return nil, err
 	}
+	var err error
 	if s.file, err = shm.CreateSide(t.object.id, s.size, t.options); err != nil {
 		t.registry.discharge(t.object.uid, s.size)
 		return nil, err
@@ -112,9 +168,29 @@ func (t *sideTable) provideLocked(slot, size uint32) (*side, error) {
 		return nil, err
 	}
 	t.last++
-	t.registry.chronicle.record(&journal.Side{Object: t.object.id, Number: s.number, Slot: s.slot, Size: s.size})
+	t.registry.chronicle.record(t.recorded(s))
 	t.slots[slot], t.numbers[s.number] = s, s
 	return s, nil
+}
+
+// recorded is the side segment's record.
+func (t *sideTable) recorded(s *side) journal.Record {
+	return &journal.Side{Object: t.object.id, Number: s.number, Slot: s.slot, Size: s.size}
+}
+
+// spare takes a side segment of size bytes, or not many more, from a slot that can do
+// without; nil = none was found.
+func (t *sideTable) spare(size uint64) *side {
+	looks := 0
+	for slot, s := range t.slots {
+		if looks++; looks > sideLooks {
+			break
+		}
+		if s.size >= size && s.size/sideExcess <= size && t.object.queue.Disown(t.word, slot) {
+			return s
+		}
+	}
+	return nil
 }
 
 // inherit takes over a side segment of the daemon before, and the number given last.
@@ -126,21 +202,29 @@ func (t *sideTable) inherit(s *side, last uint32) {
 	t.registry.inheritSize(t.object.uid, s.size)
 }
 
-// reclaim drops what free slots have; it reports whether that was anything. Whoever
-// reserves such a slot next asks for a side segment first.
-func (t *sideTable) reclaim() (any bool) {
+// reclaim drops side segments that slots can do without, until those had size bytes; it
+// returns how many bytes they had.
+func (t *sideTable) reclaim(size uint64) (freed uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for slot, s := range t.slots {
-		if t.object.queue.Free(slot) {
+		if freed >= size {
+			break
+		}
+		if t.object.queue.Disown(t.word, slot) {
+			freed += s.size
 			t.replace(s)
-			any = true
 		}
 	}
-	return any
+	return freed
 }
 
-// replace is drop while the queue goes on.
+// replace is drop while the queue goes on. Its slot names it no more, and no message lies
+// there, so nobody may be looking at it. What clients still have mapped of it is nobody's
+// memory then.
 func (t *sideTable) replace(s *side) {
 	t.registry.chronicle.record(&journal.SideGone{Object: t.object.id, Number: s.number})
+	_ = shm.FreeSide(s.file, s.size) // else it goes with the last mapping
 	t.drop(s)
 }
 
@@ -188,16 +272,22 @@ func (t *sideTable) mappedLocked(ctx context.Context, s *side) (_ *shm.Side, err
 	return s.memory, nil
 }
 
+// Mapped implements shm.Sides. What a slot has is asked for like by any client.
+func (t *sideTable) Mapped(uint32, uint32) *shm.Side { return nil }
+
 // Make implements shm.Sides.
 func (t *sideTable) Make(ctx context.Context, r shm.Reservation, size uint32) (uint32, *shm.Side, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s, err := t.provideLocked(r.Slot, size)
-	if err != nil {
-		return 0, nil, err
-	}
-	memory, err := t.mappedLocked(ctx, s)
-	return s.number, memory, err
+	var number uint32
+	var memory *shm.Side
+	err := t.withRoom(size, func() error {
+		s, err := t.make(r.Slot, size)
+		if err == nil {
+			number = s.number
+			memory, err = t.mappedLocked(ctx, s)
+		}
+		return err
+	})
+	return number, memory, err
 }
 
 // Find implements shm.Sides.
@@ -223,7 +313,7 @@ func (t *sideTable) close() {
 // side hands out the memory for a long message to the client that reserved a slot
 // for it.
 func (c *call) side() error {
-	h, q, err := c.queue(4, 4)
+	h, _, err := c.queue(4, 4)
 	if err != nil {
 		return err
 	}
@@ -246,14 +336,11 @@ func (c *call) side() error {
 	case size <= uint64(o.geometry.SlotSize):
 		err = status.New(status.Invalid, "", "a message of %d bytes lies in its slot, which has %d",
 			size, o.geometry.SlotSize)
-	case !q.Reserved(h.seat.word, r):
-		err = status.New(status.NotOwner, "", "reservation %d of slot %d is not this client's (any more)",
-			r.Ticket, r.Slot)
 	}
 	if err != nil {
 		return on(o, err)
 	}
-	s, err := o.sides.provide(r.Slot, uint32(size))
+	s, err := o.sides.provide(h.seat.word, r, uint32(size))
 	if err != nil {
 		return on(o, err)
 	}

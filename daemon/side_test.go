@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -175,6 +177,14 @@ func TestSideMethods(t *testing.T) {
 	if next.Slot != mine.Slot || theirSide.Side != larger.Side {
 		t.Errorf("slot %d has %+v", next.Slot, theirSide)
 	}
+	if err := o.segment.Queue().Abort(context.Background(), nil, other, next, 0); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "put", b.call(nil, wire.MethodPut, g, content(100, 1), 0), status.OK)
+	wantCode(t, "take", b.call(nil, wire.MethodTake, g, 0), status.OK)
+	next = reserve(other)
+	wantCode(t, "side of a slot that names one", b.call(nil, wire.MethodSide, g, next.Slot, next.Ticket, 100),
+		status.Invalid)
 }
 
 // Side segments exhaust a quota; then short messages go on, and long ones as soon
@@ -223,6 +233,130 @@ func TestSideQuota(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Long messages among short ones, one at a time: they come to lie in every slot, and take
+// one side segment along. What is far smaller gets one of its own.
+func TestSideFollowsMessages(t *testing.T) {
+	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
+	c := greeted(t, s, 1)
+	h, o, _ := c.longQueue(s, "q", map[string]any{"maxsize": 8})
+	put := func(message []byte) {
+		t.Helper()
+		wantCode(t, "put", c.call(nil, wire.MethodPut, h, message, 0), status.OK)
+	}
+	take := func(want []byte) {
+		t.Helper()
+		var got []byte
+		wantCode(t, "take", c.call(&got, wire.MethodTake, h, 0), status.OK)
+		if !bytes.Equal(got, want) {
+			t.Fatalf("took %d bytes, want %d", len(got), len(want))
+		}
+	}
+	slots := make(map[uint32]bool)
+	for round := range 40 {
+		long := content(900<<10, byte(round))
+		for range round % 7 {
+			put([]byte("before"))
+		}
+		put(long)
+		for range round % 7 {
+			take([]byte("before"))
+		}
+		put([]byte("behind"))
+		take(long)
+		if round%2 == 0 {
+			take([]byte("behind"))
+		}
+		for slot := range o.sides.ofSlots() {
+			slots[slot] = true
+		}
+		if round%2 == 1 {
+			take([]byte("behind"))
+		}
+	}
+	if has := o.sides.ofSlots(); len(has) != 1 || o.sides.last != 1 || len(slots) < 4 {
+		t.Errorf("slots have %v of %d side segments; %d slots have had one", has, o.sides.last, len(slots))
+	}
+	put([]byte("short"))
+	put(content(100, 1)) // in another slot, or in the one of the long ones
+	put(content(100, 2))
+	put(content(900<<10, 3))
+	take([]byte("short"))
+	take(content(100, 1))
+	take(content(100, 2))
+	take(content(900<<10, 3))
+	if _, used := s.used(t); used > 2<<20+1<<16 {
+		t.Errorf("%d bytes are charged", used)
+	}
+}
+
+// What no message lies in goes when its owner, or the daemon, lacks memory for anything:
+// also what a client still has mapped.
+func TestIdleSidesGiveWay(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config Config
+	}{
+		{"bytes", Config{QuotaBytes: 5 << 20}},
+		{"objects", Config{QuotaObjects: 5}},
+		{"budget", Config{BudgetBytes: 5 << 20, QuotaBytes: 1 << 40}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Socket = filepath.Join(t.TempDir(), "s")
+			s := startAt(t, c.config)
+			client := greeted(t, s, 1)
+			h, o, actor := client.longQueue(s, "idle", nil)
+			g, _, _ := client.longQueue(s, "busy", nil)
+			q := o.segment.Queue()
+			r, err := q.Reserve(context.Background(), nil, actor, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var a wire.SideResult
+			wantCode(t, "side", client.call(&a, wire.MethodSide, h, r.Slot, r.Ticket, 2<<20), status.OK)
+			file := os.NewFile(uintptr(client.files[0]), "side")
+			client.files = nil
+			defer file.Close()
+			memory, err := shm.MapSide(file, a.Size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer memory.Unmap()
+			if err := q.Abort(context.Background(), nil, actor, r, 0); err != nil {
+				t.Fatal(err)
+			}
+			wantCode(t, "put", client.call(nil, wire.MethodPut, h, content(900<<10, 1), 0), status.OK)
+			var got []byte
+			wantCode(t, "take", client.call(&got, wire.MethodTake, h, 0), status.OK)
+			if blocks(t, file) == 0 {
+				t.Error("the side segment has no memory")
+			}
+			if len(o.sides.ofSlots()) != 1 {
+				t.Fatalf("slots have %v", o.sides.ofSlots())
+			}
+			for i := range 2 {
+				wantCode(t, "put", client.call(nil, wire.MethodPut, g, content(900<<10, byte(i)), 0), status.OK)
+			}
+			client.open("segment", wire.KindArray, map[string]any{"code": "B", "shape": []int{2 << 20}})
+			if has := o.sides.ofSlots(); len(has) != 0 || blocks(t, file) != 0 {
+				t.Errorf("slots have %v, and %d blocks of memory", has, blocks(t, file))
+			}
+			if named := q.Named(r.Slot); named != 0 {
+				t.Errorf("the slot names side segment %d", named)
+			}
+		})
+	}
+}
+
+// blocks is how much memory a file has, in blocks of 512 bytes.
+func blocks(t *testing.T, f *os.File) int64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Blocks
 }
 
 // ofSlots are the numbers of what slots have.

@@ -724,8 +724,8 @@ struct shmd_page {
  * CLOCK_MONOTONIC, when the lease of the slot ends; says nothing of a slot that is not
  * LEASED); from the next page on the slots, item_size bytes each. Their contents are
  * written by who has the slot WRITING, or under put_latch, and read by who has it LEASED,
- * or under take_latch. So are those of a side segment: a memfd of a slot's own that holds
- * what is longer than that. The daemon makes and numbers it: never 0, never twice. */
+ * or under take_latch. So are those of a side segment, a memfd for what is longer: numbered
+ * by the daemon, never 0, never twice, which takes it away only while side is 0. */
 struct shmd_queue_lines {
 	uint32_t put_latch;     /* all; all; atomic, futex; a latch, 0 = free */
 	uint32_t writing_count; /* put; put; atomic; WRITING slots */
@@ -760,8 +760,8 @@ struct shmd_queue_desc {
 	uint64_t seq;    /* put; all; atomic; number of its message, in the order of the
 	                  * commits; kept when it comes back; 0 = never used */
 	uint32_t length; /* put; all; atomic; bytes of its message, at most message_max */
-	uint32_t side;   /* put; all; atomic; number of the side segment that holds its message,
-	                  * 0 = the slot itself does: if and only if length is at most the slot size */
+	uint32_t side;   /* put, or who has it WRITING; all; atomic; number of its side segment, which
+	                  * has the message if length is above the slot size; 0 = it has none */
 	uint64_t ticket; /* put; all; atomic; number of its last reservation, which was
 	                  * committed if seq is above; 0 = none, or aborted */
 };

@@ -146,7 +146,7 @@ func (q *Queue) fill(f freeSlot, msg []byte) error {
 		return errCorrupt
 	}
 	storeBytes(q.slotData(f.slot), msg)
-	q.publish(f.slot, number, place{length: uint32(len(msg))})
+	q.publish(f.slot, number, uint32(len(msg)), 0)
 	q.popFree(f)
 	q.pushReady(tail, f.slot)
 	return nil
@@ -162,13 +162,15 @@ func (q *Queue) fits(length uint64) error {
 }
 
 // publish makes a filled slot a message; nextNumber comes before it, pushReady and
-// notEmpty.tell after it.
-func (q *Queue) publish(slot uint32, number uint64, at place) {
+// notEmpty.tell after it. side is what the slot has now, 0 = what it had.
+func (q *Queue) publish(slot uint32, number uint64, length, side uint32) {
 	d := &q.descs[slot]
 	put64(&q.lines.NextSeq, number+1)
 	put64(&d.Seq, number)
-	put32(&d.Length, at.length)
-	put32(&d.Side, at.side)
+	put32(&d.Length, length)
+	if side != 0 && load32(&d.Side) != side {
+		put32(&d.Side, side)
+	}
 	q.set(slot, makeSlot(slotReady, 0, 0)) // the commit
 }
 

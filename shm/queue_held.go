@@ -35,10 +35,6 @@ func (q *Queue) Reserved(owner uint32, r Reservation) bool {
 		load64(&q.descs[r.Slot].Ticket) == r.Ticket
 }
 
-// Free reports whether a slot holds nothing: whoever reserves it next has not begun.
-// It takes no latch, like Held.
-func (q *Queue) Free(slot uint32) bool { return slot < q.size && q.word(slot).state() == slotFree }
-
 // Holders counts the slots that each client holds, leased and reserved, by owner
 // word. It takes no latch: a look at one slot after the other. For tools: when the
 // counts say that nothing is held it believes them, because looking would commit

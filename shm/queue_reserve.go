@@ -35,7 +35,7 @@ func (q *Queue) ReserveSize(ctx context.Context, p *Parker, a Actor, size uint32
 	if err != nil || !long {
 		return r, err
 	}
-	return q.makeSide(ctx, p, a, r, size)
+	return q.placeLong(ctx, p, a, r, size)
 }
 
 // Reserve is ReserveSize for messages that lie in their slot.
@@ -85,15 +85,13 @@ func (q *Queue) Commit(ctx context.Context, p *Parker, a Actor, r Reservation, l
 	if err != nil || !ok {
 		return w.leave(errCorrupt)
 	}
-	at := place{length: length, side: r.number}
 	if r.side != nil && length <= q.seg.geometry.SlotSize {
 		// Short after all: it lies in the slot. Copied here, where the slot is surely ours.
-		at.side = 0
 		storeBytes(q.slotData(r.Slot), r.side.mem[:length])
 		runtime.KeepAlive(r.side)
 	}
 	count(&q.lines.WritingCount, ^uint32(0))
-	q.publish(r.Slot, number, at)
+	q.publish(r.Slot, number, length, r.number)
 	q.pushReady(tail, r.Slot)
 	return w.finish(q.notEmpty)
 }

@@ -7,12 +7,30 @@ import (
 	"github.com/shmd/shmd/status"
 )
 
-// Sides are where a queue gets the memory of messages that are longer than a slot.
-// The daemon makes and numbers it; what is mapped already stays usable without the
-// daemon. Safe for concurrent use.
+// Side segments are where messages lie that are longer than a slot. A slot keeps the
+// one that it has: its word names it also while the slot is free, or has a short message,
+// so that a producer who has mapped it writes the next long message there and asks
+// nobody. The word is written by
+//
+//	who has the slot WRITING   the number, at the commit; 0 before asking for another
+//	who holds the latch        0, while no message lies there: then it is the daemon's
+//	                           to take (Disown)
+//
+// The daemon takes a side segment from a slot, or gives it another one, only while the
+// word names none, and checks that under its lock together with the reservation; and no
+// number is ever another memory. So a number in a slot that is one's own names memory
+// that stays the slot's as long as one has that. Of a number that is mapped the size is
+// known from the daemon, so the worst that a scribbled one does is that messages
+// overwrite each other.
+
+// Sides are where a queue gets side segments. The daemon makes and numbers them; what
+// is mapped already stays usable without the daemon. Safe for concurrent use.
 type Sides interface {
+	// Mapped returns the side segment that a slot names if it is at hand, else nil.
+	Mapped(slot, number uint32) *Side
 	// Make returns a side segment of at least size bytes for a reservation of this
-	// client, and its number. Errors: status.NotOwner, Quota, NoSpace, Lost.
+	// client, whose slot names none, and its number. Errors: status.NotOwner, Quota,
+	// NoSpace, Lost.
 	Make(ctx context.Context, r Reservation, size uint32) (number uint32, side *Side, err error)
 	// Find returns the side segment that a slot names. Errors: status.Corrupt (there
 	// is no such side segment), Lost.
@@ -35,16 +53,35 @@ type place struct {
 // place reads each word once.
 func (q *Queue) place(slot uint32) place {
 	d := &q.descs[slot]
-	return place{length: load32(&d.Length), side: load32(&d.Side)}
+	at := place{length: load32(&d.Length)}
+	if at.length > q.seg.geometry.SlotSize {
+		at.side = load32(&d.Side)
+	}
+	return at
 }
 
 // possible reports whether a message can lie there.
 func (q *Queue) possible(at place) bool {
 	g := &q.seg.geometry
-	return at.length <= g.MessageMax && (at.length > g.SlotSize) == (at.side != 0)
+	return at.length <= g.MessageMax && (at.length <= g.SlotSize || at.side != 0)
 }
 
-// makeSide gives a reservation memory for size bytes, or else ends it.
+// placeLong gives a reservation memory for size bytes: what its slot has, if that is
+// mapped here and large enough, else what the daemon gives. After an error it is over.
+func (q *Queue) placeLong(ctx context.Context, p *Parker, a Actor, r Reservation, size uint32) (Reservation, error) {
+	named := &q.descs[r.Slot].Side
+	if number := load32(named); number != 0 {
+		if side := q.sides.Mapped(r.Slot, number); side != nil && len(side.mem) >= int(size) {
+			r.number, r.size, r.side = number, size, side
+			return r, nil
+		}
+		store32(named, 0)
+	}
+	return q.makeSide(ctx, p, a, r, size)
+}
+
+// makeSide gives a reservation whose slot names none a side segment of the daemon's, or
+// else ends it.
 func (q *Queue) makeSide(ctx context.Context, p *Parker, a Actor, r Reservation, size uint32) (Reservation, error) {
 	number, side, err := q.sides.Make(ctx, r, size)
 	if err == nil && (number == 0 || len(side.mem) < int(size)) {

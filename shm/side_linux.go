@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	mmap "github.com/edsrzf/mmap-go"
+	"golang.org/x/sys/unix"
 )
 
 // Side is the mapped memory of a side segment, where a message lies that is longer
@@ -32,6 +33,12 @@ func SideSize(size, messageMax uint32) uint64 {
 // caller owns the file. Errors as CreateSegment.
 func CreateSide(id uint64, size uint64, o SegmentOptions) (*os.File, error) {
 	return sealedFile(fmt.Sprintf("shmd-side-%d", id), size, o)
+}
+
+// FreeSide gives the memory of a side segment back to the kernel, whoever has it mapped:
+// they see zeros. It borrows f.
+func FreeSide(f *os.File, size uint64) error {
+	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, int64(size))
 }
 
 // MapSide verifies seals and size of a received descriptor and maps it. It borrows f.

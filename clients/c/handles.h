@@ -62,7 +62,9 @@ struct shmd_queue {
 	bool raw;
 	struct shmdi_object object;
 	pthread_mutex_t sides_mutex;
-	struct shmdi_side **sides; /* by slot, what is mapped; NULL = nothing yet; sides_mutex */
+	/* What is mapped; NULL = nothing yet; sides_mutex. */
+	struct shmdi_side **sides_by_number; /* lists, at number % size */
+	struct shmdi_side **sides_by_slot;   /* what a slot had when last looked; NULL = nothing */
 };
 
 struct shmd_event {
@@ -194,15 +196,16 @@ bool shmdi_queue_rebuild(struct shmd_queue *queue);
 
 /* ---- queue_side.c: messages longer than a slot; never under the latch ------------- */
 
-/* Asks the daemon for room of at least size_bytes for what is reserved, and
- * completes the reservation. Errors: of control calls, QUOTA, NO_SPACE, CORRUPT. */
+/* Completes a reservation with room for size_bytes: what its slot has, if that is mapped
+ * and large enough, else what the daemon gives. Errors: of control calls, QUOTA,
+ * NO_SPACE, CORRUPT. */
 int shmdi_side_make(struct shmd_queue *queue, uint32_t size_bytes, struct shmd_reservation *reservation);
 /* Where the message of a lease lies; asks the daemon if the side is not mapped yet.
  * Errors: of control calls, CORRUPT. */
 int shmdi_side_find(struct shmd_queue *queue, uint32_t number, struct shmd_lease *lease);
 /* Keeps a mapping, in use, and takes it over. Errors: NO_SPACE. */
 int shmdi_side_keep(struct shmd_queue *queue, uint32_t slot, uint32_t number, struct shmdi_segment *segment);
-/* Ends one use of bytes that make or find returned; others do nothing. */
+/* Ends one use of bytes that make or find returned for the slot; others do nothing. */
 void shmdi_side_release(struct shmd_queue *queue, uint32_t slot, const void *bytes);
 /* Unmaps all; the handle is closed. */
 void shmdi_side_clear(struct shmd_queue *queue);

@@ -279,9 +279,9 @@ SHMDI_INLINE bool take_at_once(struct shmd_queue *queue, void *ret_message, size
 	    SHMDI_LIKELY(queue->lease_ns == 0 || shmdi_load32(&queue->lines->leased_count, SHMDI_RELAXED) == 0) &&
 	    SHMDI_LIKELY(shmdi_ready_find(queue, &at) == SHMDI_FOUND)) {
 		size_bytes = shmdi_load32(&queue->descs[at.slot].length, SHMDI_RELAXED);
-		uint32_t side = shmdi_load32(&queue->descs[at.slot].side, SHMDI_RELAXED);
+		uint32_t side;
 		done = SHMDI_LIKELY(size_bytes <= queue->copy_max_bytes && size_bytes <= buffer_bytes &&
-		                    shmdi_slot_holds(queue, size_bytes, side)) &&
+		                    shmdi_slot_holds(queue, at.slot, size_bytes, &side)) &&
 		       empty_slot(queue, &at, ret_message, size_bytes) == 0;
 		idle = done && shmdi_queue_signal_idle(queue);
 	}
@@ -301,8 +301,8 @@ int shmdi_queue_take_found(struct shmdi_queue_wait *wait, struct shmdi_ready at,
 {
 	struct shmd_queue *queue = wait->queue;
 	uint32_t size_bytes = shmdi_load32(&queue->descs[at.slot].length, SHMDI_RELAXED);
-	uint32_t side = shmdi_load32(&queue->descs[at.slot].side, SHMDI_RELAXED);
-	if (!shmdi_slot_holds(queue, size_bytes, side))
+	uint32_t side;
+	if (!shmdi_slot_holds(queue, at.slot, size_bytes, &side))
 		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
 	if (size_bytes > buffer_bytes)
 		return too_long(wait, size_bytes, buffer_bytes);

@@ -167,9 +167,9 @@ SHMDI_INLINE bool walk_find(struct walk *walk)
 		return false;
 	if (queue->size > AHEAD)
 		fetch_ahead(queue, queue->ready, walk->at.head, false);
-	const struct shmd_queue_desc *desc = &queue->descs[walk->at.slot];
-	walk->size_bytes = shmdi_load32(&desc->length, SHMDI_RELAXED);
-	return shmdi_slot_holds(queue, walk->size_bytes, shmdi_load32(&desc->side, SHMDI_RELAXED));
+	walk->size_bytes = shmdi_load32(&queue->descs[walk->at.slot].length, SHMDI_RELAXED);
+	uint32_t side;
+	return shmdi_slot_holds(queue, walk->at.slot, walk->size_bytes, &side);
 }
 
 /* The message that was found is not READY any more. */

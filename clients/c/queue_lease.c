@@ -16,14 +16,13 @@ SHMDI_INLINE void commit_lease(struct shmd_queue *queue, uint32_t slot, uint64_t
 
 /* Ends the latch section in which the slot became ours by the word, finds the message and
  * describes it. The size and the side are sound. */
-static int leased(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint32_t size_bytes,
+static int leased(struct shmdi_queue_wait *wait, uint32_t slot, uint64_t word, uint32_t size_bytes, uint32_t side,
                   struct shmd_lease *ret_lease)
 {
 	struct shmd_queue *queue = wait->queue;
 	struct shmd_lease lease = shmdi_slot_lease(queue, slot, word, size_bytes);
-	uint32_t side = shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED);
 	int result = shmdi_queue_finish(wait, NULL, 0);
-	if (!SHMDI_LIKELY(size_bytes <= queue->slot_size_bytes) && result == 0) {
+	if (!SHMDI_LIKELY(side == 0) && result == 0) {
 		result = shmdi_side_find(queue, side, &lease);
 		int nacked = result < 0 ? shmd_queue_nack(queue, &lease) : 0;
 		if (nacked < 0)
@@ -39,13 +38,14 @@ int shmdi_queue_deliver(struct shmdi_queue_wait *wait, struct shmdi_ready at, ui
 {
 	struct shmd_queue *queue = wait->queue;
 	uint32_t size_bytes = shmdi_load32(&queue->descs[at.slot].length, SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, size_bytes, shmdi_load32(&queue->descs[at.slot].side, SHMDI_RELAXED))))
+	uint32_t side;
+	if (!SHMDI_LIKELY(shmdi_slot_holds(queue, at.slot, size_bytes, &side)))
 		return shmdi_queue_leave(wait, SHMD_E_CORRUPT);
 	uint64_t word = shmdi_slot_delivered(at.word, wait->latch->me);
 	commit_lease(queue, at.slot, word, lease_ns);
 	shmdi_ready_go_on(queue, &at);
 	shmdi_ready_take(queue, &at);
-	return leased(wait, at.slot, word, size_bytes, ret_lease);
+	return leased(wait, at.slot, word, size_bytes, side, ret_lease);
 }
 
 int shmd_queue_lease(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_lease *ret_lease)
@@ -270,13 +270,14 @@ int shmd_queue_take_dead(struct shmd_queue *queue, struct shmd_lease *ret_lease)
 	if (oldest == queue->size)
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
 	uint32_t size_bytes = shmdi_load32(&queue->descs[oldest].length, SHMDI_RELAXED);
-	if (!shmdi_slot_holds(queue, size_bytes, shmdi_load32(&queue->descs[oldest].side, SHMDI_RELAXED)))
+	uint32_t side;
+	if (!shmdi_slot_holds(queue, oldest, size_bytes, &side))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
 	/* Looking at it is no delivery. */
 	uint64_t word = shmdi_slot_make(SHMD_SLOT_LEASED, queue->take_latch.me, shmdi_slot_deliveries(oldest_word));
 	commit_lease(queue, oldest, word, queue->lease_ns);
 	shmdi_queue_count(&queue->lines->dead_count, UINT32_MAX);
-	return leased(&wait, oldest, word, size_bytes, ret_lease);
+	return leased(&wait, oldest, word, size_bytes, side, ret_lease);
 }
 
 int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count)

@@ -75,8 +75,8 @@ bool shmdi_queue_rebuild(struct shmd_queue *queue)
 		uint64_t word = shmdi_slot_load(queue, slot);
 		uint64_t seq = shmdi_load64(&desc->seq, SHMDI_RELAXED);
 		uint64_t ticket = shmdi_load64(&desc->ticket, SHMDI_RELAXED);
-		bool held = shmdi_slot_holds(queue, shmdi_load32(&desc->length, SHMDI_RELAXED),
-		                             shmdi_load32(&desc->side, SHMDI_RELAXED));
+		uint32_t side;
+		bool held = shmdi_slot_holds(queue, slot, shmdi_load32(&desc->length, SHMDI_RELAXED), &side);
 		if (!is_sound(queue, word, seq, ticket, held)) {
 			whole = false;
 			continue;

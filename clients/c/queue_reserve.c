@@ -108,13 +108,10 @@ int shmdi_queue_commit(struct shmd_queue *queue, const struct shmd_reservation *
 	uint64_t number = shmdi_queue_number(queue);
 	if (!SHMDI_LIKELY(number != 0 && shmdi_tail_load(queue, &queue->lines->ready_tail, &tail) == 0))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
-	uint32_t side = reservation->side;
-	if (!SHMDI_LIKELY(side == 0) && size_bytes <= queue->slot_size_bytes) {
-		/* Short after all: it lies in the slot. Copied here, where that is surely ours. */
-		side = 0;
+	/* Short after all: it lies in the slot. Copied here, where that is surely ours. */
+	if (!SHMDI_LIKELY(reservation->side == 0) && size_bytes <= queue->slot_size_bytes)
 		shmdi_copy_in(shmdi_slot_bytes(queue, slot), reservation->buffer, size_bytes);
-	}
-	shmdi_slot_publish(queue, slot, number, (uint32_t)size_bytes, side);
+	shmdi_slot_publish(queue, slot, number, (uint32_t)size_bytes, reservation->side);
 	shmdi_queue_count(&queue->lines->writing_count, UINT32_MAX);
 	shmdi_queue_hand_over(queue, tail, slot);
 	result = shmdi_queue_finish(&wait, &queue->lines->not_empty, 1);

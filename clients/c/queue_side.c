@@ -1,61 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * queue_side.c - side segments, where messages lie that are longer than a slot: the
- * twin of shm/queue_side.go. The daemon makes and numbers them; what is mapped here
- * stays usable without it. No number is ever used twice, so a mapping is never out
- * of date, only forgotten: it goes when its slot has another one and nobody is at
- * it, else a scribbled number could unmap what another thread is reading.
+ * twin of shm/queue_side.go and clients/go/side.go. The daemon makes and numbers them;
+ * what is mapped here stays usable without it. A slot names the one that it has also
+ * while no message lies there, so that the next long one is written there and nobody
+ * asked. No number is ever another memory, so a mapping is never wrong, only
+ * superfluous: it goes when its slot has another one and nobody is at it, else a
+ * scribbled number could unmap what another thread is reading.
  */
-#include "internal.h"
+#include "queue_slot.h"
 
 #include <stdlib.h>
 
 struct shmdi_side {
-	struct shmdi_side *next; /* an older one of the same slot */
+	struct shmdi_side *next; /* in the list of its number */
 	uint32_t number;
+	uint32_t slot;  /* that had it when it was last looked for */
 	uint32_t users; /* leases and reservations that it was found for */
 	struct shmdi_segment segment;
 };
+
+static struct shmdi_side **list_of(const struct shmd_queue *queue, uint32_t number)
+{
+	return &queue->sides_by_number[number % queue->size];
+}
+
+/* Unmaps it if nobody uses it and its slot has another one. */
+static void drop_unused(struct shmd_queue *queue, struct shmdi_side *side)
+{
+	if (side->users > 0 || queue->sides_by_slot[side->slot] == side)
+		return;
+	struct shmdi_side **at = list_of(queue, side->number);
+	while (*at != side)
+		at = &(*at)->next;
+	*at = side->next;
+	shmdi_segment_unmap(&side->segment);
+	free(side);
+}
+
+/* The slot has this one now, and no other slot has it. */
+static void give(struct shmd_queue *queue, uint32_t slot, struct shmdi_side *side)
+{
+	struct shmdi_side *before = queue->sides_by_slot[slot];
+	if (queue->sides_by_slot[side->slot] == side)
+		queue->sides_by_slot[side->slot] = NULL;
+	side->slot = slot;
+	queue->sides_by_slot[slot] = side;
+	if (before != NULL && before != side)
+		drop_unused(queue, before);
+}
 
 /* The mapping, in use from now on; NULL = there is none. */
 static struct shmdi_side *use(struct shmd_queue *queue, uint32_t slot, uint32_t number)
 {
 	pthread_mutex_lock(&queue->sides_mutex);
-	struct shmdi_side *side = queue->sides != NULL ? queue->sides[slot] : NULL;
-	while (side != NULL && side->number != number)
-		side = side->next;
+	struct shmdi_side *side = queue->sides_by_slot != NULL ? queue->sides_by_slot[slot] : NULL;
+	if (queue->sides_by_slot != NULL && !SHMDI_LIKELY(side != NULL && side->number == number)) {
+		side = *list_of(queue, number);
+		while (side != NULL && side->number != number)
+			side = side->next;
+		if (side != NULL)
+			give(queue, slot, side);
+	}
 	if (side != NULL)
 		side->users++;
 	pthread_mutex_unlock(&queue->sides_mutex);
 	return side;
 }
 
-/* Unmaps those of a list that nobody uses. */
-static void drop_unused(struct shmdi_side **at)
-{
-	while (*at != NULL) {
-		struct shmdi_side *side = *at;
-		if (side->users > 0) {
-			at = &side->next;
-			continue;
-		}
-		*at = side->next;
-		shmdi_segment_unmap(&side->segment);
-		free(side);
-	}
-}
-
 int shmdi_side_keep(struct shmd_queue *queue, uint32_t slot, uint32_t number, struct shmdi_segment *segment)
 {
 	struct shmdi_side *side = calloc(1, sizeof *side);
 	pthread_mutex_lock(&queue->sides_mutex);
-	if (queue->sides == NULL)
-		queue->sides = calloc(queue->size, sizeof(struct shmdi_side *));
-	bool kept = side != NULL && queue->sides != NULL;
+	if (queue->sides_by_number == NULL)
+		queue->sides_by_number = calloc(queue->size, sizeof(struct shmdi_side *));
+	if (queue->sides_by_slot == NULL)
+		queue->sides_by_slot = calloc(queue->size, sizeof(struct shmdi_side *));
+	bool kept = side != NULL && queue->sides_by_number != NULL && queue->sides_by_slot != NULL;
 	if (kept) {
-		*side = (struct shmdi_side){.next = queue->sides[slot], .number = number, .users = 1, .segment = *segment};
-		queue->sides[slot] = side;
-		drop_unused(&side->next);
+		struct shmdi_side **at = list_of(queue, number);
+		*side = (struct shmdi_side){.next = *at, .number = number, .slot = slot, .users = 1, .segment = *segment};
+		*at = side;
+		give(queue, slot, side);
 	}
 	pthread_mutex_unlock(&queue->sides_mutex);
 	if (kept)
@@ -65,29 +91,42 @@ int shmdi_side_keep(struct shmd_queue *queue, uint32_t slot, uint32_t number, st
 	return shmdi_fail(SHMD_E_NO_SPACE, "queue: no memory");
 }
 
+/* The mapping at these bytes, wherever it was looked for last; NULL = there is none. */
+static struct shmdi_side *at_bytes(const struct shmd_queue *queue, const void *bytes)
+{
+	for (uint32_t i = 0; i < queue->size; i++)
+		for (struct shmdi_side *side = queue->sides_by_number[i]; side != NULL; side = side->next)
+			if (side->segment.page == bytes)
+				return side;
+	return NULL;
+}
+
 void shmdi_side_release(struct shmd_queue *queue, uint32_t slot, const void *bytes)
 {
 	pthread_mutex_lock(&queue->sides_mutex);
-	struct shmdi_side *side = queue->sides != NULL ? queue->sides[slot] : NULL;
-	struct shmdi_side *newest = side;
-	while (side != NULL && side->segment.page != bytes)
-		side = side->next;
-	if (side != NULL && side->users > 0)
+	struct shmdi_side *side = queue->sides_by_slot != NULL ? queue->sides_by_slot[slot] : NULL;
+	if (queue->sides_by_slot != NULL && !SHMDI_LIKELY(side != NULL && side->segment.page == bytes))
+		side = at_bytes(queue, bytes);
+	if (side != NULL && side->users > 0) {
 		side->users--;
-	if (newest != NULL)
-		drop_unused(&newest->next);
+		drop_unused(queue, side);
+	}
 	pthread_mutex_unlock(&queue->sides_mutex);
 }
 
 void shmdi_side_clear(struct shmd_queue *queue)
 {
-	for (uint32_t slot = 0; queue->sides != NULL && slot < queue->size; slot++) {
-		for (struct shmdi_side *side = queue->sides[slot]; side != NULL; side = side->next)
-			side->users = 0;
-		drop_unused(&queue->sides[slot]);
+	for (uint32_t i = 0; queue->sides_by_number != NULL && i < queue->size; i++) {
+		struct shmdi_side *next;
+		for (struct shmdi_side *side = queue->sides_by_number[i]; side != NULL; side = next) {
+			next = side->next;
+			shmdi_segment_unmap(&side->segment);
+			free(side);
+		}
 	}
-	free(queue->sides);
-	queue->sides = NULL;
+	free(queue->sides_by_number);
+	free(queue->sides_by_slot);
+	queue->sides_by_number = queue->sides_by_slot = NULL;
 	/* In a forked child it is as another thread of the parent left it. */
 	if (shmdi_fork_same(queue->generation))
 		pthread_mutex_destroy(&queue->sides_mutex);
@@ -118,7 +157,17 @@ static int check(struct shmd_queue *queue, uint32_t slot, const struct shmdi_sid
 	return result;
 }
 
-int shmdi_side_make(struct shmd_queue *queue, uint32_t size_bytes, struct shmd_reservation *reservation)
+/* Completes a reservation. */
+static int reserved(struct shmd_reservation *reservation, void *bytes, uint32_t size_bytes, uint32_t number)
+{
+	reservation->buffer = bytes;
+	reservation->buffer_bytes = size_bytes;
+	reservation->side = number;
+	return 0;
+}
+
+/* Asks the daemon, who gives what the slot has, or another one. */
+static int ask(struct shmd_queue *queue, uint32_t size_bytes, struct shmd_reservation *reservation)
 {
 	struct shmd_client *client = queue->object.client;
 	struct shmdi_request request;
@@ -146,12 +195,23 @@ int shmdi_side_make(struct shmd_queue *queue, uint32_t size_bytes, struct shmd_r
 	void *bytes = side != NULL ? side->segment.page : segment.page;
 	if (side == NULL)
 		result = shmdi_side_keep(queue, reservation->slot, (uint32_t)number, &segment);
-	if (result < 0)
-		return result;
-	reservation->buffer = bytes;
-	reservation->buffer_bytes = size_bytes;
-	reservation->side = (uint32_t)number;
-	return 0;
+	return result < 0 ? result : reserved(reservation, bytes, size_bytes, (uint32_t)number);
+}
+
+int shmdi_side_make(struct shmd_queue *queue, uint32_t size_bytes, struct shmd_reservation *reservation)
+{
+	uint32_t slot = reservation->slot;
+	uint32_t *named = &queue->descs[slot].side;
+	uint32_t number = shmdi_load32(named, SHMDI_RELAXED);
+	if (!SHMDI_LIKELY(number != 0))
+		return ask(queue, size_bytes, reservation);
+	struct shmdi_side *side = use(queue, slot, number);
+	if (SHMDI_LIKELY(side != NULL && side->segment.size_bytes >= size_bytes))
+		return reserved(reservation, side->segment.page, size_bytes, number);
+	if (side != NULL)
+		shmdi_side_release(queue, slot, side->segment.page);
+	shmdi_store32(named, 0, SHMDI_RELEASE); /* before the daemon is asked, who may take it from the slot */
+	return ask(queue, size_bytes, reservation);
 }
 
 int shmdi_side_find(struct shmd_queue *queue, uint32_t number, struct shmd_lease *lease)

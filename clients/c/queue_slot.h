@@ -46,11 +46,16 @@ SHMDI_INLINE void shmdi_slot_set(struct shmd_queue *queue, uint32_t slot, uint64
 	shmdi_store64(&queue->descs[slot].state, word, SHMDI_RELEASE);
 }
 
-/* Whether a message of the size may be in the slot itself (side 0) or a side segment. */
-SHMDI_INLINE bool shmdi_slot_holds(const struct shmd_queue *queue, uint32_t size_bytes, uint32_t side)
+/* Whether a message of the size may be there; *ret_side = the side segment that it lies
+ * in, 0 = the slot itself. */
+SHMDI_INLINE bool shmdi_slot_holds(const struct shmd_queue *queue, uint32_t slot, uint32_t size_bytes,
+                                   uint32_t *ret_side)
 {
-	return SHMDI_LIKELY(size_bytes <= queue->message_max_bytes &&
-	                    (size_bytes <= queue->slot_size_bytes) == (side == 0));
+	*ret_side = 0;
+	if (SHMDI_LIKELY(size_bytes <= queue->slot_size_bytes))
+		return SHMDI_LIKELY(size_bytes <= queue->message_max_bytes);
+	*ret_side = shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED);
+	return size_bytes <= queue->message_max_bytes && *ret_side != 0;
 }
 
 /* The bytes of a slot that is below the queue's size. */
@@ -59,14 +64,16 @@ SHMDI_INLINE unsigned char *shmdi_slot_bytes(const struct shmd_queue *queue, uin
 	return queue->slots + (size_t)slot * queue->slot_size_bytes;
 }
 
-/* Makes a filled slot, or its side, the message of the number. */
+/* Makes a filled slot a message, or the side segment that the slot has now; 0 = none, or
+ * what it had. */
 SHMDI_INLINE void shmdi_slot_publish(struct shmd_queue *queue, uint32_t slot, uint64_t number, uint32_t size_bytes,
                                      uint32_t side)
 {
 	struct shmd_queue_desc *desc = &queue->descs[slot];
 	shmdi_store64(&desc->seq, number, SHMDI_RELAXED);
 	shmdi_store32(&desc->length, size_bytes, SHMDI_RELAXED);
-	shmdi_store32(&desc->side, side, SHMDI_RELAXED);
+	if (!SHMDI_LIKELY(side == 0) && shmdi_load32(&desc->side, SHMDI_RELAXED) != side)
+		shmdi_store32(&desc->side, side, SHMDI_RELAXED);
 	shmdi_slot_set(queue, slot, shmdi_slot_make(SHMD_SLOT_READY, 0, 0)); /* the commit */
 	shmdi_store64(&queue->lines->next_seq, number + 1, SHMDI_RELAXED);
 }

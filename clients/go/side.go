@@ -12,29 +12,42 @@ import (
 
 // sides are the side segments of a queue that this client has mapped, at most one
 // for each slot. It implements shm.Sides. A mapping goes with the last lease or
-// reservation that refers to it once it is replaced here, or the queue is gone.
+// reservation that refers to it once its slot has another one, or the queue is gone.
 type sides struct {
 	client *Client // immutable
 	handle uint64  // immutable
 
 	mu     sync.Mutex
-	mapped map[uint32]mappedSide // protected by mu; by slot
+	mapped map[uint32]mappedSide // protected by mu; by number
+	slots  map[uint32]uint32     // protected by mu; by slot, the number in mapped that it has
 }
 
-// mappedSide is what a slot had when we last looked.
+// mappedSide is a side segment, and whose it was when we last looked.
 type mappedSide struct {
-	number uint32
+	slot   uint32
 	memory *shm.Side
 }
 
-// known is the mapping of a slot's side segment; nil = not mapped.
-func (s *sides) known(slot, number uint32) *shm.Side {
+// Mapped implements shm.Sides.
+func (s *sides) Mapped(slot, number uint32) *shm.Side {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.mapped[slot]; m.number == number {
-		return m.memory
+	m, ok := s.mapped[number]
+	if ok && m.slot != slot {
+		s.give(slot, number, m.memory)
 	}
-	return nil
+	return m.memory
+}
+
+// give notes what a slot has now. Call it with mu held.
+func (s *sides) give(slot, number uint32, memory *shm.Side) {
+	if had, ok := s.slots[slot]; ok && had != number {
+		delete(s.mapped, had)
+	}
+	if m, ok := s.mapped[number]; ok && m.slot != slot {
+		delete(s.slots, m.slot)
+	}
+	s.mapped[number], s.slots[slot] = mappedSide{slot, memory}, number
 }
 
 // keep maps what the daemon handed out.
@@ -46,13 +59,13 @@ func (s *sides) keep(slot, number uint32, f *os.File, size uint64) (*shm.Side, e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mapped == nil {
-		s.mapped = make(map[uint32]mappedSide)
+		s.mapped, s.slots = make(map[uint32]mappedSide), make(map[uint32]uint32)
 	}
-	s.mapped[slot] = mappedSide{number, memory}
+	s.give(slot, number, memory)
 	return memory, nil
 }
 
-// Make implements shm.Sides. Only the daemon knows what the slot has now.
+// Make implements shm.Sides.
 func (s *sides) Make(ctx context.Context, r shm.Reservation, size uint32) (uint32, *shm.Side, error) {
 	var result wire.SideResult
 	f, err := s.client.callForFile(ctx, wire.MethodSide, &result, s.handle, r.Slot, r.Ticket, size)
@@ -60,7 +73,7 @@ func (s *sides) Make(ctx context.Context, r shm.Reservation, size uint32) (uint3
 		return 0, nil, err
 	}
 	defer f.Close()
-	if memory := s.known(r.Slot, result.Side); memory != nil {
+	if memory := s.Mapped(r.Slot, result.Side); memory != nil {
 		return result.Side, memory, nil
 	}
 	if result.Side == 0 || result.Size < uint64(size) || result.Size > shm.MessageLimit {
@@ -72,7 +85,7 @@ func (s *sides) Make(ctx context.Context, r shm.Reservation, size uint32) (uint3
 
 // Find implements shm.Sides.
 func (s *sides) Find(ctx context.Context, slot, number uint32) (*shm.Side, error) {
-	if memory := s.known(slot, number); memory != nil {
+	if memory := s.Mapped(slot, number); memory != nil {
 		return memory, nil
 	}
 	var result wire.MapResult

@@ -173,19 +173,28 @@ func dialAnd(t *testing.T, s *daemon.Server, act func(c *shmd.Client, handle uin
 	return act(c, a.Handle)
 }
 
-// Without the daemon, what is mapped goes on; what is not is ErrLost, and stays.
+// Without the daemon, what is mapped goes on, and slots keep what they have: a stream of
+// long messages asks nobody. What is not mapped is ErrLost, and stays.
 func TestLongMessagesWithoutDaemon(t *testing.T) {
 	s := start(t, daemon.Config{})
 	ctx := t.Context()
 	p, c := pair(t, s, longMessages)
-	if err := p.Put(ctx, content(5000, 1)); err != nil {
-		t.Fatal(err)
+	put := func(size int, seed byte) {
+		t.Helper()
+		if err := p.Put(ctx, content(size, seed)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	take := func(who *shmd.Queue, size int, seed byte) {
+		t.Helper()
+		if got, err := who.Take(ctx); err != nil || !bytes.Equal(got, content(size, seed)) {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+	}
+	put(5000, 1)
+	put(6000, 2)
 	l, err := c.Lease(ctx)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Put(ctx, content(6000, 2)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Shutdown(ctx); err != nil {
@@ -197,18 +206,22 @@ func TestLongMessagesWithoutDaemon(t *testing.T) {
 	if err := l.Nack(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.Take(ctx); err != nil || !bytes.Equal(got, content(5000, 1)) {
-		t.Errorf("what is mapped: %d bytes, %v", len(got), err)
-	}
+	take(c, 5000, 1)
 	_, err = c.Take(ctx)
 	wantError(t, "what is not mapped", err, shmd.ErrLost)
-	wantError(t, "a long put", p.Put(ctx, content(5000, 3)), shmd.ErrLost)
-	if n, err := p.Counts(); err != nil || n.Ready != 1 || n.Free != 3 {
+	put(7000, 3)
+	if n, err := p.Counts(); err != nil || n.Ready != 2 || n.Free != 2 {
 		t.Errorf("%+v, %v", n, err)
 	}
-	if got, err := p.Take(ctx); err != nil || !bytes.Equal(got, content(6000, 2)) {
-		t.Errorf("by who mapped it: %d bytes, %v", len(got), err)
+	take(p, 6000, 2)
+	take(p, 7000, 3)
+	for i := range 100 {
+		size := 8192 - i
+		put(size, byte(i))
+		take(c, size, byte(i))
 	}
+	wantError(t, "more than the slot has", p.Put(ctx, content(8193, 3)), shmd.ErrLost)
+	wantError(t, "what only the daemon knows that it has", p.Put(ctx, content(5000, 3)), shmd.ErrLost)
 	if err := p.Put(ctx, []byte("short")); err != nil {
 		t.Errorf("a short put: %v", err)
 	}

@@ -225,9 +225,11 @@ func (s *State) addHandle(r *Handle) error {
 	return nil
 }
 
+// addSide adds a side segment, or gives it to another slot.
 func (s *State) addSide(r *Side) error {
 	return withObject(s, r.Object, func(o *ObjectState) error {
-		if o.Sides[r.Number] != nil || r.Number == 0 {
+		was := o.Sides[r.Number]
+		if r.Number == 0 || was != nil && (was.Slot == r.Slot || was.Size != r.Size) {
 			return fmt.Errorf("side segment %d of object %d twice", r.Number, r.Object)
 		}
 		side := *r

@@ -78,6 +78,8 @@ func longSlots(sc scene) (shm.Geometry, error) {
 // oneSide is side segment 7, for whichever slot.
 type oneSide struct{ side *shm.Side }
 
+func (o oneSide) Mapped(uint32, uint32) *shm.Side { return o.side }
+
 func (o oneSide) Make(context.Context, shm.Reservation, uint32) (uint32, *shm.Side, error) {
 	return 7, o.side, nil
 }

@@ -389,8 +389,8 @@ func runQueueInGo(sc scenario, im *images) error {
 			if r, err = q.Reserve(background, p, me, 0); err == nil {
 				reservation = r
 			}
-		case "reserve-side":
-			sides.makes = true
+		case "reserve-side", "reserve-long":
+			sides.makes = word == "reserve-side"
 			if reservation, err = q.ReserveSize(background, p, me, 5000, 0); err == nil {
 				copy(q.Buffer(reservation), "new")
 			}

@@ -26,6 +26,13 @@ type replaySides struct {
 
 func newReplaySides() *replaySides { return &replaySides{side: shm.NewHeapSide(8192)} }
 
+func (s *replaySides) Mapped(_, number uint32) *shm.Side {
+	if number != sideNumber {
+		return nil
+	}
+	return s.side
+}
+
 func (s *replaySides) Make(context.Context, shm.Reservation, uint32) (uint32, *shm.Side, error) {
 	if !s.makes {
 		return 0, nil, status.Lost
@@ -56,6 +63,14 @@ func sideChanged(length, side uint32) func(*images) {
 	}
 }
 
+// sideFree is messages, and the next free slot has a side segment.
+func sideFree(side uint32) func(*images) {
+	return func(im *images) {
+		messages(im)
+		descOf(im.object, 3).Side = side
+	}
+}
+
 // sideStaleLatch: whoever comes next has to rebuild, from what is sound or not.
 func sideStaleLatch(length, side uint32) func(*images) {
 	return func(im *images) {
@@ -75,6 +90,10 @@ var sideScenarios = []scenario{
 	{"commit of a side what fits the slot", shm.KindQueue, shm.FlagRaw, 0, messages, "reserve-side", "commit-600"},
 	{"abort a side", shm.KindQueue, shm.FlagRaw, 0, sleepers, "reserve-side", "abort"},
 	{"put where a side was", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "take", "put-3"},
+	{"reserve the side that the slot has", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "take", "reserve-long"},
+	{"commit of the side that the slot has", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "take reserve-long",
+		"commit-5000"},
+	{"reserve a side that is not mapped", shm.KindQueue, shm.FlagRaw, 0, sideFree(8), "", "reserve-long=-7"},
 	{"lease a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "", "lease"},
 	{"ack a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "lease", "ack"},
 	{"nack a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "lease", "nack"},
@@ -83,11 +102,13 @@ var sideScenarios = []scenario{
 	{"lease a side that is not mapped", shm.KindQueue, shm.FlagRaw, 0, sideChanged(5000, 8), "",
 		"lease=-7 take=-7 take-dead=-7 take"},
 	{"scribbled: no side", shm.KindQueue, shm.FlagRaw, 0, sideChanged(601, 0), "", noneTaken},
-	{"scribbled: a side for little", shm.KindQueue, shm.FlagRaw, 0, sideChanged(600, sideNumber), "", noneTaken},
+	{"take what lies in a slot that has a side", shm.KindQueue, shm.FlagRaw, 0, sideChanged(500, sideNumber), "",
+		"take"},
 	{"scribbled: longer than all", shm.KindQueue, shm.FlagRaw, 0, sideChanged(5001, sideNumber), "", noneTaken},
 	{"rebuild with a side", shm.KindQueue, shm.FlagRaw, 0, sideStaleLatch(5000, sideNumber), "", "take take"},
 	{"rebuild without the side", shm.KindQueue, shm.FlagRaw, 0, sideStaleLatch(601, 0), "", "put-3=-42 take"},
-	{"rebuild with a side for little", shm.KindQueue, shm.FlagRaw, 0, sideStaleLatch(600, sideNumber), "", "take=-42"},
+	{"rebuild with a side of a short message", shm.KindQueue, shm.FlagRaw, 0, sideStaleLatch(500, sideNumber), "",
+		"take"},
 }
 
 // What shmd.h promises of messages longer than a slot, with sanitizers.

@@ -43,18 +43,16 @@ static int use(struct shmd_client *client)
 
 #define PUT_SIZE 9000
 
-/* Reads the message there is, and puts another; what came of each. */
+/* Reads the message there is, and puts another, into another slot; what came of each. */
 static int pass_on(struct shmd_queue *queue, int *ret_put)
 {
 	static unsigned char message[PUT_SIZE];
 	struct shmd_lease lease;
 	int result = shmd_queue_lease(queue, 0, &lease);
-	if (result == 0) {
+	if (result == 0)
 		memcpy(message, lease.message, lease.size_bytes);
-		result = shmd_queue_ack(queue, &lease);
-	}
 	*ret_put = shmd_queue_put(queue, message, sizeof message, 0);
-	return result;
+	return result == 0 ? shmd_queue_ack(queue, &lease) : result;
 }
 
 static int use_queue(struct shmd_client *client)

@@ -202,6 +202,12 @@ static int queue_word(const char *word)
 			memcpy(reservation.buffer, message, 3);
 		return result;
 	}
+	if (strcmp(word, "reserve-long") == 0) {
+		int result = shmd_queue_reserve_size(&queue, 5000, 0, &reservation);
+		if (result == 0)
+			memcpy(reservation.buffer, message, 3);
+		return result;
+	}
 	if (strcmp(word, "commit") == 0)
 		return shmd_queue_commit(&queue, &reservation, 3);
 	if (strncmp(word, "commit-", 7) == 0)

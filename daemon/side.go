@@ -129,7 +129,9 @@ func (t *sideTable) withRoom(size uint32, f func() error) error {
 }
 
 // sizeFor is the size of a side segment for a message of size bytes.
-func (t *sideTable) sizeFor(size uint32) uint64 { return shm.SideSize(size, t.object.geometry.MessageMax) }
+func (t *sideTable) sizeFor(size uint32) uint64 {
+	return shm.SideSize(size, t.object.geometry.MessageMax)
+}
 
 // make returns a side segment of at least size bytes for a slot that names none: the one
 // that it had, one that another slot can do without, or a new one. Call it with mu held.

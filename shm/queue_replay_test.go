@@ -58,7 +58,16 @@ func queueCases() []queueCase {
 		must(err)
 		copy(q.Buffer(r), side)
 	}
-	putSide := func(q *Queue) { takeIt(q); must(q.Put(background, nil, actor(liveSeat), side, 0)) }
+	putOne := func(q *Queue) { must(q.Put(background, nil, actor(liveSeat), side, 0)) }
+	putSide := func(q *Queue) { takeIt(q); putOne(q) }
+	threeSides := func(q *Queue) { // and all slots but one are free
+		for range 3 {
+			putOne(q)
+		}
+		for range 3 {
+			takeIt(q)
+		}
+	}
 	armed := func(q *Queue) { q.notEmpty.announce(); q.notFull.announce() }
 	dead := func(q *Queue) { nack(q); leaseIt(q); nack(q) }                             // "a", for it comes first again
 	oneMore := func(q *Queue) { takeIt(q); must(q.Ack(background, nil, me, first, 0)) } // and "b" is leased
@@ -159,6 +168,26 @@ func queueCases() []queueCase {
 		{"abort a side", reserveSide, func(q *Queue) { must(q.Abort(background, nil, me, r, 0)) }, false, nil, false},
 		{"put where a side was", func(q *Queue) { putSide(q); takeIt(q) },
 			func(q *Queue) { must(q.Put(background, nil, me, long, 0)) }, false, nil, false},
+		{"put into the side that the slot has", func(q *Queue) { putSide(q); takeIt(q) },
+			func(q *Queue) { must(q.Put(background, nil, me, side, 0)) }, false, nil, false},
+		{"put into one of several", func(q *Queue) { oneMore(q); threeSides(q) },
+			func(q *Queue) { must(q.Put(background, nil, me, side, 0)) }, false, nil, false},
+		{"put into one that was not the first", func(q *Queue) { oneMore(q); putOne(q); takeIt(q) }, func(q *Queue) {
+			must(q.Put(background, nil, me, side, 0))
+			if q.word(0).state() != slotFree {
+				panic("into the first")
+			}
+		}, false, nil, false},
+		{"put more than the slot's side has", func(q *Queue) {
+			takeIt(q)
+			must(q.Put(background, nil, actor(liveSeat), side[:4000], 0))
+			takeIt(q)
+		}, func(q *Queue) { must(q.Put(background, nil, me, side, 0)) }, false, nil, false},
+		{"a side taken away", func(q *Queue) { oneMore(q); threeSides(q) }, func(q *Queue) {
+			if !q.Disown(daemonOf(atomic.LoadUint32(&q.seg.page.Header.DaemonEpoch)), 2) {
+				panic("not taken away")
+			}
+		}, false, nil, false},
 		{"take from a side", putSide, takeIt, true, nil, false},
 		{"lease a side", putSide, leaseIt, false, nil, false},
 		{"lease a side without the daemon", putSide, func(q *Queue) {
@@ -210,7 +239,11 @@ func queueCases() []queueCase {
 // replaySides are those of all images of a case: side segments outlive whatever dies.
 var replaySides *testSides
 
-func viewOf(s *Segment) *Queue { return s.Queue().WithSides(replaySides) }
+func viewOf(s *Segment) *Queue {
+	q := s.Queue().WithSides(replaySides)
+	replaySides.named = q.Named
+	return q
+}
 
 func put3(q *Queue, seat uint16) {
 	_, err := q.PutMany(background, nil, actor(seat), [][]byte{[]byte("x"), []byte("y"), []byte("z")}, 0)

@@ -31,7 +31,7 @@ func (q *Queue) ReserveSize(ctx context.Context, p *Parker, a Actor, size uint32
 	if long && q.sides == nil {
 		return Reservation{}, errNoSides
 	}
-	r, err := q.Reserve(ctx, p, a, timeout)
+	r, err := q.reserve(ctx, p, a, long, timeout)
 	if err != nil || !long {
 		return r, err
 	}
@@ -40,6 +40,12 @@ func (q *Queue) ReserveSize(ctx context.Context, p *Parker, a Actor, size uint32
 
 // Reserve is ReserveSize for messages that lie in their slot.
 func (q *Queue) Reserve(ctx context.Context, p *Parker, a Actor, timeout time.Duration) (Reservation, error) {
+	return q.reserve(ctx, p, a, false, timeout)
+}
+
+// reserve reserves a slot; long = for a message in a side segment.
+func (q *Queue) reserve(ctx context.Context, p *Parker, a Actor, long bool,
+	timeout time.Duration) (Reservation, error) {
 	w := q.waitForSlot(a, timeout)
 	f, err := w.slot(ctx, p)
 	if err != nil {
@@ -48,6 +54,9 @@ func (q *Queue) Reserve(ctx context.Context, p *Parker, a Actor, timeout time.Du
 	ticket, err := q.nextNumber()
 	if err != nil {
 		return Reservation{}, w.leave(err)
+	}
+	if long {
+		f = q.roundFree(f)
 	}
 	put64(&q.lines.NextSeq, ticket+1)
 	put64(&q.descs[f.slot].Ticket, ticket)

@@ -149,6 +149,46 @@ func (q *Queue) popFree(f freeSlot) {
 	put64(&q.lines.FreeHead, uint64(f.next))
 }
 
+// Long messages go round among the longRound slots that were freed last and have a side
+// segment; so many are looked at to find them.
+const (
+	longRound = 4
+	longLooks = 16
+)
+
+// roundFree chooses the slot of a long message, where topFree has found one: of the few that
+// were freed last and have a side segment, the one that was freed first; and gives its place
+// in the ring to the other. Fewer slots need fewer side segments; but what was freed last of
+// all is still in the cache of who read it, and every line written there has to be taken
+// from him. The tail is the consumers', and only says where to look.
+func (q *Queue) roundFree(f freeSlot) freeSlot {
+	tail, ok := q.readPosition(&q.lines.FreeTail)
+	if f.fresh || !ok {
+		return f
+	}
+	top, chosen := f.slot, f.slot
+	head := q.before(f.next)
+	at, place := tail, head
+	looks := min(tail.tag()-head.tag(), q.size, longLooks)
+	for found := 0; looks > 0 && found < longRound; looks-- {
+		at = q.before(at)
+		entry := load64(&q.free[at.place()])
+		slot := slotOf(entry)
+		if !isEntryAt(at, entry) || slot >= q.size || q.word(slot).state() != slotFree {
+			break
+		}
+		if load32(&q.descs[slot].Side) != 0 {
+			chosen, place = slot, at
+			found++
+		}
+	}
+	if chosen != top {
+		q.enlist(q.free, place, top)
+	}
+	f.slot = chosen
+	return f
+}
+
 // readyMessage is a message that firstReady found.
 type readyMessage struct {
 	slot uint32

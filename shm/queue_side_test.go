@@ -6,7 +6,9 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +25,7 @@ type testSides struct {
 	numbers map[uint32]*Side  // by number
 	slots   map[uint32]uint32 // the slot's number
 	failing error             // instead of all answers
+	named   func(slot uint32) uint32
 }
 
 func newTestSides(real bool, messageMax uint32) *testSides {
@@ -40,6 +43,9 @@ func (s *testSides) Make(_ context.Context, r Reservation, size uint32) (uint32,
 	defer s.mu.Unlock()
 	if s.failing != nil {
 		return 0, nil, s.failing
+	}
+	if s.named != nil && s.named(r.Slot) != 0 {
+		return 0, nil, status.New(status.Invalid, "", "slot %d names a side segment", r.Slot)
 	}
 	if number := s.slots[r.Slot]; number != 0 && len(s.numbers[number].mem) >= int(size) {
 		return number, s.numbers[number], nil
@@ -86,7 +92,9 @@ func newSideQueue(t testing.TB, maxsize uint64, slotSize, messageMax uint32) (*Q
 		t.Fatal(err)
 	}
 	s := newTestSides(false, messageMax)
-	return NewHeapSegment(g, 1).Queue().WithSides(s), s
+	q := NewHeapSegment(g, 1).Queue().WithSides(s)
+	s.named = q.Named
+	return q, s
 }
 
 // text is size bytes that tell where they are, and whose.
@@ -207,6 +215,139 @@ func TestSideReservations(t *testing.T) {
 	}
 	if x, y := take(t, q, 2), take(t, q, 2); x != "other" || y != "other" {
 		t.Errorf("a late commit wrote into %q, %q", x, y)
+	}
+}
+
+// Long messages go round among a few of the slots that were freed last and have side
+// segments; while none has, they take the slot that was freed first, as short ones do.
+func TestSideRound(t *testing.T) {
+	q, sides := newSideQueue(t, 32, 64, 10_000)
+	a := actor(1)
+	var numbers []uint32 // of the last messages that go took
+	pass := func(size, n int) (slots []uint32) {
+		t.Helper()
+		numbers = nil
+		for range n {
+			if err := q.Put(background, nil, a, text(size, 1), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range n {
+			l, err := q.Lease(background, nil, a, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slots, numbers = append(slots, l.Slot), append(numbers, q.Named(l.Slot))
+			if err := q.Ack(background, nil, a, l, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := checkDerived(q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return slots
+	}
+	pass(10, 24)                                                   // so many slots were used, and have none
+	if slots := pass(5000, 1); !slices.Equal(slots, []uint32{0}) { // what was freed first
+		t.Errorf("slots %d of none that has a side segment", slots)
+	}
+	for range 30 {
+		if slots := pass(5000, 1); !slices.Equal(slots, []uint32{0}) {
+			t.Errorf("slots %d; 0 has the only side segment", slots)
+		}
+	}
+	if slots := pass(10, 3); slices.Contains(slots, 0) {
+		t.Errorf("short messages in slots %d; 0 was freed last", slots)
+	}
+	if slots := pass(5000, 1); !slices.Equal(slots, []uint32{0}) || len(sides.numbers) != 1 {
+		t.Errorf("slots %d, %d side segments; 0 has the only one", slots, len(sides.numbers))
+	}
+	pass(5000, 6)
+	if len(sides.numbers) != 6 {
+		t.Errorf("%d side segments of six messages at once", len(sides.numbers))
+	}
+	var round []uint32
+	for range 12 {
+		round = append(round, pass(5000, 1)...)
+	}
+	if slices.Contains(round[:3], round[3]) || !slices.Equal(round[:4], round[4:8]) ||
+		!slices.Equal(round[:4], round[8:]) || len(sides.numbers) != 6 {
+		t.Errorf("the round is %d, of %d side segments", round, len(sides.numbers))
+	}
+	// Words that say where to look are not believed.
+	for _, tail := range []uint64{0, uint64(q.size), ^uint64(0), 5<<32 | 3} {
+		was := load64(&q.lines.FreeTail)
+		store64(&q.lines.FreeTail, tail)
+		r, err := q.ReserveSize(background, nil, a, 5000, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Abort(background, nil, a, r, 0); err != nil {
+			t.Fatal(err)
+		}
+		store64(&q.lines.FreeTail, was)
+		if err := checkDerived(q); err != nil {
+			t.Errorf("with the tail %#x: %v", tail, err)
+		}
+	}
+}
+
+// What the daemon takes away is nobody's: the slot names none, unless a message lies there.
+func TestDisown(t *testing.T) {
+	q, _ := newSideQueue(t, 5, 64, 10_000)
+	a, daemon := actor(1), daemonOf(1)
+	put := func(m []byte) {
+		t.Helper()
+		if err := q.Put(background, nil, a, m, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		put(text(5000, 1))
+	}
+	for range 4 {
+		take(t, q, 2)
+	}
+	// Slot 4 has a long message, 0 comes to have a short one, 1 is reserved, 2 and 3 are free.
+	put([]byte("short"))
+	r, err := q.Reserve(background, nil, a, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for slot, want := range []bool{true, false, true, true, false} {
+		if q.Idle(uint32(slot)) != want {
+			t.Errorf("slot %d idle: %v", slot, !want)
+		}
+	}
+	if q.Disown(daemon, r.Slot) || q.Disown(daemon, 4) || q.Disown(daemon, 5) || q.Named(4) == 0 || q.Named(5) != 0 {
+		t.Error("taken from slots that are in use, or are none")
+	}
+	if found, err := q.putLatch.TryLatch(client(3)); err != nil || found != 0 {
+		t.Fatal(found, err)
+	}
+	if q.Disown(daemon, 0) || q.Named(0) == 0 {
+		t.Error("taken while another is at the queue")
+	}
+	if err := q.putLatch.Unlatch(client(3)); err != nil {
+		t.Fatal(err)
+	}
+	for slot := range uint32(4) {
+		if slot != r.Slot && (!q.Disown(daemon, slot) || q.Named(slot) != 0) {
+			t.Errorf("slot %d keeps %d", slot, q.Named(slot))
+		}
+	}
+	if got := take(t, q, 2); got != string(text(5000, 1)) {
+		t.Errorf("took %d bytes", len(got))
+	}
+	if got := take(t, q, 2); got != "short" {
+		t.Errorf("took %q", got)
+	}
+	if err := q.Abort(background, nil, a, r, 0); err != nil {
+		t.Fatal(err)
+	}
+	atomic.StoreUint32(&q.seg.page.Header.State, uint32(StateRemoved))
+	if q.Disown(daemon, 0) {
+		t.Error("taken from an object that is gone")
 	}
 }
 
@@ -384,12 +525,45 @@ func TestSideMapping(t *testing.T) {
 	}
 }
 
-// Producers and consumers of messages of all sizes, at once.
+// takeAway does what the daemon does when memory is short: what it takes from a slot is
+// nobody's any more.
+func (s *testSides) takeAway(q *Queue, slot uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	number := s.slots[slot]
+	if number == 0 || !q.Disown(daemonOf(1), slot) {
+		return false
+	}
+	for i := range s.numbers[number].mem {
+		s.numbers[number].mem[i] = 0xee
+	}
+	delete(s.slots, slot)
+	s.numbers[number] = nil
+	return true
+}
+
+// Producers and consumers of messages of all sizes, at once, and a daemon who takes side
+// segments away.
 func TestSideDeliversAll(t *testing.T) {
 	q, sides := newSideQueue(t, 4, 64, 20_000)
 	p := NewParker(ParkerOptions{})
 	const rounds = 200
 	var wg sync.WaitGroup
+	taken := 0
+	over := make(chan struct{})
+	var taker sync.WaitGroup
+	taker.Go(func() {
+		for slot := uint32(0); ; slot = (slot + 1) % 4 {
+			select {
+			case <-over:
+				return
+			default:
+				if sides.takeAway(q, slot) {
+					taken++
+				}
+			}
+		}
+	})
 	for i := range 2 {
 		wg.Go(func() {
 			for r := range rounds {
@@ -419,10 +593,15 @@ func TestSideDeliversAll(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	close(over)
+	taker.Wait()
 	if c := counts(t, q); c != (QueueCounts{Free: 4}) {
 		t.Errorf("%+v", c)
 	}
-	if made := len(sides.numbers); made > 4*4 {
-		t.Errorf("%d side segments were made", made)
+	if taken == 0 {
+		t.Error("no side segment was taken away")
+	}
+	if made := len(sides.numbers); made > 4*(4+taken) { // each slot grows anew
+		t.Errorf("%d side segments were made, %d taken away", made, taken)
 	}
 }

@@ -11,12 +11,10 @@ static uint32_t slot_room(const struct shmd_queue *queue)
 	return queue->message_max_bytes < queue->slot_size_bytes ? queue->message_max_bytes : queue->slot_size_bytes;
 }
 
-int shmd_queue_reserve(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_reservation *ret_reservation)
+/* Reserves a slot; is_long = for a message in a side segment. */
+SHMDI_INLINE int reserve(struct shmd_queue *queue, bool is_long, int64_t timeout_ns,
+                         struct shmd_reservation *ret_reservation)
 {
-	if (!shmdi_queue_usable(queue, timeout_ns))
-		return shmdi_queue_refuse(queue, timeout_ns);
-	if (ret_reservation == NULL)
-		return SHMD_E_INVALID;
 	struct shmdi_queue_wait wait = SHMDI_WAIT_SLOT(queue, timeout_ns);
 	struct shmdi_free at = {0};
 	int result;
@@ -27,6 +25,8 @@ int shmd_queue_reserve(struct shmd_queue *queue, int64_t timeout_ns, struct shmd
 	uint64_t ticket = shmdi_queue_number(queue);
 	if (!SHMDI_LIKELY(ticket != 0))
 		return shmdi_queue_leave(&wait, SHMD_E_CORRUPT);
+	if (is_long)
+		shmdi_free_round(queue, &at);
 	shmdi_store64(&queue->descs[at.slot].ticket, ticket, SHMDI_RELAXED);
 	shmdi_slot_set(queue, at.slot, shmdi_slot_make(SHMD_SLOT_WRITING, queue->put_latch.me, 0)); /* the commit of it */
 	shmdi_store64(&queue->lines->next_seq, ticket + 1, SHMDI_RELAXED);
@@ -43,6 +43,28 @@ int shmd_queue_reserve(struct shmd_queue *queue, int64_t timeout_ns, struct shmd
 	return result;
 }
 
+int shmd_queue_reserve(struct shmd_queue *queue, int64_t timeout_ns, struct shmd_reservation *ret_reservation)
+{
+	if (!shmdi_queue_usable(queue, timeout_ns))
+		return shmdi_queue_refuse(queue, timeout_ns);
+	return ret_reservation == NULL ? SHMD_E_INVALID : reserve(queue, false, timeout_ns, ret_reservation);
+}
+
+/* Reserves a slot and a side segment. */
+static int reserve_long(struct shmd_queue *queue, uint32_t size_bytes, int64_t timeout_ns,
+                        struct shmd_reservation *ret_reservation)
+{
+	struct shmd_reservation reservation;
+	int result = reserve(queue, true, timeout_ns, &reservation);
+	if (result < 0)
+		return result;
+	result = shmdi_side_make(queue, size_bytes, &reservation);
+	int aborted = result < 0 ? shmd_queue_abort(queue, &reservation) : 0;
+	if (result == 0)
+		*ret_reservation = reservation;
+	return aborted < 0 ? aborted : result;
+}
+
 int shmd_queue_reserve_size(struct shmd_queue *queue, size_t size_bytes, int64_t timeout_ns,
                             struct shmd_reservation *ret_reservation)
 {
@@ -53,17 +75,9 @@ int shmd_queue_reserve_size(struct shmd_queue *queue, size_t size_bytes, int64_t
 	int result = shmdi_queue_fits(queue, size_bytes);
 	if (result < 0)
 		return result;
-	struct shmd_reservation reservation;
-	result = shmd_queue_reserve(queue, timeout_ns, &reservation);
-	if (result == 0 && size_bytes > queue->slot_size_bytes) {
-		result = shmdi_side_make(queue, (uint32_t)size_bytes, &reservation);
-		int aborted = result < 0 ? shmd_queue_abort(queue, &reservation) : 0;
-		if (aborted < 0)
-			result = aborted;
-	}
-	if (result == 0)
-		*ret_reservation = reservation;
-	return result;
+	if (size_bytes > queue->slot_size_bytes)
+		return reserve_long(queue, (uint32_t)size_bytes, timeout_ns, ret_reservation);
+	return reserve(queue, false, timeout_ns, ret_reservation);
 }
 
 /* Enters and reads the word of the reserved slot; 0, or an error and the latch is free. */

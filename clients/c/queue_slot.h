@@ -156,6 +156,47 @@ SHMDI_INLINE void shmdi_free_take(struct shmd_queue *queue, const struct shmdi_f
 		shmdi_store32(&lines->fresh, at->fresh, SHMDI_RELEASE); /* as a head */
 }
 
+/* Long messages go round among so many slots, for which so many are looked at. */
+#define SHMDI_LONG_ROUND 4u
+#define SHMDI_LONG_LOOKS 16u
+
+/* Chooses the slot of a long message, where shmdi_free_next has found one: of the few that
+ * were freed last and have a side segment, the one that was freed first; and gives its
+ * place in the ring to the other. Fewer slots need fewer side segments; but what was freed
+ * last of all is still in the cache of who read it, and every line written there has to be
+ * taken from him. The tail is the consumers', and only says where to look. */
+SHMDI_INLINE void shmdi_free_round(struct shmd_queue *queue, struct shmdi_free *free)
+{
+	const struct shmd_queue_lines *lines = queue->lines;
+	uint64_t head = shmdi_load64(&lines->free_head, SHMDI_RELAXED);
+	uint64_t at;
+	if (free->head == head || shmdi_tail_load(queue, &lines->free_tail, &at) != 0 ||
+	    !shmdi_position_sound(queue, head))
+		return;
+	uint32_t looks = shmdi_ring_count(&lines->free_head, &lines->free_tail);
+	if (looks > queue->size)
+		looks = queue->size;
+	if (looks > SHMDI_LONG_LOOKS)
+		looks = SHMDI_LONG_LOOKS;
+	uint64_t place = head;
+	uint32_t chosen = free->slot;
+	for (uint32_t found = 0; looks > 0 && found < SHMDI_LONG_ROUND; looks--) {
+		uint32_t slot;
+		at = shmdi_position_back(queue, at);
+		if (shmdi_entry_find(queue, queue->free, at, &slot) != SHMDI_FOUND ||
+		    shmdi_slot_state(shmdi_slot_load(queue, slot)) != SHMD_SLOT_FREE)
+			break;
+		if (shmdi_load32(&queue->descs[slot].side, SHMDI_RELAXED) == 0)
+			continue;
+		chosen = slot;
+		place = at;
+		found++;
+	}
+	if (chosen != free->slot)
+		shmdi_entry_store(queue->free, place, free->slot);
+	free->slot = chosen;
+}
+
 /* ---- the take side: messages ---- */
 
 /* Where a consumer is among the messages. */

@@ -71,6 +71,17 @@ func sideFree(side uint32) func(*images) {
 	}
 }
 
+// sideBehind is messages, and of two slots that are free the one that is used later has a
+// side segment.
+func sideBehind(im *images) {
+	messages(im)
+	q := im.object.Queue()
+	for range 2 {
+		must(q.Take(background, nil, actor(liveSeat), nil, 0))
+	}
+	descOf(im.object, 2).Side = sideNumber
+}
+
 // sideStaleLatch: whoever comes next has to rebuild, from what is sound or not.
 func sideStaleLatch(length, side uint32) func(*images) {
 	return func(im *images) {
@@ -94,6 +105,10 @@ var sideScenarios = []scenario{
 	{"commit of the side that the slot has", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "take reserve-long",
 		"commit-5000"},
 	{"reserve a side that is not mapped", shm.KindQueue, shm.FlagRaw, 0, sideFree(8), "", "reserve-long=-7"},
+	{"reserve a slot that is not the first", shm.KindQueue, shm.FlagRaw, 0, sideBehind, "",
+		"reserve-long commit-5000 take"},
+	{"abort where the slot was not the first", shm.KindQueue, shm.FlagRaw, 0, sideBehind, "reserve-long",
+		"abort put-3 put-3 take"},
 	{"lease a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "", "lease"},
 	{"ack a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "lease", "ack"},
 	{"nack a side", shm.KindQueue, shm.FlagRaw, 0, sideMessage, "lease", "nack"},

@@ -273,7 +273,16 @@ func queueScenes() []*scene {
 			scene{operation: op, situation: woken, act: op + forever, release: all(taking, message), effects: effects},
 		)
 	}
-	return flat(plain.with(scenes...), queueBatchScenes(), big.with(
+	sided := props{kind: "queue", options: queueOptions(64), rules: messages(longMessage)}
+	sided.options.MessageMax = new(uint32(2 * longMessage))
+	mapped := []string{long, put + try, take + try}
+	return flat(plain.with(scenes...), queueBatchScenes(), sided.with(
+		scene{operation: put + ", in the slot's side segment", situation: uncontended, before: mapped,
+			act: put + forever, effects: in},
+		scene{operation: take + ", from it", situation: uncontended, before: mapped, during: all(
+			says(holder, fmt.Sprintf("queue make 100 %d", longMessage)), says(holder, put+try)),
+			act: take + forever, effects: out},
+	), big.with(
 		scene{operation: put + ", long", situation: uncontended, before: []string{long}, act: put + forever,
 			effects: in},
 		scene{operation: take + ", long", situation: uncontended, have: 1, act: take + forever, effects: out},

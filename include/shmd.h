@@ -442,9 +442,9 @@ SHMD_API bool shmd_semaphore_created(const struct shmd_semaphore *semaphore);
  * extend has shortened may end late, by lease_ns at most.
  *
  * A long message, of more than slot_size bytes, travels in memory beside the queue
- * that belongs to its slot and is charged to the owner of the queue. The daemon is
- * asked for it: by put and reserve_size each time, by take, lease and take_dead
- * where this handle has not yet seen it. Errors of those besides: of control calls,
+ * that its slot keeps and uses again, and that is charged to the owner of the queue.
+ * The daemon is asked where this handle has not seen it yet, and by put and
+ * reserve_size where it is too small. Errors of those besides: of control calls,
  * QUOTA and NO_SPACE (put, reserve_size), and LOST once the daemon is gone; the
  * message then stays in the queue, as one that was given back.
  *

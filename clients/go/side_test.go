@@ -2,7 +2,9 @@ package shmd_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -96,7 +98,11 @@ func TestLongMessages(t *testing.T) {
 	if n := openSides(t); n != 1 {
 		t.Errorf("%d side segments for one message at a time", n)
 	}
-	wantError(t, "one byte more", p.Put(ctx, make([]byte, longest+1)), shmd.ErrTooLarge)
+	err := p.Put(ctx, make([]byte, longest+1))
+	wantError(t, "one byte more", err, shmd.ErrTooLarge)
+	if text := err.Error(); !strings.Contains(text, "3145729 bytes") || !strings.Contains(text, "3145728") {
+		t.Errorf("%q does not name both sizes", text)
+	}
 	r, err := p.ReserveSize(ctx, 100_000)
 	if err != nil || len(r.Buffer()) != 100_000 {
 		t.Fatalf("reserved %d bytes, %v", len(r.Buffer()), err)
@@ -118,6 +124,98 @@ func TestLongMessages(t *testing.T) {
 	if err := r.Abort(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Messages that grow, one or two at a time: a slot gets larger memory now and then, and no
+// more of it is there than messages were there at once.
+func TestGrowingMessages(t *testing.T) {
+	s := start(t, daemon.Config{})
+	ctx := t.Context()
+	p, c := pair(t, s, longMessages)
+	for size := 65; size <= longest; size += size / 3 {
+		for i := range byte(2) {
+			if err := p.Put(ctx, content(size-int(i), i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range byte(2) {
+			if got, err := c.Take(ctx); err != nil || !bytes.Equal(got, content(size-int(i), i)) {
+				t.Fatalf("%d bytes came as %d, %v", size-int(i), len(got), err)
+			}
+		}
+		if n := openSides(t); n > 2 {
+			t.Fatalf("%d side segments for two messages at a time, of %d bytes", n, size)
+		}
+	}
+}
+
+// A message of 1 GiB is made and read in place, twice in the same memory.
+func TestLongestMessage(t *testing.T) {
+	const size, page = 1 << 30, 4096
+	if testing.Short() {
+		t.Skip("it takes 1 GiB of memory")
+	}
+	if available := memoryAvailable(t); available < 3*size {
+		t.Skipf("it takes 1 GiB of memory, and wants 3 to be available: there are %d bytes", available)
+	}
+	s := start(t, daemon.Config{BudgetBytes: 2 * size, QuotaBytes: 2 * size})
+	ctx := t.Context()
+	o := longMessages
+	o.MessageMax = size
+	p, c := pair(t, s, o)
+	_, err := p.ReserveSize(ctx, size+1)
+	wantError(t, "one byte more", err, shmd.ErrTooLarge)
+	for round := range byte(2) {
+		r, err := p.ReserveSize(ctx, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buffer := r.Buffer()
+		if len(buffer) != size {
+			t.Fatalf("%d bytes were reserved", len(buffer))
+		}
+		at := func(i int) []byte { return buffer[page*i : page*i+8] }
+		for i := range size / page {
+			binary.LittleEndian.PutUint64(at(i), uint64(i)<<8|uint64(round))
+		}
+		buffer[size-1] = round
+		if err := r.Commit(size); err != nil {
+			t.Fatal(err)
+		}
+		l, err := c.Lease(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if buffer = l.Message(); len(buffer) != size || buffer[size-1] != round {
+			t.Fatalf("a message of %d bytes", len(buffer))
+		}
+		for i := range size / page {
+			if got := binary.LittleEndian.Uint64(at(i)); got != uint64(i)<<8|uint64(round) {
+				t.Fatalf("%#x in page %d", got, i)
+			}
+		}
+		if err := l.Ack(); err != nil {
+			t.Fatal(err)
+		}
+		if n := openSides(t); n != 1 {
+			t.Errorf("%d side segments", n)
+		}
+	}
+}
+
+// memoryAvailable is what the kernel thinks can be had, in bytes.
+func memoryAvailable(t *testing.T) uint64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "MemAvailable:")
+	var kib uint64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
 }
 
 // A value in memory may be longer than a message of the protocol; who has only the
@@ -173,30 +271,18 @@ func dialAnd(t *testing.T, s *daemon.Server, act func(c *shmd.Client, handle uin
 	return act(c, a.Handle)
 }
 
-// Without the daemon, what is mapped goes on, and slots keep what they have: a stream of
-// long messages asks nobody. What is not mapped is ErrLost, and stays.
+// Without the daemon, what is mapped goes on; what is not is ErrLost, and stays.
 func TestLongMessagesWithoutDaemon(t *testing.T) {
 	s := start(t, daemon.Config{})
 	ctx := t.Context()
 	p, c := pair(t, s, longMessages)
-	put := func(size int, seed byte) {
-		t.Helper()
-		if err := p.Put(ctx, content(size, seed)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	take := func(who *shmd.Queue, size int, seed byte) {
-		t.Helper()
-		if got, err := who.Take(ctx); err != nil || !bytes.Equal(got, content(size, seed)) {
-			t.Fatalf("%d bytes, %v", len(got), err)
-		}
-	}
-	put(5000, 1)
-	put(6000, 2)
+	put, take := passing(t)
+	put(p, 5000, 1)
 	l, err := c.Lease(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	put(p, 6000, 2)
 	if err := s.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -209,22 +295,60 @@ func TestLongMessagesWithoutDaemon(t *testing.T) {
 	take(c, 5000, 1)
 	_, err = c.Take(ctx)
 	wantError(t, "what is not mapped", err, shmd.ErrLost)
-	put(7000, 3)
+	put(p, 8192, 3) // as much as there is where 5000 bytes were
 	if n, err := p.Counts(); err != nil || n.Ready != 2 || n.Free != 2 {
 		t.Errorf("%+v, %v", n, err)
 	}
 	take(p, 6000, 2)
-	take(p, 7000, 3)
+	take(c, 8192, 3)
+	for range 2 { // the second time only the daemon knows what the slots have
+		wantError(t, "more than a slot has", p.Put(ctx, content(8193, 3)), shmd.ErrLost)
+		wantError(t, "more than a slot has", p.Put(ctx, content(8193, 3)), shmd.ErrLost)
+	}
+	wantError(t, "what was there", p.Put(ctx, content(5000, 3)), shmd.ErrLost)
+	put(p, 5, 3)
+}
+
+// A stream of long messages asks nobody, once the memory is there: the daemon is gone.
+func TestLongMessagesAskNobody(t *testing.T) {
+	s := start(t, daemon.Config{})
+	p, c := pair(t, s, longMessages)
+	put, take := passing(t)
+	for i := range byte(3) {
+		put(p, 8192, i)
+	}
+	for i := range byte(3) {
+		take(c, 8192, i)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 100 {
-		size := 8192 - i
-		put(size, byte(i))
-		take(c, size, byte(i))
+		many := 1 + i%3
+		for k := range many {
+			put(p, 8192-i, byte(k))
+		}
+		for k := range many {
+			take(c, 8192-i, byte(k))
+		}
 	}
-	wantError(t, "more than the slot has", p.Put(ctx, content(8193, 3)), shmd.ErrLost)
-	wantError(t, "what only the daemon knows that it has", p.Put(ctx, content(5000, 3)), shmd.ErrLost)
-	if err := p.Put(ctx, []byte("short")); err != nil {
-		t.Errorf("a short put: %v", err)
+}
+
+// passing puts and takes content.
+func passing(t *testing.T) (put, take func(q *shmd.Queue, size int, seed byte)) {
+	put = func(q *shmd.Queue, size int, seed byte) {
+		t.Helper()
+		if err := q.Put(t.Context(), content(size, seed)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	take = func(q *shmd.Queue, size int, seed byte) {
+		t.Helper()
+		if got, err := q.Take(t.Context()); err != nil || !bytes.Equal(got, content(size, seed)) {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+	}
+	return put, take
 }
 
 // Destroyed while a message is looked at, the memory stays for the one who looks,

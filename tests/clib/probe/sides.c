@@ -119,6 +119,7 @@ static void basics(struct shmd_client *client)
 		expect_taken(queue, 5, round + 2);
 	}
 	EXPECT(shmd_queue_put(queue, made, MESSAGE_MAX + 1, 0), SHMD_E_TOO_LARGE);
+	CHECK(strstr(shmd_last_error(), "3145729 bytes") != NULL && strstr(shmd_last_error(), "up to 3145728") != NULL);
 	put(queue, 100, 1);
 	size_t size_bytes;
 	EXPECT(shmd_queue_take(queue, taken, 99, 0, &size_bytes), SHMD_E_TOO_LARGE);
@@ -362,9 +363,15 @@ static void lost(struct shmd_client *client)
 	put(theirs, 16384, 5); /* as much as there is where 9000 bytes were */
 	expect_taken(queue, 9000, 2);
 	expect_taken(queue, 16384, 5);
-	/* Nobody knows any more whether the slot has it: only the daemon did. */
-	EXPECT(shmd_queue_put(theirs, made, 16385, 0), SHMD_E_LOST);
+	for (uint32_t i = 0; i < 20; i++) { /* in both slots */
+		put(queue, 9000 + i, i);
+		expect_taken(queue, 9000 + i, i);
+	}
+	for (int i = 0; i < 2; i++)
+		EXPECT(shmd_queue_put(theirs, made, 16385, 0), SHMD_E_LOST);
+	/* Only the daemon knows now what the slots have. */
 	EXPECT(shmd_queue_put(theirs, made, 9000, 0), SHMD_E_LOST);
+	EXPECT(shmd_queue_put(queue, made, 9000, 0), SHMD_E_LOST);
 	make(slot.buffer, 9000, 3);
 	EXPECT(shmd_queue_commit(queue, &slot, 9000), 0);
 	put(theirs, SLOT, 4);

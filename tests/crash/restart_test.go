@@ -63,6 +63,52 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestRestartSides kills the daemon after a side segment came to be another slot's: the
+// message in it is there, and the next one is written there too.
+func TestRestartSides(t *testing.T) {
+	s := newScene(t)
+	create := wire.CreateOptions{Content: new(wire.ContentRaw), MaxSize: new(uint32(2)), SlotSize: new(uint32(64)),
+		MessageMax: new(uint32(8192))}
+	s.create("jobs", wire.KindQueue, create)
+	jobs, err := shmd.OpenQueue(t.Context(), s.ctl, "jobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := func(n int) string { return strings.Repeat(fmt.Sprint(n), 8192) }
+	put := func(q *shmd.Queue, message string) {
+		t.Helper()
+		if err := q.TryPut([]byte(message)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take := func(q *shmd.Queue, want string) {
+		t.Helper()
+		if got, err := q.TryTake(); err != nil || string(got) != want {
+			t.Fatalf("took %d bytes, %v; want %d", len(got), err, len(want))
+		}
+	}
+	put(jobs, long(1))
+	take(jobs, long(1))
+	put(jobs, "short") // where that was
+	put(jobs, long(2))
+	s.Kill()
+	s = s.restarted(harness.DaemonOptions{})
+	next, err := shmd.OpenQueue(t.Context(), s.ctl, "jobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(next, "short")
+	take(next, long(2))
+	for i := range 4 {
+		put(next, long(i))
+		take(next, long(i))
+	}
+	put(next, long(5)) // both slots have messages in memory of their own
+	put(next, long(6))
+	take(next, long(5))
+	take(next, long(6))
+}
+
 // TestDaemonAndKeeperKilled kills both: names are lost, clients are told so, and what is
 // mapped goes on.
 func TestDaemonAndKeeperKilled(t *testing.T) {

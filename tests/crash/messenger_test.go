@@ -16,9 +16,10 @@ import (
 //	produce SLOT, consume SLOT HIRE         ok, then done: see traffic_test.go
 //	send PRODUCER, receive GAP              ok, then done: see relay_test.go
 //	talk NAME END DOES      ok, then done: see talk_test.go
-//	worry NAME              ok, then done: see scribbler_test.go
+//	worry KIND NAME ROLE SLOT    ok, then worried STATUS=COUNT...: see worry_test.go
 //	halfway NAME STEP       see halfway_latched_linux_test.go
-//	scribble NAME SEED      ok
+//	scrawl NAME...          ok: on these it will scribble
+//	scribble SEED           ok, and no end: see scribble_linux_test.go
 //
 // or "error NAME"; NS is a timeout, -1 = for ever, which is also the default.
 
@@ -29,11 +30,13 @@ type messenger struct {
 	gates  map[string]gate
 	leases map[string][]delivery
 	raws   map[string]*raw // what goes halfway, kept until the end of the process
+
+	scrawls []*scrawl
 }
 
 func newMessenger(o opens) *messenger {
-	return &messenger{o, make(map[string]pipe), make(map[string]gate), make(map[string][]delivery),
-		make(map[string]*raw)}
+	return &messenger{opens: o, pipes: make(map[string]pipe), gates: make(map[string]gate),
+		leases: make(map[string][]delivery), raws: make(map[string]*raw)}
 }
 
 // obey returns "" for what is no command about queues and semaphores.
@@ -56,7 +59,7 @@ func (m *messenger) obey(words []string) string {
 		if g := m.gates[name]; g != nil {
 			return m.permit(g, words)
 		}
-	case "produce", "consume", "worry", "send", "receive":
+	case "produce", "consume", "send", "receive":
 		return m.labour(words[0], name, argument(2))
 	case "talk":
 		return done(talk(m.opens, name, argument(2), argument(3)))
@@ -64,8 +67,12 @@ func (m *messenger) obey(words []string) string {
 		if m.pipes[name] != nil || m.gates[name] != nil {
 			return m.halfway(name, argument(2))
 		}
+	case "worry":
+		return worry(m.opens, name, argument(2), argument(3), argument(4))
+	case "scrawl":
+		return m.scrawl(words[1:])
 	case "scribble":
-		return m.scribble(name, argument(2))
+		return scribble(m.scrawls, name)
 	}
 	return ""
 }
@@ -142,22 +149,17 @@ func (m *messenger) permit(g gate, words []string) string {
 
 // labour works until it is told to end by what it works on.
 func (m *messenger) labour(verb, argument, hired string) string {
-	var err error
-	switch verb {
-	case "worry":
-		err = worry(m.opens, argument)
+	slot, err := strconv.Atoi(argument)
+	var hire int
+	if err == nil && verb == "consume" {
+		hire, err = strconv.Atoi(hired)
+	}
+	switch {
+	case err != nil:
+	case verb == "send" || verb == "receive":
+		err = relay(m.opens, verb, int64(slot))
 	default:
-		var slot, hire int
-		if slot, err = strconv.Atoi(argument); err == nil && verb == "consume" {
-			hire, err = strconv.Atoi(hired)
-		}
-		switch {
-		case err != nil:
-		case verb == "send" || verb == "receive":
-			err = relay(m.opens, verb, int64(slot))
-		default:
-			err = labour(m.opens, verb, slot, hire)
-		}
+		err = labour(m.opens, verb, slot, hire)
 	}
 	return done(err)
 }

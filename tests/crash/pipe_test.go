@@ -56,6 +56,7 @@ type opens interface {
 	atoms(name string) (atoms, error)
 	conduit(name, role string) (conduit, error)
 	end(name, which string) (pipeEnd, error)
+	deeds(kind, name, role string) ([]deed, error)
 }
 
 // --- In mapped memory.

@@ -1,11 +1,10 @@
 package crash
 
 import (
+	"crypto/rand"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"runtime"
-	"strconv"
 	"sync/atomic"
 	"unsafe"
 
@@ -86,7 +85,11 @@ func attachRaw(name, access string) (conn *wire.Conn, a wire.Attachment, fd int,
 			_ = conn.Close() // the first error says more
 		}
 	}()
-	_, _, err = exchange(conn, wire.MethodHello, wire.VersionMin, wire.VersionMax, make([]byte, 16), "raw")
+	uuid := make([]byte, 16) // not the one of another connection of this process
+	if _, err = rand.Read(uuid); err != nil {
+		return fail(err)
+	}
+	_, _, err = exchange(conn, wire.MethodHello, wire.VersionMin, wire.VersionMax, uuid, "raw")
 	if err != nil {
 		return fail(err)
 	}
@@ -157,40 +160,5 @@ func sleepUntilWoken(word *uint32) error {
 func signal(word *uint64) {
 	if atomic.LoadUint64(word)&1 != 0 {
 		atomic.AddUint64(word, 1)
-	}
-}
-
-// scribble writes random words everywhere in an object, until it is killed.
-func (m *messenger) scribble(name, seed string) string {
-	n, err := strconv.ParseUint(seed, 10, 64)
-	if err != nil {
-		return err.Error()
-	}
-	r, err := openRaw(name)
-	if err != nil {
-		return outcome(err)
-	}
-	m.raws[name] = r
-	fmt.Println("ok")
-	words := unsafe.Slice((*uint64)(unsafe.Pointer(&r.bytes[0])), len(r.bytes)/8)
-	state := (*uint32)(unsafe.Pointer(&r.bytes[unsafe.Offsetof(shm.Header{}.State)]))
-	front := len(words)
-	if r.queue != nil {
-		front = int(r.data / 8)
-	}
-	for random := rand.New(rand.NewPCG(n, 0)); ; {
-		at := random.IntN(len(words))
-		if random.IntN(10) != 0 {
-			at = random.IntN(front) // where it hurts
-		}
-		word := random.Uint64()
-		switch random.IntN(3) {
-		case 0:
-			word &= 0xf0000000f // small numbers are the worse ones
-		case 1:
-			word = 0
-		}
-		atomic.StoreUint64(&words[at], word)
-		atomic.StoreUint32(state, uint32(shm.StateLive)) // or nobody would look any further
 	}
 }

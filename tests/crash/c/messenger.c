@@ -56,51 +56,7 @@ static void must(const char *what, int result)
 #include "traffic.h"
 #include "relay.h"
 #include "talk.h"
-
-/* ---- A queue that somebody scribbles over: see scribbler_test.go ---- */
-
-/* Whether an error can be explained by the scribbler; exits if not. */
-static bool goes_on(const char *what, int result)
-{
-	switch (result) {
-	case SHMD_E_REMOVED:
-		return false;
-	case SHMD_E_WOULD_BLOCK:
-	case SHMD_E_TIMED_OUT:
-	case SHMD_E_ENDED:
-	case SHMD_E_NOT_OWNER:
-	case SHMD_E_CORRUPT:
-		return true;
-	}
-	must(what, result);
-	return true;
-}
-
-static void worry(const char *name)
-{
-	static uint8_t message[MESSAGE_LONG];
-	int result = shmd_queue_open(client, name, NULL, &queue);
-	say("ok");
-	if (result == SHMD_E_CORRUPT)
-		return; /* it is too late */
-	must("open", result);
-	for (size_t turn = 0;; turn++) {
-		struct shmd_lease lease;
-		if (!goes_on("put", shmd_queue_put(queue, message, turn % MESSAGE_LONG, TRY_NS)))
-			break;
-		result = shmd_queue_lease(queue, TRY_NS, &lease);
-		if (!goes_on("lease", result))
-			break;
-		if (result < 0)
-			continue;
-		for (size_t i = 0; i < lease.size_bytes; i++) /* it must be readable */
-			message[0] ^= ((const uint8_t *)lease.message)[i];
-		result = turn % 2 == 0 ? shmd_queue_ack(queue, &lease) : shmd_queue_nack(queue, &lease);
-		if (!goes_on("end a lease", result))
-			break;
-	}
-	queue = shmd_queue_close(queue);
-}
+#include "worry.h"
 
 /* ---- Commands ---- */
 
@@ -142,8 +98,8 @@ static int64_t timeout_of(const char *word) { return word[0] != '\0' ? strtoll(w
 
 static void obey(const char *line)
 {
-	char verb[16] = "", first[64] = "", second[64] = "", third[64] = "";
-	sscanf(line, "%15s %63s %63s %63s", verb, first, second, third);
+	char verb[16] = "", first[64] = "", second[64] = "", third[64] = "", fourth[64] = "";
+	sscanf(line, "%15s %63s %63s %63s %63s", verb, first, second, third, fourth);
 	if (strcmp(verb, "open") == 0) {
 		say_result(open_thing(first, second));
 	} else if (strcmp(verb, "put") == 0) {
@@ -174,8 +130,7 @@ static void obey(const char *line)
 		talk(first, second, third);
 		say("done");
 	} else if (strcmp(verb, "worry") == 0) {
-		worry(first);
-		say("done");
+		worry(first, second, third, atoi(fourth));
 	} else {
 		fprintf(stderr, "no such command: %s\n", line);
 		exit(2);

@@ -273,6 +273,10 @@ func streamScenes() []*scene {
 	sends := func(number int) []cue { return all(says(first, makes(number, shortMessage)), says(first, send+try)) }
 	producing, consuming := does(first, produce), does(first, consume)
 	receives := sleeps(first, recv+forever)
+	// One message arrives before the consumer sleeps: the end of who has sent nothing is told
+	// together with the one before, and need not wake anybody.
+	sent := []string{produce, makes(100, shortMessage), send + try}
+	received := all(says(first, recv+try), receives)
 	in, out := []int{1}, []int{-1}
 	options := wire.CreateOptions{Capacity: new(uint32(ringCapacity))}
 	of := func(after int, ends ...int) props {
@@ -289,7 +293,9 @@ func streamScenes() []*scene {
 			scene{operation: send, situation: woken, setUp: consuming, before: full, act: send + forever,
 				release: says(first, recv+try), effects: in},
 			scene{operation: retire, situation: uncontended, before: made, act: retire},
-			scene{operation: retire, situation: contended, setUp: consuming, before: made, during: receives,
+		),
+		of(1, 1).with( // the victim's
+			scene{operation: retire, situation: contended, setUp: consuming, before: sent, during: received,
 				act: retire},
 		),
 		of(1, 1).with( // the producer's

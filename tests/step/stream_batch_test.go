@@ -17,6 +17,7 @@ func streamBatchScenes() []*scene {
 	full := []string{produce, makes(100, halfRing), send + try, makes(101, halfRing), send + try, makes(mine, halfRing)}
 	crowded := []string{produce, makes(100, halfRing), send + try, makes(mine, ringCapacity/2-pieceSize)}
 	reserved := []string{produce, makes(mine, shortMessage), reserve + try, "stream fill"}
+	sentAndReserved := append([]string{produce, makes(100, shortMessage), send + try}, reserved[1:]...)
 	sends := func(number, size int) []cue { return all(says(first, makes(number, size)), says(first, send+try)) }
 	producing, consuming := does(first, produce), does(first, consume)
 	two := all(producing, sends(100, shortMessage), sends(101, shortMessage))
@@ -54,8 +55,10 @@ func streamBatchScenes() []*scene {
 			scene{operation: commit, situation: contended, setUp: consuming, before: reserved, during: receives,
 				act: commit, effects: one},
 			scene{operation: "stream abort", situation: uncontended, before: reserved, act: "stream abort"},
-			scene{operation: retire + ", reserved", situation: contended, setUp: consuming, before: reserved,
-				during: receives, act: retire},
+		),
+		of(1, 1).with( // the victim's
+			scene{operation: retire + ", reserved", situation: contended, setUp: consuming, before: sentAndReserved,
+				during: all(says(first, recv+try), receives), act: retire},
 		),
 		of(1, 1).with( // the producer's
 			scene{operation: peekMany, situation: uncontended, setUp: two, before: []string{consume},

@@ -343,6 +343,7 @@ func (p *pair) reservations(t *testing.T) {
 		other.want(t, "ok 1 0 1 0 0 false", "counts", other.slot)
 		maker.ok(t, "commit", maker.slot, "a4726f6f6d")
 		maker.ok(t, "commit", maker.slot, "a4726f6f6d")
+		maker.fails(t, "NOT_OWNER", "abort", maker.slot)
 		other.want(t, "ok 01", "take", other.slot, try)
 		other.want(t, "ok a4726f6f6d", "take", other.slot, try)
 		maker.ok(t, "reserve", maker.slot, "64", try)

@@ -23,6 +23,7 @@ const (
 	barrierByAbort   = 2
 	barrierByDeath   = 4
 	barrierByAction  = 8
+	barrierReasons   = barrierByTimeout | barrierByAbort | barrierByDeath | barrierByAction
 
 	// Outcomes, two bits each in the history.
 	barrierWasBad        = 0
@@ -34,6 +35,7 @@ const (
 	partyCharged         uint64 = 2
 	partyGenerationShift        = 2
 	partyGenerationMask  uint64 = 0xf_ffff_fffc
+	partyKnown                  = partyParty | partyCharged | partyGenerationMask
 
 	barrierGenerationLowBits = barrierHistoryShift - barrierGenerationLowShift
 	barrierGenerationMax     = partyGenerationMask >> partyGenerationShift // 34 bits, then 0 again

@@ -106,11 +106,8 @@ func (r *RingReader) first() (msg []byte, end uint64, ok bool) {
 // message is first for the record at a position that is not the tail's.
 func (r *RingReader) message(position uint64) (msg []byte, end uint64, ok bool) {
 	at := r.ring.at(position)
-	record := load64(r.ring.record(at))
-	length, kind := uint64(uint32(record)), uint32(record>>32)
-	size := recordSize(length)
-	if kind != recordMessage || length > uint64(r.ring.whole) || size > r.seen.position()-position ||
-		size > r.ring.capacity-at {
+	size, length, ok := r.ring.measureMessage(load64(r.ring.record(at)), at, r.seen.position()-position)
+	if !ok {
 		return nil, 0, false
 	}
 	at += recordHeader
@@ -218,31 +215,12 @@ func (r *RingReader) pass() error {
 	at := r.ring.at(r.position)
 	record := load64(r.ring.record(at))
 	length, kind := uint32(record), uint32(record>>32)
-	size, available := recordHeader, r.seen.position()-r.position
-	piece := uint64(0)
-	switch kind {
-	case recordMessage:
-		if r.partial != nil { // the message before was given up
-			r.drop()
-			return nil
-		}
-		return r.malformed(record)
-	case recordPad:
-		size = r.ring.capacity - at
-	case recordEnd:
-		if r.ring.pipe {
-			return r.malformed(record)
-		}
-	case recordFirst, recordRest:
-		piece = min(uint64(length), r.ring.pieceSize()-recordHeader)
-		size = recordSize(piece)
-		if !r.ring.pipe || length == 0 || length > r.ring.seg.geometry.MessageMax {
-			return r.malformed(record)
-		}
-	default:
-		return r.malformed(record)
+	if kind == recordMessage && r.partial != nil { // the message before was given up
+		r.drop()
+		return nil
 	}
-	if size > available || size > r.ring.capacity-at {
+	size, piece, ok := r.ring.measure(record, at, r.seen.position()-r.position)
+	if !ok {
 		return r.malformed(record)
 	}
 	switch kind {
@@ -271,6 +249,38 @@ func (r *RingReader) pass() error {
 		return ringWord(length).closedBy(r.other)
 	}
 	return nil
+}
+
+// measure is what a record that is no message in one piece takes, and how much of a
+// message it has, at a place from which so many bytes were committed; ok = it can be.
+func (r *ring) measure(record, at, available uint64) (size, piece uint64, ok bool) {
+	length := uint64(uint32(record))
+	size = recordHeader
+	switch uint32(record >> 32) {
+	case recordPad:
+		size = r.capacity - at
+	case recordEnd:
+		if r.pipe {
+			return 0, 0, false
+		}
+	case recordFirst, recordRest:
+		piece = min(length, r.pieceSize()-recordHeader)
+		size = recordSize(piece)
+		if !r.pipe || length == 0 || length > uint64(r.seg.geometry.MessageMax) {
+			return 0, 0, false
+		}
+	default:
+		return 0, 0, false
+	}
+	return size, piece, size <= available && size <= r.capacity-at
+}
+
+// measureMessage is measure for a message in one piece, of so many bytes.
+func (r *ring) measureMessage(record, at, available uint64) (size, length uint64, ok bool) {
+	length = uint64(uint32(record))
+	size = recordSize(length)
+	return size, length, uint32(record>>32) == recordMessage && length <= uint64(r.whole) && size <= available &&
+		size <= r.capacity-at
 }
 
 func orDefault(n, or uint32) uint32 {

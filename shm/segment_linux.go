@@ -90,7 +90,21 @@ func NewHeapSegment(g Geometry, epoch uint32) *Segment {
 
 // writeHeader fills the immutable fields; nobody else sees the segment yet.
 func (s *Segment) writeHeader(epoch uint32) {
-	g, h := &s.geometry, &s.page.Header
+	s.page.Header = s.header()
+	switch s.geometry.Kind {
+	case KindSemaphore:
+		s.initSemaphore()
+	case KindQueue:
+		s.initQueue()
+	case KindEvent:
+		s.initEvent()
+	}
+	atomic.StoreUint32(&s.page.Header.DaemonEpoch, epoch)
+}
+
+// header is what the immutable fields hold; the rest is 0.
+func (s *Segment) header() (h Header) {
+	g := &s.geometry
 	h.Magic, h.ABIVersion, h.ABICompat, h.Fingerprint = Magic, ABIVersion, ABICompat, ABIFingerprint
 	h.ObjectID, h.SegmentSizeBytes, h.DataOffsetBytes, h.DataSizeBytes = g.ID, g.SegmentSize, g.DataOffset, g.DataSize
 	h.Length, h.Kind, h.Code, h.ItemSizeBytes = g.Length, uint32(g.Kind), uint32(g.Code), g.ItemSize
@@ -103,15 +117,7 @@ func (s *Segment) writeHeader(epoch uint32) {
 		h.Shape[0], h.Shape[1] = uint64(g.MessageMax), g.rings()
 	}
 	h.CreatedRealtimeNs, h.SeatsOffsetBytes = g.CreatedNs, g.SeatsOffset
-	switch g.Kind {
-	case KindSemaphore:
-		s.initSemaphore()
-	case KindQueue:
-		s.initQueue()
-	case KindEvent:
-		s.initEvent()
-	}
-	atomic.StoreUint32(&h.DaemonEpoch, epoch)
+	return h
 }
 
 // Publish makes the object live. Initial data is written before.

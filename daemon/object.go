@@ -172,10 +172,14 @@ var namedFlags = []struct {
 	{shm.FlagBytes, wire.FlagBytes},
 }
 
-// state is the daemon's own opinion, not the segment's.
+// state is the daemon's own opinion, but for the segment's that it is corrupt, which every
+// client believes.
 func (o *object) state() string {
-	if o.removed.Load() {
+	switch {
+	case o.removed.Load():
 		return wire.StateRemoved
+	case o.segment.State() == shm.StateCorrupt:
+		return wire.StateCorrupt
 	}
 	return wire.StateLive
 }

@@ -256,6 +256,17 @@ func (t *sideTable) numberedLocked(number uint32) (*side, error) {
 	return nil, noSide(number)
 }
 
+// sizeOf is how large the side segment of a number is that a slot has; not ok = it has none.
+func (t *sideTable) sizeOf(slot, number uint32) (size uint64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.numbers[number]
+	if s == nil || s.slot != slot {
+		return 0, false
+	}
+	return s.size, true
+}
+
 func noSide(number uint32) error {
 	return status.New(status.Corrupt, "", "the queue has no side segment %d (any more)", number)
 }

@@ -31,6 +31,8 @@ const (
 	MethodChmod           = "chmod"
 	MethodList            = "list"
 	MethodStat            = "stat"
+	MethodCheck           = "check"
+	MethodRepair          = "repair"
 	MethodGet             = "get"
 	MethodSet             = "set"
 	MethodAdd             = "add"
@@ -96,7 +98,7 @@ const (
 var methods = []string{
 	MethodHello, MethodPing, MethodBye, MethodStatus, MethodClients,
 	MethodCreate, MethodOpen, MethodOpenOrCreate, MethodMap, MethodClose, MethodUnlink,
-	MethodDestroy, MethodChmod, MethodList, MethodStat,
+	MethodDestroy, MethodChmod, MethodList, MethodStat, MethodCheck, MethodRepair,
 	MethodGet, MethodSet, MethodAdd, MethodExchange, MethodCompareExchange, MethodRead, MethodWrite,
 	MethodBeginWrite, MethodEndWrite, MethodVersion, MethodWaitChange,
 	MethodLock, MethodUnlock, MethodMarkConsistent,

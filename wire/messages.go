@@ -266,6 +266,30 @@ type Stat struct {
 	Rings []Ring `msgpack:"rings,omitempty"`
 }
 
+// Finding is a word of an object that cannot be right.
+type Finding struct {
+	Word   string `msgpack:"word"`
+	Offset uint64 `msgpack:"offset"` // of the word in the segment, bytes
+	Says   string `msgpack:"says"`   // what is wrong with it
+	Remedy string `msgpack:"remedy"` // what a repair makes of it
+}
+
+// Check is the result of check.
+type Check struct {
+	ID       uint64        `msgpack:"id"`
+	Name     string        `msgpack:"name"`
+	Kind     string        `msgpack:"kind"`
+	Findings List[Finding] `msgpack:"findings"`           // empty: what was judged is in order
+	Unjudged string        `msgpack:"unjudged,omitempty"` // why some words could not be judged
+}
+
+// Repair is the result of repair.
+type Repair struct {
+	Check `msgpack:",inline"` // as it was before
+	Costs List[string]        `msgpack:"costs"` // what it cost the users of the object
+	Left  List[Finding]       `msgpack:"left"`  // what is wrong again, or still
+}
+
 // Ring is one direction of a stream or a pipe.
 type Ring struct {
 	UsedBytes uint64  `msgpack:"used_bytes"`

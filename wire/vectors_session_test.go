@@ -143,6 +143,13 @@ func (r *recorder) objects() {
 		Seats: []Seat{{Seat: 1, PID: 4242, UID: 1000, Client: 1}}}, 2)
 	r.call("stat of nothing", MethodStat, "",
 		fails(status.NotFound, "create it first; list shows what there is").On("jobs/none"), "jobs/none")
+	r.call("check", MethodCheck, "all is in order", Check{ID: 2, Name: "jobs/lock", Kind: KindMutex}, "jobs/lock")
+	r.call("check of nothing", MethodCheck, "",
+		fails(status.NotFound, "create it first; list shows what there is").On("jobs/none"), "jobs/none")
+	r.call("repair", MethodRepair, "nothing was wrong",
+		Repair{Check: Check{ID: 2, Name: "jobs/lock", Kind: KindMutex}}, 2)
+	r.call("repair of nothing", MethodRepair, "",
+		fails(status.NotFound, "create it first; list shows what there is").On("jobs/none"), "jobs/none")
 	r.call("chmod", MethodChmod, "0640", nil, "jobs/count", 0o640)
 	r.call("chmod to execute", MethodChmod, "", fails(status.Invalid,
 		"mode is 0777; it may have the bits 0666 (read and write for user, group, others)").On("jobs/count"),

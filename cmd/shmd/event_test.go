@@ -123,7 +123,6 @@ func TestEventMistakes(t *testing.T) {
 		{"signal e -n 1 --all", 2, "none of the others can be"},
 		{"pulse auto", 1, "auto reset"},
 		{"pulse v", 1, "want an event"},
-		{"reset m", 1, "want an event or a barrier"},
 		{"wait", 2, "NAME"},
 		{"wait nothing", 1, "no such object"},
 		{"wait m", 1, "want an event, a barrier, a condition, a value or an array"},

@@ -6,26 +6,50 @@ import (
 
 	"github.com/spf13/cobra"
 
+	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/wire"
 )
 
 func (a *app) newReset() *cobra.Command {
 	return &cobra.Command{
 		Use:   "reset NAME",
-		Short: "Make an event unset, or a broken barrier whole",
+		Short: "Make an event unset, a broken barrier whole, or a damaged object usable",
 		Long: `Make an event unset: whoever comes waits until it is set again.
 
 Or begin a barrier anew, as if nobody had arrived: a broken one is whole again, and
 whoever waits at it is told that it broke. A warning names the process whose death had
-broken it.`,
+broken it.
+
+Or, of an object of another kind, put right what is damaged, so that it is no longer
+CORRUPT: the same as fsck --repair, which says what was wrong, and what it cost.`,
 		Example: `shmd create ready event --set
 shmd reset ready
 shmd create phase barrier --parties 2
 shmd abort phase
-shmd reset phase`,
+shmd reset phase
+shmd create jobs/todo queue
+shmd reset jobs/todo`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeKind(wire.KindEvent, wire.KindBarrier),
+		ValidArgsFunction: a.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := parseRef(args[0])
+			if err != nil {
+				return err
+			}
+			plainly := false
+			err = a.withClient(cmd, func(ctx context.Context, c *shmd.Client) error {
+				var s wire.Stat
+				if err := c.Call(ctx, wire.MethodStat, &s, ref); err != nil {
+					return on(args[0], err)
+				}
+				if plainly = s.Kind == wire.KindEvent || s.Kind == wire.KindBarrier; plainly {
+					return nil
+				}
+				return a.fsck(ctx, c, args, true)
+			})
+			if err != nil || !plainly {
+				return err
+			}
 			return a.withKind(cmd, []string{wire.KindEvent, wire.KindBarrier}, args[0],
 				func(ctx context.Context, o *openObject) error {
 					if o.info.Kind == wire.KindEvent {

@@ -271,14 +271,29 @@ soak: build ## Everything at random, with kills and stops, for SECONDS=N, and ac
 
 # Fuzz targets are found by name, so that a new one needs no entry here.
 .PHONY: fuzz
-fuzz: ## Fuzz each decoder of foreign bytes for SECONDS=N
+fuzz: fuzz-c ## Fuzz whatever takes foreign bytes, in Go and in C, for SECONDS=N each
 	@targets=$$(grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' .) \
 	  || { echo 'no fuzz target found' >&2; exit 1; }; \
 	while IFS=: read -r file func; do \
 	  name=$${func#func }; \
 	  printf '\n== %s: %s for %s s\n' "$$(dirname "$$file")" "$$name" '$(SECONDS)'; \
-	  $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(SECONDS)s' "./$$(dirname "$$file")" </dev/null; \
+	  $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(SECONDS)s' -fuzzminimizetime 5s "./$$(dirname "$$file")" \
+	    </dev/null; \
 	done <<<"$$targets"
+
+# With libFuzzer, which is clang's. What it finds goes into build/fuzz, and what crashes there
+# to the corpus by hand: tests/fuzz runs that with every compiler.
+.PHONY: fuzz-c
+fuzz-c: build/fuzz/answers
+	$(call say,tests/fuzz: answers for $(SECONDS) s)
+	@mkdir -p build/fuzz/corpus
+	build/fuzz/answers -max_total_time='$(SECONDS)' -timeout=60 -max_len=8192 -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz/ build/fuzz/corpus tests/fuzz/testdata/answers
+
+build/fuzz/answers: tests/fuzz/target/answers.c $(C_SOURCES) $(C_HEADERS) build/flags | build/setup/build build/setup/fuzz
+	@mkdir -p $(@D)
+	clang $(C_FLAGS) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(MSGPACK_CFLAGS) -o $@ $< \
+	  $(C_SOURCES) $(MSGPACK_LIBS)
 
 .PHONY: fmt
 fmt: ## Format the Go code

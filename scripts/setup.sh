@@ -2,7 +2,7 @@
 # Installs what building and testing shmd needs and this machine lacks, and says
 # what and why. Running it again does nothing. make calls it; by hand:
 #
-#   scripts/setup.sh [build] [check] [test] [model] [arm64] [boost] [zeromq] [redis]
+#   scripts/setup.sh [build] [check] [test] [model] [arm64] [fuzz] [boost] [zeromq] [redis]
 #   (default: build)
 #
 #   build   a C compiler, pkg-config, msgpack for C
@@ -13,6 +13,7 @@
 #           which checks orders of memory accesses, and a C++ compiler for it
 #   arm64   a C compiler for arm64 and an emulator, qemu; and msgpack for C for arm64,
 #           which is not installed but unpacked into build/arm64/sysroot
+#   fuzz    clang, whose libFuzzer makes inputs for the C library
 #   boost, zeromq, redis
 #           what make bench compares with, each by itself: make bench goes on without
 #           those that cannot be had. Of Redis the program, without its system service.
@@ -83,6 +84,12 @@ have_boost() {
 have_zeromq() { printf '#include <zmq.h>\nint main(void) { return zmq_errno(); }\n' | links c -lzmq $cc; }
 # Debian has the program in redis-tools; tests/bench/redis.go says why under that name.
 have_redis() { have redis-server || have redis-check-rdb; }
+
+# Whether clang has its libFuzzer and sanitizers.
+have_libfuzzer() {
+  printf 'int LLVMFuzzerTestOneInput(const char *b, unsigned long n) { return n > 0 && b[0] == 1; }\n' |
+    links c '' clang -fsanitize=fuzzer,address,undefined
+}
 
 have_arm64_cc() { compiles c aarch64-linux-gnu-gcc -static; }
 
@@ -178,6 +185,9 @@ plan() {
       need 'to run programs for arm64' have_arm64_emulator qemu-user
       want_sysroot=true
       ;;
+    fuzz)
+      need 'to fuzz the C library' have_libfuzzer clang libclang-rt-dev
+      ;;
     boost)
       need 'to compile the rival of the bench' have_cxx g++
       need 'a rival of the bench, Boost.Interprocess' have_boost libboost-dev
@@ -189,7 +199,7 @@ plan() {
     redis)
       need 'a rival of the bench, Redis; no service is started' have_redis redis-tools
       ;;
-    *) fail "unknown group \"$1\"; the groups are build, check, test, model, arm64, boost, zeromq, redis" ;;
+    *) fail "unknown group \"$1\"; the groups are build, check, test, model, arm64, fuzz, boost, zeromq, redis" ;;
   esac
 }
 

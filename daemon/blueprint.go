@@ -56,7 +56,7 @@ func (c *call) blueprint() (*blueprint, error) {
 		return nil, err
 	}
 	b := &blueprint{name: name}
-	if err := b.read(kind, &options, c.session.server.config.SeatsDefault); err != nil {
+	if err := b.read(kind, &options, c.session.server.seatsDefault.Load()); err != nil {
 		e := asStatus(err)
 		return nil, e.On(name)
 	}

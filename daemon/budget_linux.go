@@ -17,10 +17,9 @@ import (
 // budget bounds the memory of all objects. The kernel is no guard: memory of a
 // memfd is promised freely, and when it runs out somebody is killed.
 type budget struct {
-	limit uint64 // immutable
-
-	mu   sync.Mutex
-	used uint64 // protected by mu
+	mu    sync.Mutex
+	limit uint64 // protected by mu
+	used  uint64 // protected by mu
 }
 
 // availableCheckMin is the size from which on a segment is compared with the
@@ -43,6 +42,20 @@ func (b *budget) charge(size uint64) error {
 	}
 	b.used += size
 	return nil
+}
+
+// setLimit changes the limit; what is used beyond it stays.
+func (b *budget) setLimit(limit uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit = limit
+}
+
+// max is the limit.
+func (b *budget) max() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.limit
 }
 
 // release gives size bytes back.

@@ -92,6 +92,12 @@ const (
 	zombieIntervalDefault = time.Second
 )
 
+// Check says whether a daemon can be started with it, as far as that shows before.
+func (c Config) Check() error {
+	_, err := c.withDefaults()
+	return err
+}
+
 // withDefaults fills in what is zero and checks the rest.
 func (c Config) withDefaults() (Config, error) {
 	if c.Socket == "" {

@@ -125,6 +125,16 @@ func bind(ctx context.Context, c Config) (*net.UnixListener, error) {
 	}
 	listener := l.(*net.UnixListener)
 	listener.SetUnlinkOnClose(false)
+	if err := permit(path, c); err != nil {
+		listener.Close()
+		_ = os.Remove(path)
+		return nil, err
+	}
+	return listener, nil
+}
+
+// permit gives a socket its owner and mode.
+func permit(path string, c Config) error {
 	uid, gid := -1, -1
 	if c.SocketUID != nil {
 		uid = *c.SocketUID
@@ -133,14 +143,22 @@ func bind(ctx context.Context, c Config) (*net.UnixListener, error) {
 		gid = *c.SocketGID
 	}
 	if uid >= 0 || gid >= 0 {
-		err = os.Lchown(path, uid, gid)
+		if err := os.Lchown(path, uid, gid); err != nil {
+			return err
+		}
 	}
-	if err = errors.Join(err, os.Chmod(path, c.SocketMode)); err != nil {
-		listener.Close()
-		_ = os.Remove(path)
-		return nil, err
+	return os.Chmod(path, c.SocketMode)
+}
+
+// permit gives our socket another owner and mode; those of a supervisor's are its own affair.
+func (e *endpoint) permit(c Config) error {
+	if e.adopted {
+		return nil
 	}
-	return listener, nil
+	if err := permit(e.path, c); err != nil {
+		return status.Wrap(status.System, "reload", err, "the socket's owner and mode").On(e.path)
+	}
+	return nil
 }
 
 // removeSocket removes a socket and nothing else.

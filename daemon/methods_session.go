@@ -68,7 +68,7 @@ func (c *call) hello() error {
 	return c.encoded(&wire.HelloResult{
 		Version: version, Server: Version, Epoch: uint64(srv.epoch), Client: c.client.id,
 		UID: c.client.peer.uid, PID: c.client.peer.pid, MessageMax: wire.MessageMax,
-		SeatsDefault: srv.config.SeatsDefault, ABIVersion: shm.ABIVersion, ABICompat: shm.ABICompat,
+		SeatsDefault: srv.seatsDefault.Load(), ABIVersion: shm.ABIVersion, ABICompat: shm.ABICompat,
 		ABIFingerprint: shm.ABIFingerprint,
 		Resumable:      srv.chronicle != nil,
 	})
@@ -145,7 +145,7 @@ func (c *call) status() error {
 	srv := c.session.server
 	result := wire.Status{
 		Server: Version, Epoch: uint64(srv.epoch), PID: int32(os.Getpid()), UptimeNS: int64(time.Since(srv.started)),
-		Waiting: uint64(srv.pending.calls.Load()), BudgetBytes: srv.budget.limit,
+		Waiting: uint64(srv.pending.calls.Load()), BudgetBytes: srv.budget.max(),
 		Deaths: srv.metrics.deaths.Load(), Recoveries: srv.metrics.recoveries.Load(),
 		LastRecoveryNS: srv.metrics.lastRecovery.Load(), Zombies: uint64(srv.zombies.count()),
 	}

@@ -24,17 +24,17 @@ const pendingBytesMax = 64 << 20
 
 // pendingTotals counts what waits in the whole daemon.
 type pendingTotals struct {
-	callsMax int64        // immutable
+	callsMax atomic.Int64
 	calls    atomic.Int64 // that wait now
 	bytes    atomic.Int64 // their buffers
 }
 
 // take counts one more call in, or answers Busy.
 func (t *pendingTotals) take(bytes int) error {
-	if t.calls.Add(1) > t.callsMax {
+	if limit := t.callsMax.Load(); t.calls.Add(1) > limit {
 		t.calls.Add(-1)
 		return status.New(status.Busy, "",
-			"%d calls wait in the daemon already: try again when some have ended", t.callsMax)
+			"%d calls wait in the daemon already: try again when some have ended", limit)
 	}
 	if t.bytes.Add(int64(bytes)) > pendingBytesMax {
 		t.release(bytes)

@@ -8,10 +8,10 @@ import (
 
 // quota counts what each user has. Everything is charged before it is made.
 type quota struct {
-	bytesMax, objectsMax, connectionsMax uint64 // immutable
-
-	mu    sync.Mutex
-	users map[uint32]*usage // protected by mu; no entry = nothing used
+	mu sync.Mutex
+	// The limits of each user; protected by mu.
+	bytesMax, objectsMax, connectionsMax uint64
+	users                                map[uint32]*usage // protected by mu; no entry = nothing used
 }
 
 // usage is what one user has.
@@ -25,12 +25,16 @@ type usage struct {
 const bufferedMax = 256 << 20
 
 func newQuota(c Config) *quota {
-	return &quota{
-		bytesMax:       c.QuotaBytes,
-		objectsMax:     c.QuotaObjects,
-		connectionsMax: c.QuotaConnections,
-		users:          make(map[uint32]*usage),
-	}
+	q := &quota{users: make(map[uint32]*usage)}
+	q.setLimits(c)
+	return q
+}
+
+// setLimits changes the limits; what somebody has beyond them stays his.
+func (q *quota) setLimits(c Config) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.bytesMax, q.objectsMax, q.connectionsMax = c.QuotaBytes, c.QuotaObjects, c.QuotaConnections
 }
 
 // change applies f to the user's usage and forgets a user with nothing.

@@ -36,7 +36,9 @@ type Server struct {
 	zombies   *zombies    // immutable
 	pending   pendingTotals
 	metrics   metrics
-	serial    atomic.Uint32 // names the daemon's own locks
+	// seatsDefault is seats_max of an object whose creator does not say.
+	seatsDefault atomic.Uint32
+	serial       atomic.Uint32 // names the daemon's own locks
 
 	ctx  context.Context // ends when the server closes
 	stop context.CancelFunc
@@ -72,12 +74,12 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, log: c.Logger, started: time.Now(), endpoint: e,
-		quota: newQuota(c), budget: &budget{limit: c.BudgetBytes},
+		quota: newQuota(c), budget: &budget{},
 		parker:   shm.NewParker(shm.ParkerOptions{WithoutWaitv: c.Without.FutexWaitv}),
 		sessions: make(map[*session]struct{}), clients: make(map[uint64]*client),
 		timers: make(map[*time.Timer]struct{}), detached: make(map[*client]struct{}),
 	}
-	s.pending.callsMax = int64(c.WaitingMax)
+	s.limit(c)
 	s.zombies = &zombies{server: s}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err = s.begin(ctx); err == nil {

@@ -1,0 +1,29 @@
+package daemon
+
+// Reload makes the server go by another Config: its limits, and the mode and owner of a
+// socket of its own. Everything else stays as Start found it. What is there already stays
+// too, even beyond a limit. After an error nothing is changed.
+//
+// Errors: status.Invalid for a bad Config, status.System for a socket whose mode or owner
+// cannot be changed.
+func (s *Server) Reload(c Config) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return err
+	}
+	if err := s.endpoint.permit(c); err != nil {
+		return err
+	}
+	s.limit(c)
+	s.log.Info("limits", "budget_bytes", c.BudgetBytes, "quota_bytes", c.QuotaBytes, "quota_objects", c.QuotaObjects,
+		"quota_connections", c.QuotaConnections, "waiting_max", c.WaitingMax, "seats_default", c.SeatsDefault)
+	return nil
+}
+
+// limit sets everything that Reload may change, but the socket.
+func (s *Server) limit(c Config) {
+	s.quota.setLimits(c)
+	s.budget.setLimit(c.BudgetBytes)
+	s.pending.callsMax.Store(int64(c.WaitingMax))
+	s.seatsDefault.Store(c.SeatsDefault)
+}

@@ -8,13 +8,14 @@ import (
 	"github.com/shmd/shmd/status"
 )
 
-// Exit codes; 69 and 75 are those of sysexits.h, 126 and 127 those of shells.
+// Exit codes; 69, 75 and 78 are those of sysexits.h, 126 and 127 those of shells.
 const (
 	exitOK            = 0
 	exitFailure       = 1
 	exitUsage         = 2
 	exitUnavailable   = 69
 	exitTemporary     = 75
+	exitConfig        = 78
 	exitNotExecutable = 126
 	exitNotFound      = 127
 	exitSignalled     = 128 // plus the signal

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"strconv"
 	"strings"
@@ -100,3 +101,53 @@ func (w *waitFlags) nanoseconds(cmd *cobra.Command) int64 {
 	}
 	return -1
 }
+
+// countFlag is a number from 1 to a maximum.
+type countFlag[T int | uint32 | uint64] struct {
+	to  *T
+	max uint64
+}
+
+// Set implements pflag.Value.
+func (c *countFlag[T]) Set(text string) error {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n == 0 || n > c.max {
+		return fmt.Errorf("%q is not within 1 to %d", text, c.max)
+	}
+	*c.to = T(n)
+	return nil
+}
+
+// String implements pflag.Value.
+func (c *countFlag[T]) String() string {
+	if c.to == nil {
+		return ""
+	}
+	return strconv.FormatUint(uint64(*c.to), 10)
+}
+
+// Type implements pflag.Value.
+func (*countFlag[T]) Type() string { return "NUMBER" }
+
+// levelFlag is how important a line of the log must be.
+type levelFlag slog.Level
+
+// logLevels are all there are, by name.
+var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn,
+	"error": slog.LevelError}
+
+// Set implements pflag.Value.
+func (l *levelFlag) Set(text string) error {
+	level, ok := logLevels[strings.ToLower(text)]
+	if !ok {
+		return fmt.Errorf("%q is no log level: want debug, info, warn or error", text)
+	}
+	*l = levelFlag(level)
+	return nil
+}
+
+// String implements pflag.Value.
+func (l *levelFlag) String() string { return strings.ToLower(slog.Level(*l).String()) }
+
+// Type implements pflag.Value.
+func (*levelFlag) Type() string { return "LEVEL" }

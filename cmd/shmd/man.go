@@ -70,6 +70,7 @@ func manPage(c *cobra.Command) string {
 	c.InitDefaultHelpFlag() // otherwise there only if the command ran
 	p.block("OPTIONS", c.NonInheritedFlags().FlagUsages())
 	p.block("GLOBAL OPTIONS", c.InheritedFlags().FlagUsages())
+	p.block("CONFIGURATION FILE", c.Annotations[sectionFile])
 	p.block("ENVIRONMENT", c.Annotations[sectionEnvironment])
 	p.block("EXIT STATUS", c.Annotations[sectionExit])
 	p.block("EXAMPLES", c.Example)

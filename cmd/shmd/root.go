@@ -29,6 +29,7 @@ type app struct {
 const (
 	sectionExit        = "exit"
 	sectionEnvironment = "environment"
+	sectionFile        = "file"
 )
 
 const exitCommon = `0   success
@@ -73,6 +74,9 @@ const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
 
 {{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}{{with index .Annotations "environment"}}
 Environment:
+{{indent .}}
+{{end}}{{with index .Annotations "file"}}
+Configuration file:
 {{indent .}}
 {{end}}{{with index .Annotations "exit"}}
 Exit status:

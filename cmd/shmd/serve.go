@@ -3,20 +3,15 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
-	"os/user"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/shmd/shmd/daemon"
-	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
 )
 
@@ -36,6 +31,13 @@ is left with nothing to hold ends; shmd keeper --stop ends one that holds someth
 The socket's mode and owner say who may connect at all; every object has its own on top
 of that. Without flags the daemon serves one user: its socket is for its owner only.
 
+What flags do not say is taken from the configuration file, and what neither says is the
+default; the environment says nothing but where the socket is. The file is that of --config;
+without that flag it is /etc/shmd/shmd.toml for the socket /run/shmd/shmd.sock, and
+$XDG_CONFIG_HOME/shmd/shmd.toml (~/.config) for $XDG_RUNTIME_DIR/shmd/shmd.sock, if it is
+there, and none for another socket. SIGHUP reads it again; a file that is wrong changes
+nothing, and the log says what is wrong with it.
+
 Memory is promised before it is used: objects beyond --budget, or beyond their owner's
 quota, are refused with a clear error. Sizes take K, M, G or T.
 
@@ -52,168 +54,70 @@ tested: peerpidfd (Linux 6.5), futex_waitv (5.16), noexec_seal (6.3).`
 const serveExit = `0   ended by a signal
 1   failure; the message says which
 2   wrong usage: an unknown flag, a malformed size
-69  another daemon runs on this socket`
+69  another daemon runs on this socket
+78  the configuration file is wrong; the message says where`
 
-// serveFlags are the flags of serve.
-type serveFlags struct {
-	config             daemon.Config
-	mode               modeFlag
-	owner              string
-	budget, quotaBytes sizeFlag
-	logLevel           string
-	logJSON            bool
-	without            []string
-	readyFD            int
-	keeper             string
-}
+const serveFile = `[socket]
+mode = "0660"             # --socket-mode
+owner = "shmd:users"      # --socket-owner
+[limits]
+budget = "4G"             # --budget
+seats_default = 64        # --seats-default
+waiting_max = 16384       # --waiting-max
+[quota]                   # of each user
+bytes = "1G"              # --quota-bytes
+objects = 1000            # --quota-objects
+connections = 100         # --quota-connections
+[log]
+level = "info"            # --log-level
+json = false              # --log-json; the one that only a restart changes`
 
 func (a *app) newServe() *cobra.Command {
-	f := serveFlags{mode: 0o600}
+	f := serveFlags{}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon",
 		Long:  serveLong,
 		Example: `shmd serve
 shmd serve --socket-mode 0666 --budget 256M --quota-bytes 64M
-shmd serve --log-level debug --log-json`,
+shmd serve --log-level debug --log-json
+shmd serve --check-config`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		Annotations:       map[string]string{sectionExit: serveExit},
+		Annotations:       map[string]string{sectionExit: serveExit, sectionFile: serveFile},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.complete(a)
+			listener, err := supervisedListener(a.socket)
 			if err != nil {
 				return err
 			}
+			socket := a.serveSocket()
+			if listener != nil {
+				socket = listener.Addr().String()
+			}
+			c, err := configure(a, cmd.Flags(), socket)
+			if err != nil {
+				return err
+			}
+			if f.check {
+				return c.show()
+			}
+			c.config.Listener = listener
 			return serve(cmd.Context(), c, f.readyFD)
 		},
 	}
-	flags := cmd.Flags()
-	flags.Var(&f.mode, "socket-mode", "who may connect, octal as for files")
-	flags.StringVar(&f.owner, "socket-owner", "", "`USER[:GROUP]` that owns the socket, by name or number")
-	flags.Var(&f.budget, "budget", "memory of all objects\n(default half of what the machine or the cgroup has)")
-	flags.Var(&f.quotaBytes, "quota-bytes", "memory of one user's objects (default the budget)")
-	flags.Uint64Var(&f.config.QuotaObjects, "quota-objects", daemon.QuotaObjectsDefault,
-		"`NUMBER` of objects of one user")
-	flags.Uint64Var(&f.config.QuotaConnections, "quota-connections", daemon.QuotaConnectionsDefault,
-		"`NUMBER` of connections of one user")
-	flags.Uint32Var(&f.config.SeatsDefault, "seats-default", shm.SeatsDefault,
-		"`NUMBER` of processes that may open an object at once,\nunless its creator says otherwise")
-	flags.IntVar(&f.config.WaitingMax, "waiting-max", daemon.WaitingMaxDefault,
-		"`NUMBER` of calls of all clients that may wait")
-	flags.StringVar(&f.logLevel, "log-level", "info", "`LEVEL`: debug, info, warn or error")
-	flags.BoolVar(&f.logJSON, "log-json", false, "log JSON")
-	flags.StringSliceVar(&f.without, "without", nil,
-		"kernel `FEATURES` to do without:\npeerpidfd,futex_waitv,noexec_seal")
-	flags.StringVar(&f.keeper, "keeper", keeperStart, "`WHO` has the keeper: start (this daemon starts it),\n"+
-		"external (a supervisor does), none (nothing outlives this daemon)")
-	flags.IntVar(&f.readyFD, "ready-fd", -1, "descriptor `N` to write \"ready\" to; -1 is none")
+	f.register(cmd.Flags())
 	return cmd
 }
 
-// complete turns what was given into a configuration.
-func (f *serveFlags) complete(a *app) (daemon.Config, error) {
-	c := f.config
-	var err error
-	if c.Listener, err = supervisedListener(a.socket); err != nil {
-		return c, err
-	}
-	if c.Listener != nil {
-		a.socket = c.Listener.Addr().String()
-	}
-	c.Socket, c.SocketMode = a.socket, fs.FileMode(f.mode)
-	c.BudgetBytes, c.QuotaBytes = uint64(f.budget), uint64(f.quotaBytes)
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return c, usage("%q is no log level: want debug, info, warn or error", f.logLevel)
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if onJournal(a.stderr) {
-		options.ReplaceAttr = withoutTime
-	}
-	if f.logJSON || a.json {
-		c.Logger = slog.New(slog.NewJSONHandler(a.stderr, options))
-	} else {
-		c.Logger = slog.New(slog.NewTextHandler(a.stderr, options))
-	}
-	for _, feature := range f.without {
-		switch feature {
-		case "peerpidfd":
-			c.Without.PeerPIDFD = true
-		case "futex_waitv":
-			c.Without.FutexWaitv = true
-		case "noexec_seal":
-			c.Without.NoexecSeal = true
-		default:
-			return c, usage("--without %s: want peerpidfd, futex_waitv or noexec_seal", feature)
-		}
-	}
-	switch f.keeper {
-	case keeperStart:
-		c.KeeperCommand = keeperCommand(a.serveSocket())
-	case keeperExternal:
-		c.KeeperStarted = true
-	case keeperNone:
-	default:
-		return c, usage("--keeper %s: %w", f.keeper, errKeeper)
-	}
-	if f.owner != "" {
-		c.SocketUID, c.SocketGID, err = parseOwner(f.owner)
-	}
-	return c, err
-}
-
-// withoutTime is for the journal, which has its own.
-func withoutTime(groups []string, attr slog.Attr) slog.Attr {
-	if len(groups) == 0 && attr.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return attr
-}
-
-// parseOwner reads USER[:GROUP]; without a group it stays as it is.
-func parseOwner(text string) (uid, gid *int, err error) {
-	userName, groupName, hasGroup := strings.Cut(text, ":")
-	uid, err = resolveID(userName, func(name string) (string, error) {
-		u, err := user.Lookup(name)
-		if err != nil {
-			return "", err
-		}
-		return u.Uid, nil
-	})
-	if err != nil || !hasGroup {
-		return uid, nil, err
-	}
-	gid, err = resolveID(groupName, func(name string) (string, error) {
-		g, err := user.LookupGroup(name)
-		if err != nil {
-			return "", err
-		}
-		return g.Gid, nil
-	})
-	return uid, gid, err
-}
-
-// resolveID reads a number, or what lookup makes of a name.
-func resolveID(text string, lookup func(name string) (string, error)) (*int, error) {
-	number, err := strconv.ParseUint(text, 10, 31)
-	if err != nil {
-		found, err := lookup(text)
-		if err != nil {
-			return nil, usage("--socket-owner: %w", err)
-		}
-		if number, err = strconv.ParseUint(found, 10, 31); err != nil {
-			return nil, usage("--socket-owner %s: %w", text, err)
-		}
-	}
-	return new(int(number)), nil
-}
-
 // serve runs a daemon until a signal, or the end of ctx, which is the same.
-func serve(ctx context.Context, c daemon.Config, readyFD int) error {
+func serve(ctx context.Context, configured *configuration, readyFD int) error {
 	// Before the start, so that no signal finds us half way.
-	signals := make(chan os.Signal, 2)
+	signals, reloads := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+	signal.Notify(reloads, unix.SIGHUP)
 	defer signal.Stop(signals)
+	defer signal.Stop(reloads)
+	c := configured.config
 	readyTo, err := readyFile(readyFD)
 	if err != nil {
 		return err
@@ -234,14 +138,20 @@ func serve(ctx context.Context, c daemon.Config, readyFD int) error {
 	defer cancel()
 	go keepAlive(alive, server.Socket(), c.Logger)
 	end := server.Shutdown
-	select {
-	case s := <-signals:
-		c.Logger.Info("stopping", "signal", s.String())
-		if s == unix.SIGINT {
-			end = server.End
+	for running := true; running; {
+		select {
+		case s := <-signals:
+			running = false
+			c.Logger.Info("stopping", "signal", s.String())
+			if s == unix.SIGINT {
+				end = server.End
+			}
+		case <-reloads:
+			configured.reload(server)
+		case <-ctx.Done():
+			running = false
+			c.Logger.Info("stopping")
 		}
-	case <-ctx.Done():
-		c.Logger.Info("stopping")
 	}
 	cancel()
 	tell(stopping, c.Logger)

@@ -64,8 +64,8 @@ func TestServeFlags(t *testing.T) {
 func TestWithout(t *testing.T) {
 	for text, want := range map[string]daemon.Features{"peerpidfd": {PeerPIDFD: true},
 		"futex_waitv": {FutexWaitv: true}, "noexec_seal": {NoexecSeal: true}} {
-		flags := &serveFlags{logLevel: "info", keeper: keeperNone, without: []string{text}}
-		c, err := flags.complete(&app{stderr: io.Discard})
+		flags := &serveFlags{keeper: keeperNone, without: []string{text}}
+		c, err := flags.complete(&app{stderr: io.Discard}, "s", &slog.LevelVar{})
 		if err != nil || c.Without != want {
 			t.Errorf("--without %s: %+v, %v", text, c.Without, err)
 		}
@@ -74,21 +74,22 @@ func TestWithout(t *testing.T) {
 
 func TestSocketOwner(t *testing.T) {
 	for text, want := range map[string][2]int{"root": {0, -1}, "12:34": {12, 34}, "root:root": {0, 0}, "7": {7, -1}} {
-		uid, gid, err := parseOwner(text)
-		if err != nil {
+		var o ownerFlag
+		if err := o.Set(text); err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if gid == nil {
-			gid = new(-1)
+		if o.gid == nil {
+			o.gid = new(-1)
 		}
-		if *uid != want[0] || *gid != want[1] {
-			t.Errorf("%s is %d, %d; want %v", text, *uid, *gid, want)
+		if *o.uid != want[0] || *o.gid != want[1] {
+			t.Errorf("%s is %d, %d; want %v", text, *o.uid, *o.gid, want)
 		}
 	}
 	for _, text := range []string{"", "-1", ":0", "0:", "0:-1", "0:no-such-group", "4294967295"} {
-		if _, _, err := parseOwner(text); exitCode(err) != exitUsage {
-			t.Errorf("%q gives %v", text, err)
+		var o ownerFlag
+		if err := o.Set(text); err == nil {
+			t.Errorf("%q is taken", text)
 		}
 	}
 }
@@ -199,7 +200,7 @@ func TestJournal(t *testing.T) {
 	}
 	for stderr, timed := range map[io.Writer]bool{f: false, &bytes.Buffer{}: true} {
 		t.Setenv("JOURNAL_STREAM", stream)
-		c, err := (&serveFlags{logLevel: "info", keeper: keeperNone}).complete(&app{stderr: stderr})
+		c, err := (&serveFlags{keeper: keeperNone}).complete(&app{stderr: stderr}, "s", &slog.LevelVar{})
 		if err != nil {
 			t.Fatal(err)
 		}

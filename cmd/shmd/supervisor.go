@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	notify "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/status"
@@ -53,6 +55,14 @@ const (
 	ready    = notify.SdNotifyReady
 	stopping = notify.SdNotifyStopping
 )
+
+// reloading is what a supervisor is told before the configuration is read again, which
+// ends with ready.
+func reloading() string {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // never fails for this clock
+	return notify.SdNotifyReloading + "\nMONOTONIC_USEC=" + strconv.FormatInt(now.Nano()/1000, 10)
+}
 
 // tell sends the supervisor a message; that nobody listens is no error.
 func tell(state string, log *slog.Logger) {

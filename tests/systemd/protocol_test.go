@@ -61,7 +61,7 @@ func (s *supervisor) start(env []string, args ...string) *harness.Process {
 }
 
 // Daemon and keeper say when they are ready, the daemon also that it lives, as often as it
-// is asked to, and that it ends.
+// is asked to, that it reads its configuration again, and that it ends.
 func TestNotify(t *testing.T) {
 	s := newSupervisor(t)
 	socket := filepath.Join(t.TempDir(), "shmd.sock")
@@ -72,6 +72,9 @@ func TestNotify(t *testing.T) {
 	for range 3 {
 		s.expect("WATCHDOG=1")
 	}
+	daemon.Signal(syscall.SIGHUP)
+	s.expect("RELOADING=1")
+	s.expect("READY=1")
 	daemon.Signal(syscall.SIGTERM)
 	s.expect("STOPPING=1")
 	if err := daemon.Wait(); err != nil {

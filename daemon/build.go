@@ -12,6 +12,9 @@ func (s *Server) build(c *client, b *blueprint) (*object, error) {
 	o := &object{
 		name: b.name, geometry: b.geometry, uid: c.peer.uid, gid: c.peer.gid, mode: b.mode, lifetime: b.lifetime,
 	}
+	if err := s.names.Load().permits(c.peer, b.name); err != nil {
+		return nil, err
+	}
 	if err := s.registry.vacant(b.name); err != nil {
 		return nil, err
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	// shm.SeatsDefault if zero.
 	SeatsDefault uint32
 
+	// Names say who may create what; everybody everything if empty.
+	Names Names
+
 	// KeeperCommand makes the command of a keeper, which writes to its descriptor 3 when it
 	// is there: the daemon starts one when there is none. With it, a daemon that is started
 	// on the same socket goes on where this one ended. nil = nothing survives the daemon,
@@ -143,6 +146,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := c.Names.check(); err != nil {
+		return c, err
 	}
 	switch {
 	case c.SeatsDefault > shm.SeatsLimit:

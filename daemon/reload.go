@@ -1,6 +1,6 @@
 package daemon
 
-// Reload makes the server go by another Config: its limits, and the mode and owner of a
+// Reload makes the server go by another Config: its limits, who may create what, and the mode and owner of a
 // socket of its own. Everything else stays as Start found it. What is there already stays
 // too, even beyond a limit. After an error nothing is changed.
 //
@@ -16,7 +16,8 @@ func (s *Server) Reload(c Config) error {
 	}
 	s.limit(c)
 	s.log.Info("limits", "budget_bytes", c.BudgetBytes, "quota_bytes", c.QuotaBytes, "quota_objects", c.QuotaObjects,
-		"quota_connections", c.QuotaConnections, "waiting_max", c.WaitingMax, "seats_default", c.SeatsDefault)
+		"quota_connections", c.QuotaConnections, "waiting_max", c.WaitingMax, "seats_default", c.SeatsDefault,
+		"name_rules", len(c.Names.Rules))
 	return nil
 }
 
@@ -26,4 +27,5 @@ func (s *Server) limit(c Config) {
 	s.budget.setLimit(c.BudgetBytes)
 	s.pending.callsMax.Store(int64(c.WaitingMax))
 	s.seatsDefault.Store(c.SeatsDefault)
+	s.names.Store(&c.Names)
 }

@@ -38,6 +38,7 @@ type Server struct {
 	metrics   metrics
 	// seatsDefault is seats_max of an object whose creator does not say.
 	seatsDefault atomic.Uint32
+	names        atomic.Pointer[Names]
 	serial       atomic.Uint32 // names the daemon's own locks
 
 	ctx  context.Context // ends when the server closes

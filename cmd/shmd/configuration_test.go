@@ -3,11 +3,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/shmd/shmd/daemon"
 )
 
 // configured writes a configuration file.
@@ -51,6 +54,13 @@ func TestBadConfiguration(t *testing.T) {
 		{"no level", "[log]\nlevel = \"loud\"\n", `:2: log.level: "loud" is no log level: want debug`},
 		{"too much", "[limits]\nseats_default = 5000\n", `:2: limits.seats_default: "5000" is not within 1 to 4094`},
 		{"none", "[quota]\nobjects = 0\n", `:2: quota.objects: "0" is not within 1 to`},
+		{"a malformed prefix", "[names.create]\n\"a//b\" = []\n", `:2: names.create."a//b": `},
+		{"a dotted prefix", "[names.create]\na.b = []\n", ":2: names.create.a.b: there is no such setting"},
+		{"nobody of that name", "[names.create]\na = [\n0,\n \"no-such-user\"]\n",
+			":4: names.create.a: user: unknown user no-such-user"},
+		{"no group", "[names]\ncreate.a = [\"@no-such-group\"]\n", ":2: names.create.a: group: unknown group"},
+		{"no user but a list", "[names]\ncreate.a = [[]]\n", ":2: names.create.a: an element is a list: want users"},
+		{"one user alone", "[names]\ncreate.a = \"ann\"\n", ":2: names.create.a: this is a string: want a list"},
 		{"less", "[quota]\nconnections = -1\n", `:2: quota.connections: "-1" is not within 1 to`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -227,5 +237,32 @@ func TestReload(t *testing.T) {
 	}
 	if code, _ := p.end(); code != 0 {
 		t.Errorf("exit %d, log\n%s", code, log.text())
+	}
+}
+
+// Users and groups of a rule, by name and number.
+func TestNameRules(t *testing.T) {
+	path := configured(t, "[names]\nown = \"uid\"\ncreate.\"\" = [\"*\"]\n"+
+		"create.\"jobs/a\" = [ \"root\", 1001, \"7\",\n \"@root\", \"@50\" ]\n")
+	a := &app{}
+	cmd := a.newServe()
+	if err := cmd.ParseFlags([]string{"--config", path}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := configure(a, cmd.Flags(), filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := daemon.Names{Own: "uid", Rules: []daemon.NameRule{{Everybody: true},
+		{Prefix: "jobs/a", UIDs: []uint32{0, 1001, 7}, GIDs: []uint32{0, 50}}}}
+	if got := c.config.Names; !reflect.DeepEqual(got, want) {
+		t.Errorf("the rules are %+v, want %+v", got, want)
+	}
+	t.Setenv("SHMD_SOCKET", filepath.Join(t.TempDir(), "s"))
+	for _, line := range []string{`names.own = "uid" `, `names.create."" = ["*"] `,
+		`names.create."jobs/a" = ["root", 1001, "7", "@root", "@50"] # ` + path + ":4"} {
+		if got := must(t, "serve", "--check-config", "--config", path); !strings.Contains(got, line) {
+			t.Errorf("no %s in\n%s", line, got)
+		}
 	}
 }

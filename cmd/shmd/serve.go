@@ -68,6 +68,11 @@ waiting_max = 16384       # --waiting-max
 bytes = "1G"              # --quota-bytes
 objects = 1000            # --quota-objects
 connections = 100         # --quota-connections
+[names]                   # who may create objects under which names
+own = "uid"               # uid/1000/... is for user 1000 alone
+create.jobs = ["ann", 1001, "@workers"]   # jobs and jobs/...: users, and a group
+create."jobs/public" = ["*"]              # the longest prefix decides: everybody
+create."" = []                            # all other names: root alone
 [log]
 level = "info"            # --log-level
 json = false              # --log-json; the one that only a restart changes`

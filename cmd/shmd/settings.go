@@ -33,6 +33,8 @@ var settings = []setting{
 	{key: "quota.bytes", flag: "quota-bytes"},
 	{key: "quota.objects", flag: "quota-objects"},
 	{key: "quota.connections", flag: "quota-connections"},
+	{key: "names.own", kind: valueString, take: (*serveFlags).takeOwn},
+	{key: "names.create.*", kind: valueList, take: (*serveFlags).takeRule},
 	{key: "log.level", flag: "log-level"},
 	{key: "log.json", flag: "log-json"},
 }
@@ -76,7 +78,12 @@ func (f *serveFlags) apply(flags *pflag.FlagSet, file *configFile) error {
 	for i := range file.lines {
 		line := &file.lines[i]
 		if err := f.applyLine(flags, file, line); err != nil {
-			wrong = append(wrong, file.errorf(line.value.number, "%s: %w", keyText(line.key), err))
+			number := line.value.number
+			var inside *elementError
+			if errors.As(err, &inside) {
+				number = inside.number
+			}
+			wrong = append(wrong, file.errorf(number, "%s: %w", keyText(line.key), err))
 		}
 	}
 	for i := range settings {

@@ -309,8 +309,12 @@ func (c *call) owned(arity int, what string) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.ownedBy(c.client.peer, what); err != nil {
-		c.session.server.registry.unpin(o)
+	r := c.session.server.registry
+	r.mu.Lock()
+	err = o.ownedBy(c.client.peer, what)
+	r.mu.Unlock()
+	if err != nil {
+		r.unpin(o)
 		return nil, err
 	}
 	return o, nil
@@ -337,27 +341,6 @@ func (c *call) destroy() error {
 	}
 	defer c.session.server.registry.unpin(o)
 	c.session.server.destroy(o)
-	return c.nothing()
-}
-
-func (c *call) chmod() error {
-	o, err := c.owned(2, "chmod")
-	if err != nil {
-		return err
-	}
-	r := c.session.server.registry
-	defer r.unpin(o)
-	mode, err := c.params.Uint32("mode")
-	if err == nil {
-		err = checkMode(mode)
-	}
-	if err != nil {
-		return on(o, err)
-	}
-	r.mu.Lock()
-	o.mode = mode
-	r.chronicle.record(&journal.Mode{ID: o.id, Mode: mode})
-	r.mu.Unlock()
 	return c.nothing()
 }
 

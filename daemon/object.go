@@ -33,7 +33,6 @@ type object struct {
 	stream    *shm.Stream    // immutable
 	pipe      *shm.Pipe      // immutable
 	sides     *sideTable     // immutable; of a queue with messages longer than a slot
-	uid, gid  uint32         // immutable; the creator's
 	lifetime  string         // immutable
 	creator   *client        // immutable; nil unless it is owned
 
@@ -43,12 +42,15 @@ type object struct {
 	// recoverMu is held while the segment is recovered: one at a time.
 	recoverMu sync.Mutex
 
-	mode    uint32    // protected by registry.mu
-	linked  bool      // protected by registry.mu; it has a name, or persists without
-	freed   bool      // protected by registry.mu
-	refs    int       // protected by registry.mu; see doc.go
-	handles uint64    // protected by registry.mu; of all clients
-	seats   seatTable // protected by registry.mu
+	// uid and gid own it, the creator's at first; protected by registry.mu, and for who
+	// has it by sides.mu too.
+	uid, gid uint32
+	mode     uint32    // protected by registry.mu
+	linked   bool      // protected by registry.mu; it has a name, or persists without
+	freed    bool      // protected by registry.mu
+	refs     int       // protected by registry.mu; see doc.go
+	handles  uint64    // protected by registry.mu; of all clients
+	seats    seatTable // protected by registry.mu
 	// bound are the conditions of a mutex, which its destruction wakes; protected by
 	// registry.mu.
 	bound map[*object]struct{}
@@ -97,7 +99,7 @@ func (o *object) permits(p *peer, want uint32) error {
 		o.mode, what, class, p.uid, o.uid, o.gid, remedy).On(o.label())
 }
 
-// ownedBy checks what only the owner and root may do.
+// ownedBy checks what only the owner and root may do. Call it with registry.mu held.
 func (o *object) ownedBy(p *peer, what string) error {
 	if p.uid == 0 || p.uid == o.uid {
 		return nil

@@ -75,7 +75,7 @@
  *     waits without end, 0 tries and answers SHMD_E_WOULD_BLOCK, anything below
  *     -1 is SHMD_E_INVALID. A wait that ends answers SHMD_E_TIMED_OUT.
  *   - "Control calls" are those that ask the daemon: connect, create, open,
- *     open_or_create, close, unlink, destroy. They wait for its answer, and all
+ *     open_or_create, close, unlink, destroy, chmod, chown. They wait for its answer, and all
  *     but close may fail with SHMD_E_LOST (no daemon any more), SHMD_E_FORKED,
  *     SHMD_E_NO_SPACE, SHMD_E_SYSTEM, SHMD_E_BAD_FRAME, SHMD_E_INTERNAL,
  *     SHMD_E_INVALID. All others work in shared memory and make a system call only
@@ -219,6 +219,18 @@ SHMD_API int shmd_unlink(struct shmd_client *client, const char *name);
  * Errors: NOT_FOUND, BAD_NAME, PERMISSION. */
 SHMD_API int shmd_destroy(struct shmd_client *client, const char *name);
 SHMD_API int shmd_destroy_id(struct shmd_client *client, uint64_t id);
+
+/* Sets who may read and write the object, for whoever opens it from now on: mode is that of
+ * a file, of 0666 at most. Errors: NOT_FOUND, BAD_NAME, INVALID (other bits), PERMISSION
+ * (only its owner and root may). */
+SHMD_API int shmd_chmod(struct shmd_client *client, const char *name, uint32_t mode);
+SHMD_API int shmd_chmod_id(struct shmd_client *client, uint64_t id, uint32_t mode);
+
+/* Gives the object another owner, who is charged for it, and group; -1 leaves one as it is.
+ * Errors: NOT_FOUND, BAD_NAME, INVALID (no such number), QUOTA, PERMISSION (only root gives
+ * to another user, and only its owner to a group that he is of). */
+SHMD_API int shmd_chown(struct shmd_client *client, const char *name, int64_t uid, int64_t gid);
+SHMD_API int shmd_chown_id(struct shmd_client *client, uint64_t id, int64_t uid, int64_t gid);
 
 /* ---- Creating and opening ---------------------------------------------------
  *

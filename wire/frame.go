@@ -29,6 +29,7 @@ const (
 	MethodUnlink          = "unlink"
 	MethodDestroy         = "destroy"
 	MethodChmod           = "chmod"
+	MethodChown           = "chown"
 	MethodList            = "list"
 	MethodStat            = "stat"
 	MethodCheck           = "check"
@@ -98,7 +99,7 @@ const (
 var methods = []string{
 	MethodHello, MethodPing, MethodBye, MethodStatus, MethodClients,
 	MethodCreate, MethodOpen, MethodOpenOrCreate, MethodMap, MethodClose, MethodUnlink,
-	MethodDestroy, MethodChmod, MethodList, MethodStat, MethodCheck, MethodRepair,
+	MethodDestroy, MethodChmod, MethodChown, MethodList, MethodStat, MethodCheck, MethodRepair,
 	MethodGet, MethodSet, MethodAdd, MethodExchange, MethodCompareExchange, MethodRead, MethodWrite,
 	MethodBeginWrite, MethodEndWrite, MethodVersion, MethodWaitChange,
 	MethodLock, MethodUnlock, MethodMarkConsistent,

@@ -212,37 +212,68 @@ struct shmd_client *shmd_close(struct shmd_client *client)
 	return NULL;
 }
 
-static int call_with_name(struct shmd_client *client, const char *method, const char *name)
-{
-	if (client == NULL || name == NULL)
-		return shmdi_fail(SHMD_E_INVALID, "%s: no client, or no name", method);
-	struct shmdi_request request;
-	shmdi_request_begin(client, &request, method, 1);
-	shmdi_pack_text(&request, name);
-	return shmdi_call(client, &request, NULL);
-}
+/* What a call is about: a name, or a number if that is null. */
+struct target {
+	const char *name;
+	uint64_t id;
+};
 
-static int call_with_id(struct shmd_client *client, const char *method, uint64_t id)
+/* A call of a target and of numbers behind it. */
+static int call_with(struct shmd_client *client, const char *method, struct target target, size_t count,
+                     const int64_t *numbers)
 {
 	if (client == NULL)
 		return shmdi_fail(SHMD_E_INVALID, "%s: no client", method);
 	struct shmdi_request request;
-	shmdi_request_begin(client, &request, method, 1);
-	msgpack_pack_uint64(&request.packer, id);
+	shmdi_request_begin(client, &request, method, (uint32_t)(1 + count));
+	if (target.name != NULL)
+		shmdi_pack_text(&request, target.name);
+	else
+		msgpack_pack_uint64(&request.packer, target.id);
+	for (size_t i = 0; i < count; i++)
+		msgpack_pack_int64(&request.packer, numbers[i]);
 	return shmdi_call(client, &request, NULL);
+}
+
+static int call_with_name(struct shmd_client *client, const char *method, const char *name, size_t count,
+                          const int64_t *numbers)
+{
+	if (name == NULL)
+		return shmdi_fail(SHMD_E_INVALID, "%s: no name", method);
+	return call_with(client, method, (struct target){.name = name}, count, numbers);
 }
 
 int shmd_unlink(struct shmd_client *client, const char *name)
 {
-	return call_with_name(client, "unlink", name);
+	return call_with_name(client, "unlink", name, 0, NULL);
 }
 
 int shmd_destroy(struct shmd_client *client, const char *name)
 {
-	return call_with_name(client, "destroy", name);
+	return call_with_name(client, "destroy", name, 0, NULL);
 }
 
 int shmd_destroy_id(struct shmd_client *client, uint64_t id)
 {
-	return call_with_id(client, "destroy", id);
+	return call_with(client, "destroy", (struct target){.id = id}, 0, NULL);
+}
+
+int shmd_chmod(struct shmd_client *client, const char *name, uint32_t mode)
+{
+	return call_with_name(client, "chmod", name, 1, (const int64_t[]){mode});
+}
+
+int shmd_chmod_id(struct shmd_client *client, uint64_t id, uint32_t mode)
+{
+	return call_with(client, "chmod", (struct target){.id = id}, 1, (const int64_t[]){mode});
+}
+
+int shmd_chown(struct shmd_client *client, const char *name, int64_t uid, int64_t gid)
+{
+	return call_with_name(client, "chown", name, 2, (const int64_t[]){uid, gid});
+}
+
+int shmd_chown_id(struct shmd_client *client, uint64_t id, int64_t uid, int64_t gid)
+{
+	return call_with(client, "chown", (struct target){.id = id}, 2, (const int64_t[]){uid, gid});
 }

@@ -199,6 +199,19 @@ func (c *Client) Unlink(ctx context.Context, name string) error {
 	return c.Call(ctx, wire.MethodUnlink, nil, name)
 }
 
+// Chmod sets who may read and write an object, for whoever opens it from now on: mode is
+// that of a file, of 0666 at most. Only its owner and root may.
+func (c *Client) Chmod(ctx context.Context, name string, mode uint32) error {
+	return c.Call(ctx, wire.MethodChmod, nil, name, mode)
+}
+
+// Chown gives an object another owner and group; -1 leaves one as it is. The new owner is
+// charged for it, else the error is status.Quota. As of files, only root gives to another
+// user, and an owner to a group that he is of.
+func (c *Client) Chown(ctx context.Context, name string, uid, gid int64) error {
+	return c.Call(ctx, wire.MethodChown, nil, name, uid, gid)
+}
+
 // Destroy removes an object for everybody: whoever waits, and every later call,
 // gets ErrRemoved.
 func (c *Client) Destroy(ctx context.Context, name string) error {

@@ -25,7 +25,7 @@ const (
 var repeatable = map[string]bool{
 	wire.MethodPing: true, wire.MethodStatus: true, wire.MethodClients: true, wire.MethodList: true,
 	wire.MethodStat: true, wire.MethodMap: true, wire.MethodSide: true, wire.MethodMapSide: true,
-	wire.MethodOpen: true, wire.MethodOpenOrCreate: true, wire.MethodChmod: true,
+	wire.MethodOpen: true, wire.MethodOpenOrCreate: true, wire.MethodChmod: true, wire.MethodChown: true,
 	wire.MethodGet: true, wire.MethodRead: true, wire.MethodVersion: true, wire.MethodWaitChange: true,
 	wire.MethodPermits: true, wire.MethodCounts: true, wire.MethodHoldings: true, wire.MethodIsSet: true,
 	wire.MethodBarrier: true,

@@ -116,7 +116,7 @@ func (a *app) newRoot() *cobra.Command {
 		"`PATH` of the daemon's socket (default $SHMD_SOCKET, then\n"+
 			"$XDG_RUNTIME_DIR/shmd/shmd.sock, then /run/shmd/shmd.sock)")
 	flags.BoolVar(&a.json, "json", false, "write JSON, errors included")
-	root.AddCommand(a.newServe(), a.newKeeper(), a.newLs(), a.newStat(), a.newCreate(), a.newRm(), a.newGet(),
+	root.AddCommand(a.newServe(), a.newKeeper(), a.newLs(), a.newStat(), a.newCreate(), a.newRm(), a.newChmod(), a.newChown(), a.newGet(),
 		a.newSet(),
 		a.newLock(), a.newAcquire(), a.newRelease(), a.newPut(), a.newTake(), a.newShutdown(), a.newRedeliver(),
 		a.newJoin(), a.newSend(), a.newRecv(), a.newPipe(),

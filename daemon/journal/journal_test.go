@@ -95,6 +95,8 @@ func (a *author) draft() Record {
 		return &Side{object, 1 + a.random.Uint32N(9), a.random.Uint32N(9), 4096}
 	case 16:
 		return &SideGone{object, 1 + a.random.Uint32N(9)}
+	case 17:
+		return &Owner{object, a.random.Uint32(), a.random.Uint32()}
 	}
 	return nil
 }

@@ -67,6 +67,12 @@ type Mode struct {
 	Mode uint32
 }
 
+// Owner is a new owner.
+type Owner struct {
+	ID       uint64
+	UID, GID uint32
+}
+
 // ObjectGone means that the segment is freed.
 type ObjectGone struct{ ID uint64 }
 
@@ -136,6 +142,7 @@ func (*Handle) op() byte     { return 13 }
 func (*HandleGone) op() byte { return 14 }
 func (*Side) op() byte       { return 15 }
 func (*SideGone) op() byte   { return 16 }
+func (*Owner) op() byte      { return 17 }
 
 var makers = [...]func() Record{
 	1:  func() Record { return new(Start) },
@@ -154,6 +161,7 @@ var makers = [...]func() Record{
 	14: func() Record { return new(HandleGone) },
 	15: func() Record { return new(Side) },
 	16: func() Record { return new(SideGone) },
+	17: func() Record { return new(Owner) },
 }
 
 // encoder turns records into payloads.

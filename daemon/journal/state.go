@@ -61,6 +61,8 @@ func (s *State) Apply(record Record) error {
 		return withObject(s, r.ID, func(o *ObjectState) error { o.Removed = true; s.unlink(o); return nil })
 	case *Mode:
 		return withObject(s, r.ID, func(o *ObjectState) error { o.Mode = r.Mode; return nil })
+	case *Owner:
+		return withObject(s, r.ID, func(o *ObjectState) error { o.UID, o.GID = r.UID, r.GID; return nil })
 	case *ObjectGone:
 		return withObject(s, r.ID, s.dropObject)
 	case *Seat:

@@ -216,3 +216,45 @@ func TestSocketMode(t *testing.T) {
 	c := startCaller(t, program, s.Socket(), root)
 	wantLine(t, c.Line(), status.Permission, "this user may not use "+s.Socket())
 }
+
+// Root gives an object away and with it what it is charged for; an owner keeps it, and
+// chooses among his groups.
+func TestChown(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skipf("uid %d cannot become another user, to whom an object is given", os.Getuid())
+	}
+	dir := public(t)
+	s := serve(t, daemon.Config{Socket: filepath.Join(dir, "shmd.sock"), SocketMode: 0o666, QuotaObjects: 3})
+	p := dial(t, s.Socket()).greet()
+	p.must(wire.MethodCreate, "a", "value", m{"code": "i"})
+	p.must(wire.MethodCreate, "q", "queue", m{"slot_size": 8, "message_max": 1 << 20})
+	c := startCaller(t, copySelf(t, dir), s.Socket(), true)
+	c.Expect("OK")
+	c.call(t, status.Permission, "a|only its owner (uid 0) and root may chown it", "chown", "a", nobody, -1)
+	p.must(wire.MethodChown, "a", nobody, nobody)
+	c.call(t, status.OK, "", "open", "a") // handle 1
+	c.call(t, status.OK, "", "chown", "a", nobody, nobody)
+	c.call(t, status.Permission, "a|only root may give it to another user", "chown", "a", 0, -1)
+	c.call(t, status.Permission, "a|are not of group 0", "chown", "a", -1, 0)
+	c.call(t, status.Invalid, "a|gid is -2", "chown", "a", -1, -2)
+	p.refuses(status.Invalid, "uid is 4294967295", wire.MethodChown, "a", uint32(1<<32-1), -1)
+	// With a queue goes its side segment.
+	p.must(wire.MethodOpen, "q")
+	p.must(wire.MethodPut, 3, strings.Repeat("x", 4096))
+	p.must(wire.MethodCreate, "b", "mutex", m{})
+	p.refuses(status.Quota, "user 0 has 3 of at most 3", wire.MethodCreate, "d", "mutex", m{})
+	p.must(wire.MethodChown, "q", nobody, -1)
+	c.call(t, status.Quota, "3 of at most 3", "create", "c", "mutex", m{})
+	for _, name := range []string{"d", "e"} {
+		p.must(wire.MethodCreate, name, "mutex", m{})
+	}
+	// Who has no room is given nothing, and the giver keeps what he has.
+	p.refuses(status.Quota, "user 65534 has 3 of at most 3", wire.MethodChown, "b", nobody, -1)
+	p.refuses(status.Quota, "user 0 has 3 of at most 3", wire.MethodCreate, "f", "mutex", m{})
+	c.call(t, status.OK, "", "set", 1, 0, 6) // who has it open goes on
+	p.must(wire.MethodClose, 2)
+	p.must(wire.MethodClose, 3)
+	c.call(t, status.OK, "", "destroy", "q")
+	c.call(t, status.OK, "", "create", "c", "mutex", m{})
+	c.MustEnd()
+}

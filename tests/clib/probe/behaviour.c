@@ -75,6 +75,17 @@ static void mutexes(struct shmd_client *client)
 	options.size--;
 	EXPECT(shmd_mutex_create(client, NULL, &options, &any), SHMD_E_INVALID);
 
+	EXPECT(shmd_chmod(client, "c/mutex", 0640), 0);
+	EXPECT(shmd_chmod_id(client, shmd_mutex_id(mutex), 0600), 0);
+	EXPECT(shmd_chmod(client, "c/mutex", 0700), SHMD_E_INVALID);
+	EXPECT(shmd_chmod(client, "c/none", 0600), SHMD_E_NOT_FOUND);
+	EXPECT(shmd_chmod(client, NULL, 0600), SHMD_E_INVALID);
+	EXPECT(shmd_chmod(NULL, "c/mutex", 0600), SHMD_E_INVALID);
+	EXPECT(shmd_chown(client, "c/mutex", -1, getgid()), 0);
+	EXPECT(shmd_chown_id(client, shmd_mutex_id(mutex), getuid(), -1), 0);
+	EXPECT(shmd_chown(client, "c/mutex", -2, -1), SHMD_E_INVALID);
+	EXPECT(shmd_chown(client, "c/none", -1, -1), SHMD_E_NOT_FOUND);
+
 	EXPECT(shmd_destroy(client, "c/mutex"), 0);
 	EXPECT(shmd_mutex_lock(mutex, SHMD_FOREVER), SHMD_E_REMOVED);
 	EXPECT(shmd_mutex_unlock(mutex), SHMD_E_REMOVED);

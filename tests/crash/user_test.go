@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/tests/harness"
 	"github.com/shmd/shmd/wire"
 )
@@ -149,6 +151,82 @@ func exchange(conn *wire.Conn, method string, params ...any) (result []byte, fds
 		}
 		return response.Result, fds, nil
 	}
+}
+
+// TestOwnerOutlivesDaemon gives objects away, and kills the daemon: the next one knows the
+// owners and modes, and who is charged.
+func TestOwnerOutlivesDaemon(t *testing.T) {
+	s := newPublicScene(t)
+	s.call(wire.MethodChmod, nil, "data", 0o640)
+	s.call(wire.MethodChown, nil, "data", nobody, 7)
+	s.call(wire.MethodChown, nil, "lock", nobody, -1)
+	s.Kill()
+	s = s.restarted(harness.DaemonOptions{Flags: []string{"--socket-mode=0666", "--quota-objects=2"}})
+	if st := s.stat("data"); st.UID != nobody || st.GID != 7 || st.Mode != 0o640 {
+		t.Errorf("the next daemon knows uid %d, gid %d, mode %#o", st.UID, st.GID, st.Mode)
+	}
+	if st := s.stat("lock"); st.UID != nobody || st.GID != 0 {
+		t.Errorf("the next daemon knows uid %d, gid %d", st.UID, st.GID)
+	}
+	if err := s.ctl.Chown(t.Context(), "foreign", nobody, -1); status.Of(err) != status.Quota {
+		t.Errorf("a third object for who may have two: %v", err)
+	}
+	c := s.start(flavourGo, asNobody())
+	c.do("open array data", "ok")
+	c.MustEnd()
+}
+
+// inNamespaces are the ways to be elsewhere: what the kernel says of who connects is as the
+// daemon sees it, not as the client does.
+var inNamespaces = []struct {
+	name string
+	attr syscall.SysProcAttr
+	root bool // as the daemon sees it
+}{
+	{"pid", syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}, true},
+	{"mount", syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}, true},
+	// Root of its own world, and nobody in ours.
+	{"user", syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+		Credential:  &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true}}, false},
+	{"all", syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: nobody, Size: 1}},
+		Credential:  &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true}}, false},
+}
+
+// TestClientInNamespaces runs clients in namespaces of their own, and kills them while they
+// hold a lock: they may what their user outside may, and are recovered as any other.
+func TestClientInNamespaces(t *testing.T) {
+	needRoot(t, "new namespaces")
+	for _, n := range inNamespaces {
+		t.Run(n.name, func(t *testing.T) {
+			probe := exec.Command("true")
+			probe.SysProcAttr = &n.attr
+			if err := probe.Run(); err != nil {
+				t.Skipf("the kernel makes no such namespace here: %v", err)
+			}
+			for _, f := range flavours {
+				t.Run(string(f), func(t *testing.T) { holdElsewhere(t, f, n.attr, n.root) })
+			}
+		})
+	}
+}
+
+// holdElsewhere runs one client in its namespaces.
+func holdElsewhere(t *testing.T, f flavour, attr syscall.SysProcAttr, root bool) {
+	s := newPublicScene(t)
+	c := s.start(f, &attr)
+	want := heir{int32(c.PID()), 0}
+	if !root {
+		want.uid = nobody
+		c.do("open array data", "error PERMISSION")
+		s.call(wire.MethodChmod, nil, "data", 0o644)
+		c.do("open array data", "error PERMISSION") // for reading and writing
+		s.call(wire.MethodChmod, nil, "data", 0o666)
+	}
+	s.inheritFrom(own, want, hold(c, own), c.Kill)
 }
 
 // TestDaemonInPidNamespace runs the daemon where it cannot see its clients'

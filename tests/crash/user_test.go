@@ -27,8 +27,14 @@ func asNobody() *syscall.SysProcAttr {
 // newPublicScene is a scene whose socket every user may reach.
 func newPublicScene(t *testing.T, flags ...string) *scene {
 	t.Helper()
+	return newReachableScene(t, append(flags, "--socket-mode=0666")...)
+}
+
+// newReachableScene is a scene whose socket lies where every user may go.
+func newReachableScene(t *testing.T, flags ...string) *scene {
+	t.Helper()
 	needRoot(t, "a client of another user")
-	s := newScene(t, append(flags, "--socket-mode=0666")...)
+	s := newScene(t, flags...)
 	// What testing makes above its temporary directories is for its user only.
 	if err := os.Chmod(filepath.Dir(filepath.Dir(s.Socket)), 0o755); err != nil {
 		t.Fatal(err)
@@ -63,6 +69,33 @@ func TestSocketOfOtherUser(t *testing.T) {
 	}
 	for _, f := range flavours {
 		s.startAny(f, asNobody()).Expect("error PERMISSION")
+	}
+}
+
+// TestSocketOwner gives the socket away in the configuration file: its owner may connect,
+// and nobody else.
+func TestSocketOwner(t *testing.T) {
+	needRoot(t, "a socket of another user")
+	path := filepath.Join(t.TempDir(), "shmd.toml")
+	if err := os.WriteFile(path, []byte("[socket]\nowner = \"65534\"\nmode = \"0600\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newReachableScene(t, "--config="+path)
+	if err := os.WriteFile(path, []byte("[socket]\nowner = \"65534:65533\"\nmode = \"0660\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody - 1, Gid: nobody - 1}}
+	for _, f := range flavours {
+		s.start(f, asNobody()).MustEnd()
+		s.startAny(f, other).Expect("error PERMISSION")
+	}
+	s.Signal(syscall.SIGHUP)
+	harness.Await(t, "the group may connect", func() bool {
+		info, err := os.Stat(s.Socket)
+		return err == nil && info.Mode().Perm() == 0o660
+	})
+	for _, f := range flavours {
+		s.start(f, other).MustEnd()
 	}
 }
 

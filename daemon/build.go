@@ -42,7 +42,8 @@ func (s *Server) build(c *client, b *blueprint) (*object, error) {
 		return nil, err
 	}
 	s.point("created")
-	s.log.Debug("object created", "object", o.label(), "id", o.id, "kind", o.geometry.Kind, "bytes", size, "uid", c.peer.uid)
+	s.log.Debug("object created", "object", o.label(), "id", o.id, "kind", o.geometry.Kind, "bytes", size,
+		"uid", c.peer.uid)
 	return o, nil
 }
 

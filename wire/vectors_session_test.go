@@ -154,9 +154,9 @@ func (r *recorder) objects() {
 	r.call("chmod to execute", MethodChmod, "", fails(status.Invalid,
 		"mode is 0777; it may have the bits 0666 (read and write for user, group, others)").On("jobs/count"),
 		"jobs/count", 0o777)
-	r.call("chown", MethodChown, "the group stays", nil, "jobs/count", 1001, -1)
-	r.call("chown by a user", MethodChown, "", fails(status.Permission,
-		"only root may give it to another user; you are uid 1000").On("jobs/count"), "jobs/count", 0, -1)
+	r.call("chown", MethodChown, "owner and group stay", nil, "jobs/count", -1, -1)
+	r.call("chown to nobody that is", MethodChown, "", fails(status.Invalid,
+		"uid is -2; it must be 0 to 4294967294, or -1 to leave it").On("jobs/count"), "jobs/count", -2, -1)
 	r.call("status", MethodStatus, "", Status{Server: "shmd 0.1", Epoch: 1, PID: 100, UptimeNS: 60000000000,
 		Objects: 3, Bytes: 16384, Clients: 1, BudgetBytes: 1 << 30})
 	r.call("status with a parameter", MethodStatus, "", fails(status.BadParams, "want 0 parameters, got 1"), true)

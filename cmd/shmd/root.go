@@ -116,8 +116,8 @@ func (a *app) newRoot() *cobra.Command {
 		"`PATH` of the daemon's socket (default $SHMD_SOCKET, then\n"+
 			"$XDG_RUNTIME_DIR/shmd/shmd.sock, then /run/shmd/shmd.sock)")
 	flags.BoolVar(&a.json, "json", false, "write JSON, errors included")
-	root.AddCommand(a.newServe(), a.newKeeper(), a.newLs(), a.newStat(), a.newCreate(), a.newRm(), a.newChmod(), a.newChown(), a.newGet(),
-		a.newSet(),
+	root.AddCommand(a.newServe(), a.newKeeper(), a.newLs(), a.newStat(), a.newCreate(), a.newRm(),
+		a.newChmod(), a.newChown(), a.newGet(), a.newSet(),
 		a.newLock(), a.newAcquire(), a.newRelease(), a.newPut(), a.newTake(), a.newShutdown(), a.newRedeliver(),
 		a.newJoin(), a.newSend(), a.newRecv(), a.newPipe(),
 		a.newSignal(), a.newPulse(), a.newReset(), a.newWait(), a.newAbort(),

@@ -137,6 +137,8 @@ var badCalls = []badRequest{
 	{"destroy", list{99999}, status.NotFound, `"#99999"`},
 	{"chmod", list{"t/value", 0o1666}, status.Invalid, "mode is 01666|0666"},
 	{"chmod", list{"t/value", -1}, status.BadParams, "mode: want integer of at least 0"},
+	{"chown", list{"t/value", 1 << 32, -1}, status.Invalid, "uid is 4294967296|0 to 4294967294"},
+	{"chown", list{"t/value", -1, "wheel"}, status.BadParams, "gid: want integer, got str"},
 	{"list", list{"a//"}, status.BadName, "empty"},
 	{"list", list{1}, status.BadParams, "prefix: want str, got integer"},
 	{"stat", list{m{}}, status.BadParams, "ref: want name or object id, got map"},
@@ -276,7 +278,7 @@ func TestWrongParameters(t *testing.T) {
 	for _, method := range wire.Methods() {
 		p.refuses(status.BadParams, method+": |want|got 9", method, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 		least := map[string]int{wire.MethodHello: 4, wire.MethodCreate: 3, wire.MethodOpenOrCreate: 3,
-			wire.MethodChmod: 2, wire.MethodSet: 3, wire.MethodAdd: 3, wire.MethodExchange: 3,
+			wire.MethodChmod: 2, wire.MethodChown: 3, wire.MethodSet: 3, wire.MethodAdd: 3, wire.MethodExchange: 3,
 			wire.MethodCompareExchange: 4, wire.MethodWrite: 3, wire.MethodWaitChange: 2,
 			wire.MethodPut: 2, wire.MethodAck: 2, wire.MethodNack: 2, wire.MethodSide: 4, wire.MethodMapSide: 2}[method]
 		wrong := make(list, max(least, 1))

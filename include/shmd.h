@@ -24,7 +24,7 @@
  *
  * Caveats, first
  *   - What is not in this file is not API. The layout of the segments
- *     (shmd_abi.h) is for tools; version 1, not frozen yet: equal builds.
+ *     (shmd_abi.h) is for tools; version 1, which never changes.
  *   - fork: connect *after* daemonising. In a forked child the handles of the
  *     parent answer SHMD_E_FORKED; pointers got by shmd_*_data stay usable.
  *     The child connects and opens for itself, and may close what it inherited:

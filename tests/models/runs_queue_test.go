@@ -224,4 +224,18 @@ var queueRuns = [][]run{
 	fail("queue_batch", "violated theirs",
 		"-DEXPIRY -DSAME -DACK_BLIND",
 	),
+
+	pass("side",
+		"",
+		"-DKILLS=1 -DN=2",
+		"-DDKILLS=1 -DN=2",
+	),
+	long("side",
+		"-DM=1 -DN=2 -DKILLS=2 -DDKILLS=1",
+	),
+	fail("side", "memory[number]==message[s]",
+		"-DBLIND",
+		"-DKILLS=1 -DNAMED",
+		"-DKILLS=1 -DUNCHECKED",
+	),
 }

@@ -18,8 +18,8 @@ const (
 	idleObjects = 100
 	idleClients = 10
 	idleTime    = 10 * time.Second
-	// idleSettle lets the daemon's collector end what the set-up began.
-	idleSettle       = 3 * time.Second
+	// idleSettle lets what the set-up began end: the collector, and the last timer.
+	idleSettle       = 6 * time.Second
 	idleSwitchesGoal = 10
 	idleTicksGoal    = 1
 )

@@ -737,7 +737,7 @@ SHMD_API int shmd_pipe_claim(struct shmd_pipe *pipe, int end, int *ret_end);
 /* Ends both directions of an end, for ever; what it has sent is still received. */
 SHMD_API int shmd_pipe_shut(struct shmd_pipe *pipe, int end);
 
-/* Errors: as those of a stream; ENDED and PEER_DIED from the sending ones too; NO_SPACE
+/* Errors: as those of a stream; ENDED and PEER_DIED from the sending ones but abort; NO_SPACE
  * (memory for a message in pieces) from the receiving ones. What recv has written into the
  * buffer of such a message when it fails is undefined. peek shows such a message alone, as
  * a copy. reserve takes at most capacity / 2 - 8 bytes. */

@@ -251,7 +251,8 @@ int shmdi_ring_commit_reserved(struct shmdi_ring *ring, size_t size_bytes)
 int shmdi_ring_abort(struct shmdi_ring *ring)
 {
 	int result = begin_to_end(ring);
-	if (result < 0)
+	bool nobody_receives = result == SHMD_E_ENDED || result == SHMD_E_PEER_DIED; /* which is all the same to it */
+	if (result < 0 && !nobody_receives)
 		return result;
 	if (!ring->reserved)
 		return shmdi_fail(SHMD_E_INVALID, "nothing is reserved");

@@ -118,10 +118,14 @@ static void messages(struct shmd_client *client)
 	EXPECT(shmd_pipe_abort(pipe, A), SHMD_E_INVALID);
 	expect_received(pipe, B, "room");
 
-	/* An end that was shut: the other reads what is left, and may not write. */
+	/* An end that was shut: the other reads what is left, and may not write. What it has
+	 * reserved it gives up as ever. */
 	send_text(pipe, A, "last");
+	EXPECT(shmd_pipe_reserve(pipe, B, 4, 0, &room), 0);
 	EXPECT(shmd_pipe_shut(pipe, A), 0);
 	EXPECT(shmd_pipe_shut(pipe, A), SHMD_E_NOT_OWNER);
+	EXPECT(shmd_pipe_commit(pipe, B, 4), SHMD_E_ENDED);
+	EXPECT(shmd_pipe_abort(pipe, B), 0);
 	EXPECT(shmd_pipe_send(pipe, B, "x", 1, SHMD_FOREVER), SHMD_E_ENDED);
 	expect_received(pipe, B, "last");
 	for (int i = 0; i < 2; i++)

@@ -5,78 +5,35 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/shmd/shmd/status"
 )
 
-// budget bounds the memory of all objects. The kernel is no guard: memory of a
-// memfd is promised freely, and when it runs out somebody is killed.
-type budget struct {
-	mu    sync.Mutex
-	limit uint64 // protected by mu
-	used  uint64 // protected by mu
-}
-
 // availableCheckMin is the size from which on a segment is compared with the
 // memory that is available now; reading that costs more than a small segment.
 const availableCheckMin = 64 << 10
 
-// charge takes size bytes, or says with NoSpace why not.
-func (b *budget) charge(size uint64) error {
-	if size >= availableCheckMin {
-		if available, ok := memoryAvailable(); ok && size > available {
-			return status.New(status.NoSpace, "", "it needs %d bytes and the machine has %d available: "+
-				"make it smaller, or destroy objects that nobody needs", size, available)
-		}
+// checkAvailable answers NoSpace for a segment for which there is no memory now. The
+// kernel is no guard: memory of a memfd is promised freely, and when it runs out somebody
+// is killed.
+func checkAvailable(size uint64) error {
+	if size < availableCheckMin {
+		return nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if left := b.limit - min(b.limit, b.used); size > left {
-		return status.New(status.NoSpace, "", "it needs %d bytes and the daemon's budget has %d of %d left: "+
-			"make it smaller, destroy objects that nobody needs, or raise --budget", size, left, b.limit)
+	if available, ok := memoryAvailable(); ok && size > available {
+		return status.New(status.NoSpace, "", "it needs %d bytes and the machine has %d available: "+
+			"make it smaller, or destroy objects that nobody needs", size, available)
 	}
-	b.used += size
+	if available := cgroupAvailable(); size > available {
+		return status.New(status.NoSpace, "", "it needs %d bytes and the daemon's cgroup has %d available: "+
+			"make it smaller, destroy objects that nobody needs, or raise the limit of the cgroup", size, available)
+	}
 	return nil
-}
-
-// setLimit changes the limit; what is used beyond it stays.
-func (b *budget) setLimit(limit uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.limit = limit
-}
-
-// max is the limit.
-func (b *budget) max() uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.limit
-}
-
-// release gives size bytes back.
-func (b *budget) release(size uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.used -= size
-}
-
-// inherit is charge for what is there already, whatever the limit.
-func (b *budget) inherit(size uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.used += size
-}
-
-// total is how much is taken.
-func (b *budget) total() uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.used
 }
 
 // MemoryLimit is the smaller of the machine's memory and the limit of the
@@ -120,29 +77,107 @@ func meminfo(field string) (uint64, bool) {
 	return 0, false
 }
 
-// cgroupLimit is the least memory.max on the way from this process's cgroup
-// (version 2) to the root; no limit is the largest number.
+// cgroupLimit is the least memory limit on the way from this process's cgroup to the
+// root; no limit is the largest number.
 func cgroupLimit() uint64 {
 	limit := uint64(math.MaxUint64)
+	eachCgroup(func(c cgroup) { limit = min(limit, c.limit()) })
+	return limit
+}
+
+// cgroupAvailable is what can be had in all cgroups that this process is in, without
+// that anybody is killed.
+func cgroupAvailable() uint64 {
+	available := uint64(math.MaxUint64)
+	eachCgroup(func(c cgroup) {
+		if limit := c.limit(); limit < available {
+			used := c.read(c.names.usage) - min(c.read(c.names.usage), c.cache())
+			available = min(available, limit-min(limit, used))
+		}
+	})
+	return available
+}
+
+// cgroup is a directory of one version of control groups.
+type cgroup struct {
+	dir   string
+	names *cgroupNames
+}
+
+// cgroupNames are what its files are called.
+type cgroupNames struct {
+	controller   string // how /proc/self/cgroup calls the hierarchy
+	mount        string
+	limit, usage string
+	cache        string // line of memory.stat that tells what can be dropped
+}
+
+var cgroupVersions = []cgroupNames{
+	{"", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"},
+	{"memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"},
+}
+
+// eachCgroup calls f for the process's cgroup and all above it.
+func eachCgroup(f func(cgroup)) {
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return limit
+		return
 	}
 	for line := range strings.Lines(string(text)) {
-		dir, found := strings.CutPrefix(strings.TrimSpace(line), "0::")
-		if !found {
+		// number:controllers:path
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) < 3 {
 			continue
 		}
-		for ; ; dir = filepath.Dir(dir) {
-			if v, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", dir, "memory.max")); err == nil {
-				if n, err := strconv.ParseUint(strings.TrimSpace(string(v)), 10, 64); err == nil {
-					limit = min(limit, n)
-				}
+		for i := range cgroupVersions {
+			names := &cgroupVersions[i]
+			if !slices.Contains(strings.Split(parts[1], ","), names.controller) {
+				continue
 			}
-			if dir == "/" || dir == "." {
-				break
+			for dir := parts[2]; ; dir = filepath.Dir(dir) {
+				f(cgroup{filepath.Join(names.mount, dir), names})
+				if dir == "/" || dir == "." {
+					break
+				}
 			}
 		}
 	}
-	return limit
+}
+
+// limit is the group's own; no limit is the largest number.
+func (c cgroup) limit() uint64 {
+	if n := c.read(c.names.limit); n > 0 {
+		return n
+	}
+	return math.MaxUint64
+}
+
+// read returns the number in a file; 0 if there is none.
+func (c cgroup) read(name string) uint64 {
+	text, err := os.ReadFile(filepath.Join(c.dir, name))
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0 // max
+	}
+	return n
+}
+
+// cache is how much the kernel would drop before it kills.
+func (c cgroup) cache() uint64 {
+	text, err := os.ReadFile(filepath.Join(c.dir, "memory.stat"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, found := strings.CutPrefix(line, c.names.cache+" "); found {
+			n, err := strconv.ParseUint(strings.TrimSpace(rest), 10, 64)
+			if err == nil {
+				return n
+			}
+		}
+	}
+	return 0
 }

@@ -13,6 +13,7 @@ type client struct {
 	peer     *peer    // immutable
 	uuid     [16]byte // immutable
 	software string   // immutable
+	quota    *quota   // immutable
 
 	// mapped: it was given a descriptor, so that it may touch shared bytes for
 	// as long as its process lives, connection or not.

@@ -26,19 +26,33 @@ type Config struct {
 	// SocketUID and SocketGID own the socket; nil leaves them as they are.
 	SocketUID, SocketGID *int
 
-	// BudgetBytes bounds the memory of all objects; zero means half of what the
-	// machine or the cgroup has.
+	// MemoryBytes is what the daemon sizes itself for: its budget, and how many connections,
+	// objects, seats and waiting calls there may be in all. Zero means what the machine or the cgroup
+	// has, which is also the most.
+	MemoryBytes uint64
+	// BudgetBytes bounds the memory of all objects; zero means half of MemoryBytes, which
+	// is also the most.
 	BudgetBytes uint64
 	// QuotaBytes bounds the memory of one user's objects; zero means the budget.
 	QuotaBytes uint64
 	// QuotaObjects bounds one user's objects; QuotaObjectsDefault if zero. No more
-	// than what connections leave of three quarters of the descriptors that the daemon
-	// may open.
+	// than three quarters of the descriptors that the daemon may open.
 	QuotaObjects uint64
 	// QuotaConnections bounds one user's connections, zombies included;
 	// QuotaConnectionsDefault if zero. No more than an eighth of the descriptors
 	// that the daemon may open.
 	QuotaConnections uint64
+	// QuotaHandles, QuotaSeats and QuotaTokens bound one user's open handles, seats in
+	// objects, and tokens that hold rwlocks; zero means his share of what the memory is enough for.
+	QuotaHandles, QuotaSeats, QuotaTokens uint64
+	// QuotaWaiting bounds one user's calls that wait; zero means his share of WaitingMax.
+	QuotaWaiting uint64
+	// QuotaBufferBytes bounds one user's messages under way; zero means his share of what
+	// the memory is enough for.
+	QuotaBufferBytes uint64
+	// QuotaUsers has the limits of single users, in place of those above and of their
+	// shares.
+	QuotaUsers map[uint32]Limits
 	// SeatsDefault is seats_max of an object whose creator does not say;
 	// shm.SeatsDefault if zero.
 	SeatsDefault uint32
@@ -70,14 +84,15 @@ type Config struct {
 	Without Features
 	// Logger receives the log; it is discarded if nil.
 	Logger *slog.Logger
+
+	descriptors uint64 // that users' things may take; unlimited if that is not known
+	budgetCut   uint64 // the budget that was asked for, if it was too much
 }
 
-// Of the descriptors that the daemon may open one user's things may take three
-// quarters: a connection needs two (socket and pidfd), of which there are no more than
-// an eighth; an object needs one, of what is left.
-const (
-	connectionsShare = 8
-)
+// Of the descriptors that the daemon may open an eighth is for itself. One user's
+// connections are no more than an eighth, and need two each (socket and pidfd); his objects,
+// which need one each, leave an eighth of all for connections.
+const descriptorsPart = 8
 
 // Features are kernel features with a fallback.
 type Features struct {
@@ -109,12 +124,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.SocketMode == 0 {
 		c.SocketMode = 0o600
 	}
-	if c.BudgetBytes == 0 {
-		total, err := MemoryLimit()
-		if err != nil {
-			return c, err
-		}
-		c.BudgetBytes = total / 2
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := c.sizeMemory(); err != nil {
+		return c, err
 	}
 	if c.QuotaBytes == 0 {
 		c.QuotaBytes = c.BudgetBytes
@@ -125,9 +139,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.QuotaConnections == 0 {
 		c.QuotaConnections = QuotaConnectionsDefault
 	}
+	c.descriptors = unlimited
 	if files, err := filesLimit(); err == nil {
-		c.QuotaConnections = min(c.QuotaConnections, max(1, files/connectionsShare))
-		c.QuotaObjects = min(c.QuotaObjects, max(1, files/4*3-2*c.QuotaConnections))
+		part := max(1, files/descriptorsPart)
+		c.descriptors = max(1, files-part)
+		c.QuotaConnections = min(c.QuotaConnections, part)
+		c.QuotaObjects = min(c.QuotaObjects, max(1, c.descriptors-part))
 	}
 	if c.SeatsDefault == 0 {
 		c.SeatsDefault = shm.SeatsDefault
@@ -162,4 +179,24 @@ func (c Config) withDefaults() (Config, error) {
 			"the socket path %q is longer than %d bytes: choose a shorter one", c.Socket, socketPathMax-len(newSuffix))
 	}
 	return c, nil
+}
+
+// sizeMemory finds out how much memory there is. Promising more than that would make the
+// kernel kill somebody.
+func (c *Config) sizeMemory() error {
+	total, err := MemoryLimit()
+	switch {
+	case err == nil:
+		c.MemoryBytes = min(total, orMost(c.MemoryBytes, total))
+	case c.MemoryBytes == 0 && c.BudgetBytes == 0:
+		return err
+	case c.MemoryBytes == 0:
+		c.MemoryBytes = 2 * c.BudgetBytes
+	}
+	half := c.MemoryBytes / 2
+	if c.BudgetBytes > half {
+		c.budgetCut = c.BudgetBytes
+	}
+	c.BudgetBytes = min(half, orMost(c.BudgetBytes, half))
+	return nil
 }

@@ -420,15 +420,7 @@ func TestByeGivesBack(t *testing.T) {
 // given back; connections within their free part cost nothing.
 func TestBuffersAreCharged(t *testing.T) {
 	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
-	buffered := func() uint64 {
-		s.quota.mu.Lock()
-		defer s.quota.mu.Unlock()
-		var sum uint64
-		for _, u := range s.quota.users {
-			sum += u.buffered
-		}
-		return sum
-	}
+	buffered := func() uint64 { return s.quota.used(resBuffers) }
 	await := func(what string, done func() bool) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -464,7 +456,7 @@ func TestBuffersAreCharged(t *testing.T) {
 	await("the request is done", func() bool { return buffered() == 0 })
 
 	// Who may not have more is told so, and the rest of the daemon goes on.
-	if err := s.quota.chargeBuffer(c.uid(), bufferedMax); err != nil {
+	if err := s.quota.charge(c.uid(), amount{resBuffers, s.quota.pool[resBuffers]}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.conn.Write(long[:len(long)-1]); err == nil {
@@ -474,7 +466,7 @@ func TestBuffersAreCharged(t *testing.T) {
 		}
 		wantCode(t, "a long request beyond the limit", r.Err, status.Busy)
 	}
-	s.quota.releaseBuffer(c.uid(), bufferedMax)
+	s.quota.release(c.uid(), amount{resBuffers, s.quota.pool[resBuffers]})
 	await("the connection is gone", func() bool { return buffered() == 0 })
 }
 

@@ -36,7 +36,7 @@ func (s *Server) ended(session *session) {
 		if c != nil {
 			c.peer.close()
 		}
-		s.quota.releaseConnection(session.uid)
+		s.quota.release(session.uid, connectionAmounts...)
 		return
 	}
 	c.mu.Lock()

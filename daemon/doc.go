@@ -27,7 +27,7 @@
 //	object.recoverMu
 //	  registry.mu            names, ids, objects' links, seats, references
 //	    sideTable.mu         side segments of one queue
-//	      quota.mu, budget.mu  leaves
+//	      quota.mu           a leaf
 //	server.mu                sessions and clients
 //	  client.mu              life of one client; under registry.mu too
 //	session.handlesMu, session.pendingMu, session.writeMu, seat.threads.mu:

@@ -59,7 +59,7 @@ func (s *Server) mute(t *testing.T, uuid byte) {
 // awaitCalls returns once as many calls wait in the daemon.
 func (s *Server) awaitCalls(t *testing.T, n int64) {
 	t.Helper()
-	await(t, fmt.Sprintf("%d calls that wait", n), func() bool { return s.pending.calls.Load() == n })
+	await(t, fmt.Sprintf("%d calls that wait", n), func() bool { return s.quota.used(resWaiting) == uint64(n) })
 }
 
 // awaitCallers returns once no call keeps a seat: only handles do.

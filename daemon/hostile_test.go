@@ -29,15 +29,7 @@ var hostileCalls = map[string][][]any{
 // Whatever a client scribbles into the words of an object, the daemon answers every call
 // of others there, and they may leave.
 func TestScribbledWords(t *testing.T) {
-	seed := rand.Uint64()
-	if text := os.Getenv("SHMD_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("SHMD_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(seedOf(t), 0))
 	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
 	witness := greeted(t, s, 1)
 	witness.open("m", wire.KindMutex, nil)
@@ -103,4 +95,18 @@ func pattern(random *rand.Rand) uint64 {
 		return 1 << random.IntN(64)
 	}
 	return random.Uint64()
+}
+
+// seedOf is the seed of a random test, which prints it and takes it back.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv("SHMD_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("SHMD_SEED=%d", seed)
+	return seed
 }

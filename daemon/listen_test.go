@@ -21,6 +21,7 @@ func startAt(t *testing.T, c Config) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		s.audit(t)
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
@@ -109,8 +110,9 @@ func TestQuotasFitTheDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.QuotaObjects+2*c.QuotaConnections > files/4*3 {
-		t.Errorf("%d objects and %d connections of one user need more than three quarters of %d descriptors",
-			c.QuotaObjects, c.QuotaConnections, files)
+	if c.QuotaConnections > files/8 || c.QuotaObjects > files/4*3 || c.descriptors > files-files/8 ||
+		c.QuotaObjects > c.descriptors-files/8 {
+		t.Errorf("%d objects and %d connections of one user, %d descriptors of all, of %d", c.QuotaObjects,
+			c.QuotaConnections, c.descriptors, files)
 	}
 }

@@ -203,10 +203,19 @@ func (s *Server) takeSwept(ctx context.Context, c *client, o *object, readOnly b
 
 // attachment makes a handle of a seat and describes it.
 func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
-	o := s.object
-	role, err := c.session.server.takePart(s, e)
+	o, srv, cost := s.object, c.session.server, amount{resHandles, 1}
+	if s.guard != nil {
+		cost.n++
+	}
+	var role string
+	err := srv.quota.charge(c.session.uid, cost)
+	if err == nil {
+		if role, err = srv.takePart(s, e); err != nil {
+			srv.quota.release(c.session.uid, cost)
+		}
+	}
 	if err != nil {
-		if srv := c.session.server; srv.registry.release(s) {
+		if srv.registry.release(s) {
 			srv.sweep(s)
 		}
 		return nil, on(o, err)

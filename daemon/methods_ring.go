@@ -99,7 +99,7 @@ func (c *call) retire() error {
 func (c *call) endRole(directions []*direction) {
 	directions[0].close()
 	for _, d := range directions {
-		d.taken(c.session.server.quota, c.session.uid)
+		d.taken(c.client)
 	}
 }
 
@@ -274,7 +274,7 @@ func (c *call) peek(ctx context.Context, d *direction, most int, timeout time.Du
 	for {
 		messages, err := d.reader.PeekMany(ctx, srv.parker, nil, most, timeout)
 		if status.Of(err) == status.TooLarge {
-			paid, failed := d.payFor(srv.quota, c.session.uid)
+			paid, failed := d.payFor(c.client)
 			switch {
 			case failed != nil:
 				return nil, failed
@@ -303,7 +303,7 @@ func (c *call) peek(ctx context.Context, d *direction, most int, timeout time.Du
 func (c *call) advance(d *direction, n int) error {
 	err := d.reader.Advance(n)
 	if err == nil {
-		d.taken(c.session.server.quota, c.session.uid)
+		d.taken(c.client)
 	}
 	return err
 }

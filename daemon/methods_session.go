@@ -145,7 +145,7 @@ func (c *call) status() error {
 	srv := c.session.server
 	result := wire.Status{
 		Server: Version, Epoch: uint64(srv.epoch), PID: int32(os.Getpid()), UptimeNS: int64(time.Since(srv.started)),
-		Waiting: uint64(srv.pending.calls.Load()), BudgetBytes: srv.budget.max(),
+		Waiting: srv.quota.used(resWaiting), BudgetBytes: srv.quota.pooled(resBytes),
 		Deaths: srv.metrics.deaths.Load(), Recoveries: srv.metrics.recoveries.Load(),
 		LastRecoveryNS: srv.metrics.lastRecovery.Load(), Zombies: uint64(srv.zombies.count()),
 	}

@@ -110,16 +110,5 @@ func (r *registry) transfer(o *object, uid uint32) error {
 			sizes = append(sizes, s.size)
 		}
 	}
-	for i, size := range sizes {
-		if err := r.quota.chargeObject(uid, size); err != nil {
-			for _, charged := range sizes[:i] {
-				r.quota.releaseObject(uid, charged)
-			}
-			return err
-		}
-	}
-	for _, size := range sizes {
-		r.quota.releaseObject(o.uid, size)
-	}
-	return nil
+	return r.quota.transfer(o.uid, uid, segmentAmounts(sizes...)...)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -18,37 +17,6 @@ var (
 	errGone         = status.New(status.Cancelled, "", "its connection ended")
 	errShutdown     = status.New(status.Lost, "", "the daemon shuts down")
 )
-
-// pendingBytesMax bounds the element buffers of all calls that wait.
-const pendingBytesMax = 64 << 20
-
-// pendingTotals counts what waits in the whole daemon.
-type pendingTotals struct {
-	callsMax atomic.Int64
-	calls    atomic.Int64 // that wait now
-	bytes    atomic.Int64 // their buffers
-}
-
-// take counts one more call in, or answers Busy.
-func (t *pendingTotals) take(bytes int) error {
-	if limit := t.callsMax.Load(); t.calls.Add(1) > limit {
-		t.calls.Add(-1)
-		return status.New(status.Busy, "",
-			"%d calls wait in the daemon already: try again when some have ended", limit)
-	}
-	if t.bytes.Add(int64(bytes)) > pendingBytesMax {
-		t.release(bytes)
-		return status.New(status.Busy, "", "the calls that wait hold %d bytes already: "+
-			"use fewer elements at once, or try again later", pendingBytesMax)
-	}
-	return nil
-}
-
-// release undoes take.
-func (t *pendingTotals) release(bytes int) {
-	t.calls.Add(-1)
-	t.bytes.Add(int64(-bytes))
-}
 
 // pendingCall is a call that waits.
 type pendingCall struct {
@@ -140,7 +108,8 @@ func (c *call) wait(handles []*handle, bytes int, work func(ctx context.Context)
 func (c *call) waitBound(handles []*handle, bytes int, work func(ctx, life context.Context) (appender, error),
 	undo func()) error {
 	srv, session := c.session.server, c.session
-	if err := srv.pending.take(bytes); err != nil {
+	cost := []amount{{resWaiting, 1}, {resBuffers, uint64(bytes)}}
+	if err := srv.quota.charge(session.uid, cost...); err != nil {
 		return err
 	}
 	life, end := context.WithCancelCause(context.Background())
@@ -148,7 +117,7 @@ func (c *call) waitBound(handles []*handle, bytes int, work func(ctx, life conte
 	p := &pendingCall{handles: handles, cancel: cancel, end: end}
 	if err := session.pending.add(c.id, p); err != nil {
 		end(nil)
-		srv.pending.release(bytes)
+		srv.quota.release(session.uid, cost...)
 		return err
 	}
 	for _, h := range handles {
@@ -162,7 +131,7 @@ func (c *call) waitBound(handles []*handle, bytes int, work func(ctx, life conte
 		defer session.pending.wg.Done()
 		defer end(nil)
 		later.finish(ctx, func() (appender, error) { return work(ctx, life) }, undo)
-		srv.pending.release(bytes)
+		srv.quota.release(session.uid, cost...)
 		for _, h := range handles {
 			h.seat.waiting.Add(-1)
 			if srv.registry.release(h.seat) {

@@ -13,7 +13,6 @@ import (
 // registry knows objects by name and id, and counts who uses them.
 type registry struct {
 	quota     *quota     // immutable
-	budget    *budget    // immutable
 	chronicle *chronicle // immutable; nil = nothing survives the daemon
 
 	mu     sync.Mutex
@@ -22,8 +21,8 @@ type registry struct {
 	nextID uint64             // protected by mu
 }
 
-func newRegistry(q *quota, b *budget, c *chronicle) *registry {
-	return &registry{quota: q, budget: b, chronicle: c, names: make(map[string]*object), ids: make(map[uint64]*object)}
+func newRegistry(q *quota, c *chronicle) *registry {
+	return &registry{quota: q, chronicle: c, names: make(map[string]*object), ids: make(map[uint64]*object)}
 }
 
 // ref names an object: a name, or an id if the name is "".
@@ -130,12 +129,15 @@ func (r *registry) dispose(freed []*object) {
 // Quota or NoSpace. A segment takes a descriptor, which is why each counts as an
 // object of the user's.
 func (r *registry) charge(uid uint32, size uint64) error {
-	if err := r.quota.chargeObject(uid, size); err != nil {
+	err := r.quota.charge(uid, segmentAmounts(size)...)
+	if code := status.Of(err); code != status.OK && code != status.NoSpace {
 		return err
 	}
-	err := r.budget.charge(size)
-	if err != nil {
-		r.quota.releaseObject(uid, size)
+	if missing := checkAvailable(size); missing != nil {
+		if err == nil {
+			r.discharge(uid, size)
+		}
+		return missing
 	}
 	return err
 }
@@ -168,18 +170,25 @@ func (r *registry) makeRoom(uid uint32, size uint64, reason error) bool {
 	return freed != 0
 }
 
+// segmentAmounts are what segments take.
+func segmentAmounts(sizes ...uint64) []amount {
+	bytes, n := uint64(0), uint64(len(sizes))
+	for _, size := range sizes {
+		bytes += size
+	}
+	return []amount{{resObjects, n}, {resBytes, bytes}, {resDescriptors, n * segmentDescriptors}}
+}
+
 // inherit charges for an object that the daemon before made, whatever the limits are now.
 func (r *registry) inherit(o *object) { r.inheritSize(o.uid, o.geometry.SegmentSize) }
 
 func (r *registry) inheritSize(uid uint32, size uint64) {
-	r.quota.inheritObject(uid, size)
-	r.budget.inherit(size)
+	r.quota.inherit(uid, segmentAmounts(size)...)
 }
 
 // discharge gives back what charge took.
 func (r *registry) discharge(uid uint32, size uint64) {
-	r.quota.releaseObject(uid, size)
-	r.budget.release(size)
+	r.quota.release(uid, segmentAmounts(size)...)
 }
 
 // close gives all memory back. Nobody uses an object any more.
@@ -338,8 +347,15 @@ func (r *registry) seatFor(c *client, o *object) (s *seat, wait <-chan struct{},
 			return nil, wait, err
 		}
 	}
+	if err := r.quota.charge(c.peer.uid, amount{resSeats, 1}); err != nil {
+		if guard != nil {
+			r.undoSeat(guard)
+		}
+		return nil, nil, err
+	}
 	number, generation, ok := o.seats.take(o.geometry.SeatsMax)
 	if !ok {
+		r.quota.release(c.peer.uid, amount{resSeats, 1})
 		if guard != nil {
 			r.undoSeat(guard)
 		}
@@ -372,6 +388,7 @@ func (r *registry) undoSeat(s *seat) {
 	s.object.seats.release(s.number)
 	s.object.refs-- // a guard: the guarded object holds it
 	s.client.sweeps--
+	r.quota.release(s.client.peer.uid, amount{resSeats, 1})
 	if s.guard != nil {
 		r.undoSeat(s.guard)
 	}
@@ -399,6 +416,7 @@ func (r *registry) closed(handles []*handle) (sweeps []*seat) {
 	for _, h := range handles {
 		h.seat.handles--
 		h.seat.object.handles--
+		r.quota.release(h.seat.client.peer.uid, amount{resHandles, 1})
 		if r.releaseLocked(h.seat) {
 			sweeps = append(sweeps, h.seat)
 		}
@@ -437,12 +455,13 @@ func (r *registry) releaseLocked(s *seat) (sweep bool) {
 // or nil; and whether this ended the client.
 func (r *registry) swept(s *seat) (next *seat, ended bool) {
 	s.forgetThreads()
-	s.forgetRoles(r.quota)
+	s.forgetRoles()
 	r.mu.Lock()
 	r.chronicle.record(&journal.SeatGone{Object: s.object.id, Number: s.number})
 	s.object.seats.release(s.number)
 	freed := r.unref(s.object)
 	s.client.sweeps--
+	r.quota.release(s.client.peer.uid, amount{resSeats, 1})
 	ended = s.client.gone && s.client.sweeps == 0
 	if s.guard != nil && r.releaseLocked(s.guard) {
 		next = s.guard

@@ -15,17 +15,19 @@ func (s *Server) Reload(c Config) error {
 		return err
 	}
 	s.limit(c)
-	s.log.Info("limits", "budget_bytes", c.BudgetBytes, "quota_bytes", c.QuotaBytes, "quota_objects", c.QuotaObjects,
-		"quota_connections", c.QuotaConnections, "waiting_max", c.WaitingMax, "seats_default", c.SeatsDefault,
-		"name_rules", len(c.Names.Rules))
+	s.log.Info("limits", "memory_bytes", c.MemoryBytes, "budget_bytes", c.BudgetBytes, "quota_bytes", c.QuotaBytes,
+		"quota_objects", c.QuotaObjects, "quota_connections", c.QuotaConnections, "quota_users", len(c.QuotaUsers),
+		"waiting_max", c.WaitingMax, "seats_default", c.SeatsDefault, "name_rules", len(c.Names.Rules))
 	return nil
 }
 
 // limit sets everything that Reload may change, but the socket.
 func (s *Server) limit(c Config) {
+	if c.budgetCut != 0 {
+		s.log.Warn("the budget is more than half of the memory that there is, and is cut", "budget_bytes", c.budgetCut,
+			"memory_bytes", c.MemoryBytes)
+	}
 	s.quota.setLimits(c)
-	s.budget.setLimit(c.BudgetBytes)
-	s.pending.callsMax.Store(int64(c.WaitingMax))
 	s.seatsDefault.Store(c.SeatsDefault)
 	s.names.Store(&c.Names)
 }

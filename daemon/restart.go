@@ -17,7 +17,7 @@ import (
 func (s *Server) begin(ctx context.Context) error {
 	s.epoch = newEpoch()
 	if s.config.KeeperCommand == nil && !s.config.KeeperStarted {
-		s.registry = newRegistry(s.quota, s.budget, nil)
+		s.registry = newRegistry(s.quota, nil)
 		return nil
 	}
 	began := time.Now()
@@ -36,7 +36,7 @@ func (s *Server) begin(ctx context.Context) error {
 		link.Close(false)
 		return err
 	}
-	s.registry = newRegistry(s.quota, s.budget, s.chronicle)
+	s.registry = newRegistry(s.quota, s.chronicle)
 	h := heir{server: s, state: state, left: left, link: link}
 	if err := h.restore(); err != nil {
 		return err
@@ -118,14 +118,14 @@ func (h *heir) client(id uint64, c *journal.ClientState) error {
 		return err
 	}
 	h.link.Adopt(clientKey(id), p.pidfd)
-	restored := &client{id: id, peer: p, uuid: c.UUID, software: c.Software, ended: true,
+	restored := &client{id: id, peer: p, uuid: c.UUID, software: c.Software, quota: s.quota, ended: true,
 		seats: make(map[uint64]*seat), owned: make(map[uint64]*object)}
 	restored.session = detachedSession(s)
 	restored.mapped.Store(c.Mapped)
 	h.clients[id] = restored
 	s.clients[id] = restored
 	s.detached[restored] = struct{}{}
-	s.quota.inheritConnection(c.UID)
+	s.quota.inherit(c.UID, connectionAmounts...)
 	return nil
 }
 
@@ -196,6 +196,7 @@ func (h *heir) seat(o *object, number uint16, state *journal.Seat) {
 	o.seats.taken[number] = restored
 	o.refs++
 	c.sweeps++
+	h.server.quota.inherit(c.peer.uid, amount{resSeats, 1})
 }
 
 // handles restores what a client had open.
@@ -209,6 +210,7 @@ func (h *heir) handles(c *client, state *journal.ClientState) error {
 		target.refs++
 		target.handles++
 		target.object.handles++
+		h.server.quota.inherit(c.peer.uid, amount{resHandles, 1})
 		c.seats[each.Object] = target
 	}
 	for number, each := range state.Handles {
@@ -364,7 +366,7 @@ func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*c
 	to.handlesMu.Lock()
 	to.handles, to.nextHandle = handles, next
 	to.handlesMu.Unlock()
-	s.quota.releaseConnection(by.uid) // it was charged for the client's former one
+	s.quota.release(by.uid, connectionAmounts...) // it was charged for the client's former one
 	by.close()
 	return found, nil
 }

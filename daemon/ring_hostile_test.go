@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/shmd/shmd/shm"
@@ -28,14 +26,7 @@ func newScribbler(t *testing.T, s *Server, name string) *scribbler {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.registry.unpin(o) })
-	seed := rand.Uint64()
-	if text := os.Getenv("SHMD_SEED"); text != "" {
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("SHMD_SEED=%d", seed)
-	return &scribbler{t, o, rand.New(rand.NewPCG(seed, 0))}
+	return &scribbler{t, o, rand.New(rand.NewPCG(seedOf(t), 0))}
 }
 
 func (s *scribbler) write(offset int64, value any) {
@@ -139,7 +130,7 @@ func TestScribbledRings(t *testing.T) {
 			wantCode(t, "close", b.call(nil, wire.MethodClose, g), status.OK)
 			wantCode(t, "destroy", a.call(nil, wire.MethodDestroy, "r"), status.OK)
 			wantCode(t, "after it", a.call(nil, wire.MethodRecv, h, 0), status.Removed)
-			if n := s.quota.buffered(a.uid()); n != 0 {
+			if n := s.quota.used(resBuffers); n != 0 {
 				t.Errorf("%d bytes are charged for messages in pieces", n)
 			}
 		})
@@ -187,27 +178,19 @@ func TestPiecesAreCharged(t *testing.T) {
 	s.awaitWaiters(t, "p", 1)
 	b.receives(string(long), g)
 	wantCode(t, "the sender", errOrNil(a.answer(sending).Err), status.OK)
-	if n := s.quota.buffered(a.uid()); n != 0 {
+	if n := s.quota.used(resBuffers); n != 0 {
 		t.Errorf("%d bytes are still charged", n)
 	}
 	// A user who has no room for it is told so, and the message stays.
 	sending = a.send(wire.MethodSend, h, long)
 	s.awaitWaiters(t, "p", 1)
 	// The request that waits may be charged for a moment longer.
-	await(t, "room", func() bool { return s.quota.chargeBuffer(a.uid(), bufferedMax-1000) == nil })
+	most := amount{resBuffers, s.quota.pool[resBuffers] - uint64(len(long)) - 1000}
+	await(t, "room", func() bool { return s.quota.charge(a.uid(), most) == nil })
 	wantCode(t, "without quota", b.call(nil, wire.MethodRecv, g), status.Quota)
-	s.quota.releaseBuffer(a.uid(), bufferedMax-1000)
+	s.quota.release(a.uid(), most)
 	b.receives(string(long), g)
 	wantCode(t, "the sender", errOrNil(a.answer(sending).Err), status.OK)
 	wantCode(t, "retire", a.call(nil, wire.MethodRetire, h, wire.EndA), status.OK)
 	wantCode(t, "after the end", b.call(nil, wire.MethodRecv, g), status.Ended)
-}
-
-// buffered is what a user is charged for in messages under way.
-func (q *quota) buffered(uid uint32) (n uint64) {
-	_ = q.change(uid, func(u *usage) error {
-		n = u.buffered
-		return nil
-	})
-	return n
 }

@@ -232,11 +232,11 @@ const (
 
 // payFor charges for a longer message in pieces than is free. False = it is charged for
 // already, or there are no pieces: then it is too long for any answer.
-func (d *direction) payFor(q *quota, uid uint32) (bool, error) {
+func (d *direction) payFor(c *client) (bool, error) {
 	if d.paid || d.reader.Limit == 0 {
 		return false, nil
 	}
-	if err := q.chargeBuffer(uid, piecesCost); err != nil {
+	if err := c.quota.charge(c.peer.uid, amount{resBuffers, piecesCost}); err != nil {
 		return false, status.New(status.Quota, "", "%s", asStatus(err).Detail)
 	}
 	d.paid, d.reader.Limit = true, carriedMax
@@ -244,21 +244,21 @@ func (d *direction) payFor(q *quota, uid uint32) (bool, error) {
 }
 
 // taken gives back what payFor charged, once the message is taken, or never will be.
-func (d *direction) taken(q *quota, uid uint32) {
+func (d *direction) taken(c *client) {
 	if d.paid {
-		q.releaseBuffer(uid, piecesCost)
+		c.quota.release(c.peer.uid, amount{resBuffers, piecesCost})
 		d.paid, d.reader.Limit = false, piecesFree
 	}
 }
 
 // forgetRoles ends all directions, once no call is in any.
-func (s *seat) forgetRoles(q *quota) {
+func (s *seat) forgetRoles() {
 	s.roles.mu.Lock()
 	defer s.roles.mu.Unlock()
 	for _, ring := range s.roles.directions {
 		for _, d := range ring {
 			if d != nil {
-				d.taken(q, s.client.peer.uid)
+				d.taken(s.client)
 			}
 		}
 	}

@@ -31,10 +31,8 @@ type Server struct {
 	chronicle *chronicle
 	registry  *registry   // immutable
 	quota     *quota      // immutable
-	budget    *budget     // immutable
 	parker    *shm.Parker // immutable
 	zombies   *zombies    // immutable
-	pending   pendingTotals
 	metrics   metrics
 	// seatsDefault is seats_max of an object whose creator does not say.
 	seatsDefault atomic.Uint32
@@ -75,7 +73,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, log: c.Logger, started: time.Now(), endpoint: e,
-		quota: newQuota(c), budget: &budget{},
+		quota:    newQuota(c),
 		parker:   shm.NewParker(shm.ParkerOptions{WithoutWaitv: c.Without.FutexWaitv}),
 		sessions: make(map[*session]struct{}), clients: make(map[uint64]*client),
 		timers: make(map[*time.Timer]struct{}), detached: make(map[*client]struct{}),
@@ -169,7 +167,11 @@ func (s *Server) serve(socket *net.UnixConn) {
 	}
 	cred, err := conn.PeerCredentials()
 	if err == nil {
-		err = s.quota.chargeConnection(cred.Uid)
+		if err = s.quota.charge(cred.Uid, connectionAmounts...); err != nil {
+			refused := *asStatus(err)
+			refused.Op = "connect"
+			err = &refused
+		}
 	}
 	if err != nil {
 		s.refuse(conn, err)
@@ -179,7 +181,7 @@ func (s *Server) serve(socket *net.UnixConn) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
-		s.quota.releaseConnection(cred.Uid)
+		s.quota.release(cred.Uid, connectionAmounts...)
 		conn.Close()
 		return
 	}
@@ -187,6 +189,9 @@ func (s *Server) serve(socket *net.UnixConn) {
 	s.mu.Unlock()
 	s.spawn(session.run)
 }
+
+// connectionAmounts are what a connection takes.
+var connectionAmounts = []amount{{resConnections, 1}, {resDescriptors, connectionDescriptors}}
 
 // refuse says why, as far as that does not block, and closes.
 func (s *Server) refuse(conn *wire.Conn, why error) {
@@ -232,7 +237,7 @@ func (s *Server) forget(c *client) {
 	s.chronicle.record(&journal.ClientGone{ID: c.id})
 	s.chronicle.drop(clientKey(c.id))
 	c.peer.close()
-	s.quota.releaseConnection(c.peer.uid)
+	s.quota.release(c.peer.uid, connectionAmounts...)
 }
 
 // word is the daemon's own owner word.

@@ -180,11 +180,11 @@ func (s *session) payFor(paid *uint64, size int) error {
 	cost := uint64(max(0, size-inputBusy))
 	q := s.server.quota
 	if cost > *paid {
-		if err := q.chargeBuffer(s.uid, cost-*paid); err != nil {
+		if err := q.charge(s.uid, amount{resBuffers, cost - *paid}); err != nil {
 			return err
 		}
 	} else if cost < *paid {
-		q.releaseBuffer(s.uid, *paid-cost)
+		q.release(s.uid, amount{resBuffers, *paid - cost})
 	}
 	*paid = cost
 	return nil
@@ -214,7 +214,8 @@ func (s *session) introduce(cred *unix.Ucred) error {
 		return status.New(status.Identity, "receive", "process %d sent bytes on the connection of process %d: "+
 			"connect after forking or daemonising", cred.Pid, p.pid)
 	}
-	s.client = &client{peer: p, session: s, seats: make(map[uint64]*seat), owned: make(map[uint64]*object)}
+	s.client = &client{peer: p, session: s, quota: s.server.quota,
+		seats: make(map[uint64]*seat), owned: make(map[uint64]*object)}
 	return nil
 }
 

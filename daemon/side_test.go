@@ -44,15 +44,15 @@ func (c *rawClient) longQueue(s *Server, name string, options map[string]any) (u
 func (s *Server) used(t *testing.T) (objects, bytes uint64) {
 	t.Helper()
 	s.quota.mu.Lock()
+	defer s.quota.mu.Unlock()
 	u := s.quota.users[uint32(os.Getuid())]
-	if u != nil {
-		objects, bytes = u.objects, u.bytes
+	if u == nil {
+		u = new(usage)
 	}
-	s.quota.mu.Unlock()
-	if total := s.registry.budget.total(); total != bytes {
-		t.Errorf("the budget has given %d bytes, the user has %d", total, bytes)
+	if total := s.quota.total[resBytes]; total != u[resBytes] {
+		t.Errorf("the budget has given %d bytes, the user has %d", total, u[resBytes])
 	}
-	return objects, bytes
+	return u[resObjects], u[resBytes]
 }
 
 // Long messages over the socket: in and out whole, with as many side segments as

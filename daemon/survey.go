@@ -23,7 +23,7 @@ func (r *registry) info(o *object) wire.Info {
 func (r *registry) totals() (objects, bytes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return uint64(len(r.ids)), r.budget.total()
+	return uint64(len(r.ids)), r.quota.used(resBytes)
 }
 
 // usedBy counts the objects that a client has open, and those of them that it

@@ -47,6 +47,10 @@ func (s *seat) enter(token uint32, unlocks bool) (*thread, error) {
 			return nil, status.New(status.Quota, "", "%d tokens of this connection hold rwlocks or wait for them: "+
 				"unlock some", wire.TokensMax)
 		}
+		if err := s.client.quota.charge(s.client.peer.uid, amount{resTokens, 1}); err != nil {
+			s.client.tokens.Add(-1)
+			return nil, err
+		}
 		t = &thread{owner: shm.MakeRWOwner(s.word, token)}
 		if s.threads.byToken == nil {
 			s.threads.byToken = make(map[uint32]*thread)
@@ -75,14 +79,20 @@ func (s *seat) leave(token uint32, t *thread) {
 	t.busy = false
 	if t.reads == 0 && s.threads.byToken[token] == t {
 		delete(s.threads.byToken, token)
-		s.client.tokens.Add(-1)
+		s.forgetTokens(1)
 	}
+}
+
+// forgetTokens gives back what n threads were counted as.
+func (s *seat) forgetTokens(n int) {
+	s.client.tokens.Add(-int32(n))
+	s.client.quota.release(s.client.peer.uid, amount{resTokens, uint64(n)})
 }
 
 // forgetThreads ends all threads, once no call acts for the seat any more.
 func (s *seat) forgetThreads() {
 	s.threads.mu.Lock()
 	defer s.threads.mu.Unlock()
-	s.client.tokens.Add(-int32(len(s.threads.byToken)))
+	s.forgetTokens(len(s.threads.byToken))
 	s.threads.byToken = nil
 }

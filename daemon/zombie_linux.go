@@ -35,6 +35,7 @@ func (z *zombies) add(c *client) {
 		z.set = make(map[*client]struct{})
 	}
 	z.set[c] = struct{}{}
+	z.server.quota.inherit(c.peer.uid, amount{resZombies, 1})
 	z.watch()
 }
 
@@ -51,7 +52,10 @@ func (z *zombies) watch() {
 func (z *zombies) remove(c *client) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	delete(z.set, c)
+	if _, ok := z.set[c]; ok {
+		delete(z.set, c)
+		z.server.quota.release(c.peer.uid, amount{resZombies, 1})
+	}
 }
 
 func (z *zombies) count() int {

@@ -61,6 +61,14 @@ func TestBadConfiguration(t *testing.T) {
 		{"no group", "[names]\ncreate.a = [\"@no-such-group\"]\n", ":2: names.create.a: group: unknown group"},
 		{"no user but a list", "[names]\ncreate.a = [[]]\n", ":2: names.create.a: an element is a list: want users"},
 		{"one user alone", "[names]\ncreate.a = \"ann\"\n", ":2: names.create.a: this is a string: want a list"},
+		{"a limit of nobody", "[quota.user.no-such-user]\nobjects = 1\n",
+			":2: quota.user.no-such-user.objects: user: unknown user"},
+		{"no limit", "[quota.user.0]\nthings = 1\n", ":2: quota.user.0.things: there is no limit \"things\": want one of"},
+		{"a limit of none", "[quota.user.0]\nobjects = 0\n", ":2: quota.user.0.objects: \"0\" is no limit"},
+		{"a limit that is a list", "[quota.user.0]\nobjects = []\n", ":2: quota.user.0.objects: this is a list: want"},
+		{"a user twice", "[quota.user]\n0.objects = 1\nroot.objects = 2\n",
+			":3: quota.user.root.objects: user 0 has this limit by another name already, from "},
+		{"a user without limits", "[quota.user]\n0 = 1\n", ":2: quota.user.0: there is no such setting"},
 		{"less", "[quota]\nconnections = -1\n", `:2: quota.connections: "-1" is not within 1 to`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -102,7 +102,7 @@ func (w *waitFlags) nanoseconds(cmd *cobra.Command) int64 {
 	return -1
 }
 
-// countFlag is a number from 1 to a maximum.
+// countFlag is a number from 1 to a maximum; 0 is that there is none.
 type countFlag[T int | uint32 | uint64] struct {
 	to  *T
 	max uint64
@@ -120,7 +120,7 @@ func (c *countFlag[T]) Set(text string) error {
 
 // String implements pflag.Value.
 func (c *countFlag[T]) String() string {
-	if c.to == nil {
+	if c.to == nil || *c.to == 0 {
 		return ""
 	}
 	return strconv.FormatUint(uint64(*c.to), 10)

@@ -39,7 +39,10 @@ there, and none for another socket. SIGHUP reads it again; a file that is wrong 
 nothing, and the log says what is wrong with it.
 
 Memory is promised before it is used: objects beyond --budget, or beyond their owner's
-quota, are refused with a clear error. Sizes take K, M, G or T.
+quota, are refused with a clear error. Sizes take K, M, G or T. Of what all users have
+together, a user whom the daemon does not run as, and who is not root, may have a share only,
+which is smaller the more there are: shmd quota shows it, and --quota-user gives a user a
+limit of his own in its place.
 
 The log goes to stderr, without times if that is the journal; nothing goes to stdout.
 For a supervisor or a test that must know when the socket is there, --ready-fd N writes
@@ -61,6 +64,7 @@ const serveFile = `[socket]
 mode = "0660"             # --socket-mode
 owner = "shmd:users"      # --socket-owner
 [limits]
+memory = "8G"             # --memory
 budget = "4G"             # --budget
 seats_default = 64        # --seats-default
 waiting_max = 16384       # --waiting-max
@@ -68,6 +72,14 @@ waiting_max = 16384       # --waiting-max
 bytes = "1G"              # --quota-bytes
 objects = 1000            # --quota-objects
 connections = 100         # --quota-connections
+handles = 10000           # --quota-handles
+seats = 10000             # --quota-seats
+tokens = 1000             # --quota-tokens
+waiting = 1000            # --quota-waiting
+buffer_bytes = "16M"      # --quota-buffer-bytes
+[quota.user.ann]          # of a user, by name or number: --quota-user ann:bytes=2G,objects=5000
+bytes = "2G"
+objects = 5000
 [names]                   # who may create objects under which names
 own = "uid"               # uid/1000/... is for user 1000 alone
 create.jobs = ["ann", 1001, "@workers"]   # jobs and jobs/...: users, and a group

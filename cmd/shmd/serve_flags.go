@@ -16,7 +16,9 @@ type serveFlags struct {
 	config             daemon.Config
 	mode               modeFlag
 	owner              ownerFlag
-	budget, quotaBytes sizeFlag
+	memory, budget     sizeFlag
+	quotaBytes, buffer sizeFlag
+	quotaUsers         []string
 	logLevel           levelFlag
 	logJSON            bool
 	without            []string
@@ -28,6 +30,9 @@ type serveFlags struct {
 	flags   *pflag.FlagSet    // once they are read; else nil
 	lines   []configLine      // of the file
 	origins map[string]string // where a setting is from, by its key; not there = a default
+
+	users       userLimits        // of flags and file
+	userOrigins map[string]string // where each is from, by userKey
 }
 
 // register makes the flags, and everything its default.
@@ -40,10 +45,22 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.check, "check-config", false, "say what would hold and from where, and exit")
 	flags.Var(&f.mode, "socket-mode", "who may connect, octal as for files")
 	flags.Var(&f.owner, "socket-owner", "who owns the socket, by name or number")
-	flags.Var(&f.budget, "budget", "memory of all objects\n(default half of what the machine or the cgroup has)")
+	flags.Var(&f.memory, "memory", "what the daemon sizes itself for\n(default what the machine or the cgroup has)")
+	flags.Var(&f.budget, "budget", "memory of all objects (default half of --memory)")
 	flags.Var(&f.quotaBytes, "quota-bytes", "memory of one user's objects (default the budget)")
 	flags.Var(&countFlag[uint64]{&c.QuotaObjects, math.MaxInt64}, "quota-objects", "objects of one user")
 	flags.Var(&countFlag[uint64]{&c.QuotaConnections, math.MaxInt64}, "quota-connections", "connections of one user")
+	flags.Var(&countFlag[uint64]{&c.QuotaHandles, math.MaxInt64}, "quota-handles",
+		"open handles of one user (default his share)")
+	flags.Var(&countFlag[uint64]{&c.QuotaSeats, math.MaxInt64}, "quota-seats",
+		"places of one user in objects (default his share)")
+	flags.Var(&countFlag[uint64]{&c.QuotaTokens, math.MaxInt64}, "quota-tokens",
+		"one user's tokens that hold rwlocks (default his share)")
+	flags.Var(&countFlag[uint64]{&c.QuotaWaiting, math.MaxInt64}, "quota-waiting",
+		"one user's calls that may wait (default his share)")
+	flags.Var(&f.buffer, "quota-buffer-bytes", "messages of one user that are under way (default his share)")
+	flags.StringArrayVar(&f.quotaUsers, "quota-user", nil, "`USER:LIMIT=N,...` that one user has in place of the\n"+
+		"quotas and of his shares, more than once;\nLIMIT is the end of a quota's flag, with _ for -")
 	flags.Var(&countFlag[uint32]{&c.SeatsDefault, shm.SeatsLimit}, "seats-default",
 		"processes that may open an object at once,\nunless its creator says otherwise")
 	flags.Var(&countFlag[int]{&c.WaitingMax, math.MaxInt32}, "waiting-max", "calls of all clients that may wait")
@@ -62,7 +79,7 @@ func readServe(given *pflag.FlagSet, socket string) (*serveFlags, error) {
 	f := &serveFlags{}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	f.register(flags)
-	f.origins = make(map[string]string)
+	f.origins, f.userOrigins, f.users = make(map[string]string), make(map[string]string), make(userLimits)
 	var err error
 	given.Visit(func(flag *pflag.Flag) {
 		if flags.Lookup(flag.Name) == nil || err != nil {
@@ -86,7 +103,14 @@ func readServe(given *pflag.FlagSet, socket string) (*serveFlags, error) {
 		return nil, err
 	}
 	f.file = file.path
-	return f, f.apply(flags, file)
+	users, err := parseQuotaUsers(f.quotaUsers)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.apply(flags, file); err != nil {
+		return nil, err
+	}
+	return f, f.takeUserFlags(users)
 }
 
 // complete turns what was given into a configuration, all but the socket that a supervisor
@@ -95,7 +119,8 @@ func (f *serveFlags) complete(a *app, socket string, level *slog.LevelVar) (daem
 	c := f.config
 	c.Socket, c.SocketMode = socket, fs.FileMode(f.mode)
 	c.SocketUID, c.SocketGID = f.owner.uid, f.owner.gid
-	c.BudgetBytes, c.QuotaBytes = uint64(f.budget), uint64(f.quotaBytes)
+	c.MemoryBytes, c.BudgetBytes = uint64(f.memory), uint64(f.budget)
+	c.QuotaBytes, c.QuotaBufferBytes, c.QuotaUsers = uint64(f.quotaBytes), uint64(f.buffer), f.users
 	level.Set(slog.Level(f.logLevel))
 	options := &slog.HandlerOptions{Level: level}
 	if onJournal(a.stderr) {

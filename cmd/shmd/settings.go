@@ -18,23 +18,33 @@ type setting struct {
 	// key is its name, tables first; a part "*" is any.
 	key  string
 	flag string // of the same meaning; "" = none
-	// Without a flag: what its value is, and who takes it.
-	kind valueKind
-	take func(f *serveFlags, line *configLine) error
+	// Without a flag: what its value may be, who takes it, and what holds then, nil = what
+	// the file says.
+	kinds []valueKind
+	take  func(f *serveFlags, line *configLine) error
+	held  func(f *serveFlags) []settingValue
 }
 
 // settings are all there are, in the order of the manual.
 var settings = []setting{
 	{key: "socket.mode", flag: "socket-mode"},
 	{key: "socket.owner", flag: "socket-owner"},
+	{key: "limits.memory", flag: "memory"},
 	{key: "limits.budget", flag: "budget"},
 	{key: "limits.seats_default", flag: "seats-default"},
 	{key: "limits.waiting_max", flag: "waiting-max"},
 	{key: "quota.bytes", flag: "quota-bytes"},
 	{key: "quota.objects", flag: "quota-objects"},
 	{key: "quota.connections", flag: "quota-connections"},
-	{key: "names.own", kind: valueString, take: (*serveFlags).takeOwn},
-	{key: "names.create.*", kind: valueList, take: (*serveFlags).takeRule},
+	{key: "quota.handles", flag: "quota-handles"},
+	{key: "quota.seats", flag: "quota-seats"},
+	{key: "quota.tokens", flag: "quota-tokens"},
+	{key: "quota.waiting", flag: "quota-waiting"},
+	{key: "quota.buffer_bytes", flag: "quota-buffer-bytes"},
+	{key: "quota.user.*.*", kinds: []valueKind{valueInteger, valueString}, take: (*serveFlags).takeUserLimit,
+		held: (*serveFlags).userValues},
+	{key: "names.own", kinds: []valueKind{valueString}, take: (*serveFlags).takeOwn},
+	{key: "names.create.*", kinds: []valueKind{valueList}, take: (*serveFlags).takeRule},
 	{key: "log.level", flag: "log-level"},
 	{key: "log.json", flag: "log-json"},
 }
@@ -58,7 +68,7 @@ func findSetting(key []string) *setting {
 // wanted is what a value may be.
 func (s *setting) wanted(flags *pflag.FlagSet) []valueKind {
 	if s.flag == "" {
-		return []valueKind{s.kind}
+		return s.kinds
 	}
 	switch flags.Lookup(s.flag).Value.Type() {
 	case "NUMBER":
@@ -119,6 +129,9 @@ type settingValue struct{ key, text, from string }
 // values are what a setting is: one, or as many as its key has matches in the file. A
 // default that is no value, but a rule, is none.
 func (f *serveFlags) values(s *setting) (all []settingValue) {
+	if s.held != nil {
+		return s.held(f)
+	}
 	for _, line := range f.lines {
 		if s.flag == "" && s.is(line.key) {
 			key := keyText(line.key)

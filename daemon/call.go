@@ -31,6 +31,7 @@ func init() { // not in the declaration: methods.go would refer to itself
 	methods = map[string]func(c *call) error{
 		wire.MethodHello: (*call).hello, wire.MethodPing: (*call).ping, wire.MethodBye: (*call).bye,
 		wire.MethodStatus: (*call).status, wire.MethodClients: (*call).clients,
+		wire.MethodQuota: (*call).quota,
 
 		wire.MethodCreate: (*call).create, wire.MethodOpen: (*call).open,
 		wire.MethodOpenOrCreate: (*call).openOrCreate, wire.MethodMap: (*call).mapSegment,
@@ -117,7 +118,8 @@ func tooLarge(size int) error {
 // tellsOnly are methods that do nothing but answer. Whoever pipelines thousands
 // of them and goes away would keep the daemon busy for nobody.
 var tellsOnly = map[string]bool{
-	wire.MethodStatus: true, wire.MethodClients: true, wire.MethodList: true, wire.MethodStat: true,
+	wire.MethodStatus: true, wire.MethodClients: true, wire.MethodQuota: true,
+	wire.MethodList: true, wire.MethodStat: true,
 	wire.MethodGet: true, wire.MethodRead: true, wire.MethodVersion: true, wire.MethodWaitChange: true,
 	wire.MethodIsSet: true, wire.MethodBarrier: true,
 }

@@ -21,6 +21,7 @@ const (
 	MethodBye             = "bye"
 	MethodStatus          = "status"
 	MethodClients         = "clients"
+	MethodQuota           = "quota"
 	MethodCreate          = "create"
 	MethodOpen            = "open"
 	MethodOpenOrCreate    = "open_or_create"
@@ -97,7 +98,7 @@ const (
 )
 
 var methods = []string{
-	MethodHello, MethodPing, MethodBye, MethodStatus, MethodClients,
+	MethodHello, MethodPing, MethodBye, MethodStatus, MethodClients, MethodQuota,
 	MethodCreate, MethodOpen, MethodOpenOrCreate, MethodMap, MethodClose, MethodUnlink,
 	MethodDestroy, MethodChmod, MethodChown, MethodList, MethodStat, MethodCheck, MethodRepair,
 	MethodGet, MethodSet, MethodAdd, MethodExchange, MethodCompareExchange, MethodRead, MethodWrite,

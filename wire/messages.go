@@ -334,6 +334,26 @@ type ClientInfo struct {
 	Zombie   bool   `msgpack:"zombie"`
 }
 
+// QuotaResult is the result of quota.
+type QuotaResult struct {
+	Users List[QuotaUser] `msgpack:"users"`
+	Pools List[QuotaUse]  `msgpack:"pools"` // of all together; empty for who sees only himself
+	Next  uint32          `msgpack:"next"`  // where to go on; 0 = there are no more
+}
+
+// QuotaUser is what one user has.
+type QuotaUser struct {
+	UID  uint32         `msgpack:"uid"`
+	Uses List[QuotaUse] `msgpack:"uses"`
+}
+
+// QuotaUse is how much there is of a resource, and may be as things are.
+type QuotaUse struct {
+	Resource string `msgpack:"resource"`
+	Used     uint64 `msgpack:"used"`
+	Max      uint64 `msgpack:"max"`
+}
+
 // ListResult is the result of list.
 type ListResult struct {
 	Objects List[Info] `msgpack:"objects"`

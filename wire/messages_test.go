@@ -62,6 +62,9 @@ func TestMessagesHaveTheKeysOfTheProtocol(t *testing.T) {
 		{Status{}, "server epoch pid uptime_ns objects bytes clients zombies waiting budget_bytes deaths recoveries " +
 			"last_recovery_ns"},
 		{ClientInfo{}, "client pid uid gid software objects mapped zombie"},
+		{QuotaResult{}, "users pools next"},
+		{QuotaUser{}, "uid uses"},
+		{QuotaUse{}, "resource used max"},
 		{ListResult{}, "objects next"},
 		{ReadResult{Values: []byte{0x90}}, "values version dirty"},
 		{MapResult{}, "size fds"},
@@ -95,6 +98,8 @@ func TestMessagesSurviveTheWire(t *testing.T) {
 		&ListResult{Objects: []Info{info, info}, Next: "b"},
 		&ReadResult{Values: []byte{0x92, 1, 2}, Version: 9, Dirty: true},
 		&List[ClientInfo]{{Client: 1, Software: "x"}},
+		&QuotaResult{Users: List[QuotaUser]{{UID: 7, Uses: List[QuotaUse]{{Resource: "bytes", Used: 1, Max: 1 << 60}}}},
+			Pools: List[QuotaUse]{{Resource: "seats"}}, Next: 9},
 		&Barrier{Parties: 3, Broken: true, Reasons: []string{ReasonDeath}, Generation: 1 << 33,
 			LastDeath: &Notice{Seat: 2}},
 		&Arrival{Index: 4093, Leader: true},

@@ -20,6 +20,7 @@ var varying = map[string][]string{
 	MethodHello:        {"server", "epoch", "uid", "pid", "abi_version", "abi_compat", "abi_fingerprint", "resumable"},
 	MethodStatus:       {"server", "epoch", "pid", "uptime_ns", "budget_bytes"},
 	MethodClients:      {"pid", "uid", "gid"},
+	MethodQuota:        {"uid", "max"},
 	MethodCreate:       {"uid", "gid", "created_ns"},
 	MethodOpen:         {"uid", "gid", "created_ns"},
 	MethodOpenOrCreate: {"uid", "gid", "created_ns"},
@@ -162,7 +163,18 @@ func (r *recorder) objects() {
 	r.call("status with a parameter", MethodStatus, "", fails(status.BadParams, "want 0 parameters, got 1"), true)
 	r.call("clients", MethodClients, "", List[ClientInfo]{{Client: 1, PID: 4242, UID: 1000, GID: 1000,
 		Software: "example 1.0", Objects: 3, Mapped: 1}})
+	r.call("quota", MethodQuota, "of the user whom the daemon runs as", quotaOf(3, 16384))
+	r.call("quota from a str", MethodQuota, "", fails(status.BadParams, "from: want integer, got str"), "x")
 	r.call("clients after a str", MethodClients, "", fails(status.BadParams, "after: want integer, got str"), "x")
+}
+
+// quotaOf is the answer when one user has objects of so many bytes.
+func quotaOf(objects, bytes uint64) QuotaResult {
+	uses := List[QuotaUse]{{"objects", objects, 65536}, {"bytes", bytes, 1 << 30},
+		{"descriptors", objects + 2, 1 << 17}, {"connections", 1, 16384}, {"zombies", 0, 16384},
+		{"handles", 6, 1 << 18}, {"seats", 3, 1 << 18}, {"tokens", 0, 1 << 18}, {"waiting", 0, 16384},
+		{"buffer_bytes", 0, 1 << 28}}
+	return QuotaResult{Users: List[QuotaUser]{{UID: 1000, Uses: uses}}, Pools: uses}
 }
 
 func (r *recorder) elements() {

@@ -23,7 +23,8 @@ const (
 // answered. They change nothing, or what they change is undone by the resuming hello,
 // or is the same when it is done twice.
 var repeatable = map[string]bool{
-	wire.MethodPing: true, wire.MethodStatus: true, wire.MethodClients: true, wire.MethodList: true,
+	wire.MethodPing: true, wire.MethodStatus: true, wire.MethodClients: true,
+	wire.MethodQuota: true, wire.MethodList: true,
 	wire.MethodStat: true, wire.MethodMap: true, wire.MethodSide: true, wire.MethodMapSide: true,
 	wire.MethodOpen: true, wire.MethodOpenOrCreate: true, wire.MethodChmod: true, wire.MethodChown: true,
 	wire.MethodGet: true, wire.MethodRead: true, wire.MethodVersion: true, wire.MethodWaitChange: true,

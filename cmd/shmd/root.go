@@ -121,7 +121,8 @@ func (a *app) newRoot() *cobra.Command {
 		a.newLock(), a.newAcquire(), a.newRelease(), a.newPut(), a.newTake(), a.newShutdown(), a.newRedeliver(),
 		a.newJoin(), a.newSend(), a.newRecv(), a.newPipe(),
 		a.newSignal(), a.newPulse(), a.newReset(), a.newWait(), a.newAbort(),
-		a.newClients(), a.newStatus(), a.newDoctor(), a.newFsck(), a.newVersion(), a.newGenMan())
+		a.newClients(), a.newQuota(), a.newStatus(), a.newDoctor(), a.newFsck(), a.newVersion(),
+		a.newGenMan())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.RunE == nil { // completion, which only has subcommands

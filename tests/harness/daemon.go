@@ -36,8 +36,9 @@ type Daemon struct {
 // StartDaemon runs bin/shmd serve on a socket of its own until the test ends.
 // Then the test fails if the daemon does not stop in an orderly way, which
 // includes all its goroutines, or if it holds more descriptors or mappings than
-// at the start once all clients are gone: a client or object leaked. Objects that
-// the test has left linked must be valid and at rest, and are destroyed first.
+// at the start, or charges anybody for anything, once all clients are gone: a client
+// or object leaked. Objects that the test has left linked must be valid and at rest,
+// and are destroyed first.
 func StartDaemon(t testing.TB, flags ...string) *Daemon {
 	t.Helper()
 	return StartDaemonWith(t, DaemonOptions{Flags: flags})
@@ -160,6 +161,7 @@ func (d *Daemon) checkLeaks() {
 		}
 	}
 	d.Settle(ctx, c, func(s *wire.Status) bool { return s.Clients == 1 && s.Objects == 0 && s.Waiting == 0 })
+	d.checkAccounts(ctx, c)
 	if err := c.Close(); err != nil {
 		d.t.Errorf("leak check: %v", err)
 	}

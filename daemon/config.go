@@ -77,6 +77,9 @@ type Config struct {
 	// HelloTimeout is how long a connection may be silent before hello;
 	// wire.HelloTimeout if zero.
 	HelloTimeout time.Duration
+	// RoomTimeout is how long a connection waits for room for a long message, when its user's
+	// others have it all, before it is closed; ten seconds if zero.
+	RoomTimeout time.Duration
 	// ZombieInterval is how often zombies are looked at; a second if zero.
 	ZombieInterval time.Duration
 
@@ -108,6 +111,7 @@ const (
 	WaitingMaxDefault       = 16384
 
 	zombieIntervalDefault = time.Second
+	roomTimeoutDefault    = 10 * time.Second
 )
 
 // Check says whether a daemon can be started with it, as far as that shows before.
@@ -154,6 +158,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.HelloTimeout == 0 {
 		c.HelloTimeout = wire.HelloTimeout
+	}
+	if c.RoomTimeout == 0 {
+		c.RoomTimeout = roomTimeoutDefault
 	}
 	if c.ReattachGrace == 0 {
 		c.ReattachGrace = wire.ReattachGrace

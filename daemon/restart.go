@@ -374,7 +374,7 @@ func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*c
 // detachedSession stands for the connection of a client that has none.
 func detachedSession(s *Server) *session {
 	d := &session{server: s, done: make(chan struct{}), stopping: make(chan struct{}),
-		handles: make(map[uint64]*handle)}
+		draining: make(chan struct{}), handles: make(map[uint64]*handle)}
 	close(d.done)
 	return d
 }

@@ -38,6 +38,7 @@ type Server struct {
 	seatsDefault atomic.Uint32
 	names        atomic.Pointer[Names]
 	serial       atomic.Uint32 // names the daemon's own locks
+	unpaid       atomic.Int32  // answers that wait for room
 
 	ctx  context.Context // ends when the server closes
 	stop context.CancelFunc

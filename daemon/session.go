@@ -22,6 +22,12 @@ const (
 	flushAt = 64 << 10
 	// answerGrace is how long the last answers may take to be written.
 	answerGrace = time.Second
+	// roomRetry is how long a connection waits for room before it looks again; each time
+	// twice as long, up to roomRetryMax.
+	roomRetry    = 10 * time.Millisecond
+	roomRetryMax = 640 * time.Millisecond
+	// unpaidMax is how many answers may wait for room at once.
+	unpaidMax = 16
 )
 
 // session is one connection. Fields without a lock belong to the read loop.
@@ -47,8 +53,10 @@ type session struct {
 	broken  bool      // the connection must end after the next flush
 	unheard bool      // nobody reads answers any more
 
-	stopping chan struct{} // closed by stop
-	stopOnce sync.Once
+	stopping  chan struct{} // closed by stop
+	stopOnce  sync.Once
+	draining  chan struct{} // closed by drain
+	drainOnce sync.Once
 
 	pending pendingSet
 
@@ -63,7 +71,7 @@ type session struct {
 func newSession(server *Server, conn *wire.Conn, uid uint32) *session {
 	return &session{
 		server: server, conn: conn, uid: uid, acceptedAt: sinceBoot(),
-		done: make(chan struct{}), stopping: make(chan struct{}),
+		done: make(chan struct{}), stopping: make(chan struct{}), draining: make(chan struct{}),
 		in: make([]byte, inputMin), handles: make(map[uint64]*handle),
 	}
 }
@@ -161,7 +169,7 @@ func (s *session) makeRoom() error {
 		size = max(2*size, inputBusy)
 	}
 	if size != len(s.in) {
-		if err := s.payFor(&s.inPaid, size); err != nil {
+		if err := s.payOrWait(&s.inPaid, size); err != nil {
 			return err
 		}
 		sized := make([]byte, size)
@@ -188,6 +196,38 @@ func (s *session) payFor(paid *uint64, size int) error {
 	}
 	*paid = cost
 	return nil
+}
+
+// payOrWait is payFor, but waits until there is room, for as long as a client may keep
+// others waiting. What is not read meanwhile stays with the client.
+func (s *session) payOrWait(paid *uint64, size int) error {
+	err := s.payFor(paid, size)
+	if err == nil {
+		return nil
+	}
+	end := time.NewTimer(s.server.config.RoomTimeout)
+	defer end.Stop()
+	for pause := roomRetry; err != nil; pause = min(2*pause, roomRetryMax) {
+		select {
+		case <-time.After(pause): // not woken: thousands may wait for the same room
+		case <-s.draining:
+			return err
+		case <-end.C:
+			return err
+		}
+		err = s.payFor(paid, size)
+	}
+	return nil
+}
+
+// enterUnpaid counts one in of those that wait for room for an answer that is there
+// already, which nobody has paid for; false if there are enough.
+func (s *Server) enterUnpaid() bool {
+	if s.unpaid.Add(1) <= unpaidMax {
+		return true
+	}
+	s.unpaid.Add(-1)
+	return false
 }
 
 // farewell tells the client why its connection ends, where it may not know.
@@ -228,12 +268,17 @@ func (s *session) reject(id uint32, err error) {
 
 // flush writes the collected answers. It blocks while the client does not read:
 // that is the back-pressure. A user whose connections keep too many bytes that way
-// loses the one that would keep more.
+// loses the one that would keep more, unless there is room for it in time.
 func (s *session) flush() {
 	if len(s.out) == 0 {
 		return
 	}
-	if err := s.payFor(&s.outPaid, len(s.out)); err != nil {
+	err := s.payFor(&s.outPaid, len(s.out))
+	if err != nil && s.server.enterUnpaid() {
+		err = s.payOrWait(&s.outPaid, len(s.out))
+		s.server.unpaid.Add(-1)
+	}
+	if err != nil {
 		s.out = nil
 		s.reject(0, err)
 	}
@@ -276,6 +321,7 @@ func (s *session) stop() {
 // still holds the other end, and keeps it from blocking on answers for longer
 // than grace.
 func (s *session) drain(grace time.Duration) {
+	s.drainOnce.Do(func() { close(s.draining) })
 	_ = s.conn.SetWriteDeadline(time.Now().Add(grace))
 	_ = s.conn.Socket().CloseRead()
 }

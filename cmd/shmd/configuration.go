@@ -53,6 +53,7 @@ func (c *configuration) reload(server *daemon.Server) {
 	if flags.logJSON != c.flags.logJSON {
 		log.Warn("restart the daemon to change this", "setting", "log.json")
 	}
+	limitHeap(config.MemoryBytes)
 	c.level.Set(level.Level())
 	config.Logger, config.Listener = log, c.config.Listener
 	c.config, c.flags = config, flags

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -139,6 +140,7 @@ func serve(ctx context.Context, configured *configuration, readyFD int) error {
 	if err != nil {
 		return err
 	}
+	limitHeap(c.MemoryBytes)
 	server, err := daemon.Start(ctx, c)
 	if err != nil {
 		if errors.Is(err, daemon.ErrRunning) {
@@ -173,6 +175,20 @@ func serve(ctx context.Context, configured *configuration, readyFD int) error {
 	cancel()
 	tell(stopping, c.Logger)
 	return shutdown(end, signals, c.Logger)
+}
+
+// limitHeap makes the runtime collect garbage rather than let it grow beyond what the
+// segments leave of the memory that there is; GOMEMLIMIT says otherwise.
+func limitHeap(memory uint64) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	if total, err := daemon.MemoryLimit(); err == nil && (memory == 0 || memory > total) {
+		memory = total
+	}
+	if memory > 0 {
+		debug.SetMemoryLimit(int64(memory / 16 * 7))
+	}
 }
 
 // shutdown ends a server by its end, Shutdown; a second signal cuts it short, and a third, if it

@@ -9,8 +9,6 @@ import (
 	"os/exec"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	shmd "github.com/shmd/shmd/clients/go"
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/tests/harness"
@@ -106,7 +104,7 @@ func TestMemoryCgroup(t *testing.T) {
 	wantLine(t, filler.Ask("40000"), status.Quota, "it needs|of at most 67108864")
 	check("full")
 
-	flood := floodOf(t, d.Socket, mib)
+	flood := floodOf(t, func() *peer { return dial(t, d.Socket) }, mib)
 	check(fmt.Sprintf("full, with %d unfinished requests", len(flood)))
 	if len(flood) < 10 {
 		t.Errorf("that is no flood")
@@ -130,11 +128,11 @@ func TestMemoryCgroup(t *testing.T) {
 
 // floodOf opens connections until the daemon takes no more, each of which begins a
 // request of so many bytes, and does not end it.
-func floodOf(t *testing.T, socket string, size int) (flood []*peer) {
+func floodOf(t *testing.T, connect func() *peer, size int) (flood []*peer) {
 	t.Helper()
 	long := wire.AppendBin(wire.AppendRequestHeader(nil, 2, wire.MethodPing, 1), make([]byte, size-64))
 	for {
-		one := dial(t, socket)
+		one := connect()
 		one.send(one.request(wire.MethodHello, 1, 1, uuid(len(flood)), "flood"))
 		a, err := wire.ParseResponse(one.receive())
 		if err != nil {
@@ -145,21 +143,7 @@ func floodOf(t *testing.T, socket string, size int) (flood []*peer) {
 			return flood
 		}
 		flood = append(flood, one)
-		// What the daemon does not take stays here.
-		raw, err := one.conn.Socket().SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rest := long[:len(long)-1]; len(rest) > 0; {
-			n := 0
-			err := raw.Control(func(fd uintptr) {
-				n, _ = unix.Write(int(fd), rest)
-			})
-			if err != nil || n <= 0 {
-				break // full, or it was told to go
-			}
-			rest = rest[n:]
-		}
+		one.pour(long[:len(long)-1])
 	}
 }
 

@@ -181,16 +181,22 @@ func TestDescriptorsFromAClient(t *testing.T) {
 // rss is the daemon's resident memory in bytes.
 func rss(t *testing.T, d *harness.Daemon) int {
 	t.Helper()
+	return processField(t, d, "VmRSS") << 10
+}
+
+// processField is a number that the kernel tells of the daemon's process.
+func processField(t *testing.T, d *harness.Daemon, name string) int {
+	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	kib, err := strconv.Atoi(strings.Fields(rest)[0])
+	_, rest, _ := strings.Cut(string(text), name+":")
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kib << 10
+	return n
 }
 
 // Who never reads his answers is not read from any more: the daemon keeps what

@@ -259,6 +259,12 @@ func (c *call) mapSegment() error {
 	o := h.seat.object
 	file := o.file
 	if h.readOnly {
+		// Until it is sent, for which its client may take its time.
+		q, uid, cost := c.session.server.quota, c.session.uid, amount{resDescriptors, 1}
+		if err := q.charge(uid, cost); err != nil {
+			return on(o, err)
+		}
+		defer q.release(uid, cost)
 		if file, err = shm.OpenReadOnly(o.file); err != nil {
 			return on(o, err)
 		}
@@ -283,14 +289,22 @@ func (c *call) handOut(h *handle, file *os.File, result any) error {
 	if err != nil {
 		return err
 	}
-	return raw.Control(func(fd uintptr) {
+	var sent error
+	err = raw.Control(func(fd uintptr) {
 		s := c.session
 		s.out = c.out
 		s.flush() // what was answered before goes first
 		c.out = s.out
-		c.answered = true
-		_ = s.writeWithFile(answer, int(fd)) // the read side notices the end
+		sent = s.writeWithFile(answer, int(fd))
 	})
+	switch {
+	case err != nil:
+		return err
+	case status.Of(sent) == status.Busy:
+		return sent
+	}
+	c.answered = true // or nobody is there, which the read side notices
+	return nil
 }
 
 func (c *call) close() error {

@@ -301,14 +301,21 @@ func (s *session) write(b []byte) error {
 	return s.mute
 }
 
-// writeWithFile sends one message with a descriptor.
+// writeWithFile sends one message with a descriptor. Busy: nothing was sent, because the
+// kernel keeps too many descriptors that nobody has received yet.
 func (s *session) writeWithFile(b []byte, fd int) error {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
-	if s.mute == nil {
-		s.mute = s.conn.WriteWithFiles(b, []int{fd})
+	if s.mute != nil {
+		return s.mute
 	}
-	return s.mute
+	err := s.conn.WriteWithFiles(b, []int{fd})
+	if errors.Is(err, unix.ETOOMANYREFS) { // only before the first byte
+		return status.New(status.Busy, "", "clients have not received too many descriptors that were sent to them: "+
+			"receive yours, and try again")
+	}
+	s.mute = err
+	return err
 }
 
 // stop ends the session for a shutdown: what was received is still answered.

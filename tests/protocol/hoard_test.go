@@ -49,8 +49,9 @@ func TestHoardedDescriptors(t *testing.T) {
 	h := witness.attach(wire.MethodCreate, "m", "mutex", m{})
 	hoarder := dial(t, d.Socket).greet()
 	g := hoarder.attach(wire.MethodOpen, "m")
-	hoarder.pour(bytes.Repeat(hoarder.request(wire.MethodMap, g), 2*files))
+	maps := bytes.Repeat(hoarder.request(wire.MethodMap, g), 2*files)
 	harness.Await(t, "too many descriptors are under way", func() bool {
+		hoarder.pour(maps)
 		r := witness.call(wire.MethodMap, h)
 		if r.Err != nil {
 			wantError(t, "map", nil, r.Err, status.Busy, "descriptors|try again")

@@ -71,7 +71,7 @@ func (q *quota) uses(uid uint32, u *usage) (uses wire.List[wire.QuotaUse]) {
 
 // bounding is the resource by which another is bounded.
 func bounding(what resource) resource {
-	if what == resZombies {
+	if what == resZombies || what == resDetached {
 		return resConnections
 	}
 	return what

@@ -18,6 +18,7 @@ const (
 	resDescriptors                 // that the daemon keeps open for the user
 	resConnections                 // zombies included
 	resZombies                     // counted; bounded as connections
+	resDetached                    // clients of the daemon before, until they come back; counted likewise
 	resHandles                     // of all connections
 	resSeats                       // places in objects
 	resTokens                      // that hold rwlocks or wait for them
@@ -55,7 +56,8 @@ var resourceTable = [resources]struct {
 	resConnections: {"connections",
 		"user %[1]d has %[2]d of at most %[3]d connections, zombies included: close some",
 		"all users together have %[1]d of at most %[2]d connections: close some", status.Quota, status.Quota},
-	resZombies: {name: "zombies"},
+	resZombies:  {name: "zombies"},
+	resDetached: {name: "detached"},
 	resHandles: {"handles",
 		"user %[1]d has %[2]d of at most %[3]d handles open, on all connections: close some",
 		"all users together have %[1]d of at most %[2]d handles open: close some", status.Quota, status.Quota},
@@ -97,6 +99,10 @@ type amount struct {
 // comes next, one user alone may have a half, and nobody loses what he has. The user whom
 // the daemon runs as, root, and who was given a limit of his own share nothing: they
 // may have what is left.
+//
+// A client that comes back to the next daemon has two connections until it says who it is:
+// the former, which that daemon has charged for, and the new one. So for each client that may
+// come back its user may have one more than all this says.
 type quota struct {
 	owner uint32 // immutable; the user whom the daemon runs as
 
@@ -243,16 +249,25 @@ func (q *quota) bounds(uid uint32, u *usage, what resource) bounds {
 	if own := q.own[uid][what]; own != 0 {
 		b.limit = own
 	}
-	if q.pool[what] == unlimited {
-		return b
+	returning := uint64(0) // what each client that may come back takes once more
+	for _, a := range connectionAmounts {
+		if a.what == what {
+			returning = a.n
+		}
 	}
-	b.share = q.pool[what] - min(q.pool[what], q.total[what]) + u[what]
-	if q.shares(uid, what) {
+	b.limit += min(returning*u[resDetached], unlimited-b.limit)
+	pool := q.pool[what]
+	switch {
+	case pool == unlimited:
+	case q.shares(uid, what):
 		b.users = q.sharers[what]
 		if u[what] == 0 {
 			b.users++
 		}
-		b.share /= b.users + 1
+		b.share = (pool-min(pool, q.total[what])+u[what])/(b.users+1) + returning*u[resDetached]
+	default:
+		pool += returning * q.total[resDetached]
+		b.share = pool - min(pool, q.total[what]) + u[what]
 	}
 	return b
 }

@@ -51,10 +51,47 @@ func TestTransfer(t *testing.T) {
 	if err := q.charge(7, had); err != nil {
 		t.Fatal(err)
 	}
-	if err := q.transfer(7, 8, had); status.Of(err) != status.Quota || q.users[7][resSeats] != 1000 || q.users[8] != nil {
+	err := q.transfer(7, 8, had)
+	if status.Of(err) != status.Quota || q.users[7][resSeats] != 1000 || q.users[8] != nil {
 		t.Errorf("to who may not have it: %v, users %v", err, q.users)
 	}
 	if err := q.transfer(7, 9, had); err != nil || q.users[7] != nil || q.total[resSeats] != 1000 {
 		t.Errorf("to who may: %v, users %v, total %d", err, q.users, q.total[resSeats])
+	}
+}
+
+// For each client that may come back its user may have one connection more, and no other.
+func TestConnectionsOfReturningClients(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		pool uint64
+		own  map[uint32]usage
+		most uint64 // of connections
+	}{
+		{"a limit of his own", 100, map[uint32]usage{7: {resConnections: 4}}, 4},
+		{"a share", 8, nil, 4},
+		{"nothing but the pool", 4, map[uint32]usage{7: {resConnections: unlimited, resDescriptors: unlimited}}, 4},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			q := small(test.pool, test.own)
+			q.pool[resDescriptors] = connectionDescriptors * test.pool
+			for range test.most {
+				q.inherit(7, detachedAmounts...)
+			}
+			for came := range test.most {
+				if err := q.charge(7, connectionAmounts...); err != nil {
+					t.Fatalf("client %d that comes back is refused: %v", came+1, err)
+				}
+			}
+			for left := test.most; left > 0; left-- {
+				if err := q.charge(7, connectionAmounts...); status.Of(err) != status.Quota {
+					t.Fatalf("one more, while %d may come back: %v", left, err)
+				}
+				q.release(7, detachedAmounts...)
+			}
+			if got := q.total[resConnections]; got != test.most || q.charge(7, connectionAmounts...) == nil {
+				t.Errorf("when all are back there are %d, and one more is let in", got)
+			}
+		})
 	}
 }

@@ -34,6 +34,9 @@ func (s *Server) recount() map[uint32]usage {
 			has(c.peer.uid, connectionAmounts...)
 		}
 	}
+	for c := range s.detached {
+		has(c.peer.uid, amount{resDetached, 1})
+	}
 	s.mu.Unlock()
 	s.zombies.mu.Lock()
 	for c := range s.zombies.set {

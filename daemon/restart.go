@@ -125,7 +125,7 @@ func (h *heir) client(id uint64, c *journal.ClientState) error {
 	h.clients[id] = restored
 	s.clients[id] = restored
 	s.detached[restored] = struct{}{}
-	s.quota.inherit(c.UID, connectionAmounts...)
+	s.quota.inherit(c.UID, detachedAmounts...)
 	return nil
 }
 
@@ -355,9 +355,6 @@ func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*c
 	former := found.session
 	found.session, found.ended, found.zombie, found.noticed = to, false, false, time.Time{}
 	found.mu.Unlock()
-	s.mu.Lock()
-	delete(s.detached, found)
-	s.mu.Unlock()
 	s.zombies.remove(found)
 	former.handlesMu.Lock()
 	handles, next := former.handles, former.nextHandle
@@ -366,9 +363,23 @@ func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*c
 	to.handlesMu.Lock()
 	to.handles, to.nextHandle = handles, next
 	to.handlesMu.Unlock()
-	s.quota.release(by.uid, connectionAmounts...) // it was charged for the client's former one
+	s.disconnected(found) // the connection that the daemon before charged it for
 	by.close()
 	return found, nil
+}
+
+// disconnected gives back a connection of a client that comes back or is forgotten: none
+// comes in its place any more.
+func (s *Server) disconnected(c *client) {
+	s.mu.Lock()
+	_, detached := s.detached[c]
+	delete(s.detached, c)
+	s.mu.Unlock()
+	had := connectionAmounts
+	if detached {
+		had = detachedAmounts // at once: who comes meanwhile finds room, or the allowance for it
+	}
+	s.quota.release(c.peer.uid, had...)
 }
 
 // detachedSession stands for the connection of a client that has none.

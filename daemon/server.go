@@ -194,6 +194,9 @@ func (s *Server) serve(socket *net.UnixConn) {
 // connectionAmounts are what a connection takes.
 var connectionAmounts = []amount{{resConnections, 1}, {resDescriptors, connectionDescriptors}}
 
+// detachedAmounts are what a client takes that may come back to this daemon.
+var detachedAmounts = append([]amount{{resDetached, 1}}, connectionAmounts...)
+
 // refuse says why, as far as that does not block, and closes.
 func (s *Server) refuse(conn *wire.Conn, why error) {
 	s.log.Warn("connection refused", "error", why)
@@ -233,12 +236,11 @@ func (s *Server) watch(c *client) {
 func (s *Server) forget(c *client) {
 	s.mu.Lock()
 	delete(s.clients, c.id)
-	delete(s.detached, c)
 	s.mu.Unlock()
 	s.chronicle.record(&journal.ClientGone{ID: c.id})
 	s.chronicle.drop(clientKey(c.id))
 	c.peer.close()
-	s.quota.release(c.peer.uid, connectionAmounts...)
+	s.disconnected(c)
 }
 
 // word is the daemon's own owner word.

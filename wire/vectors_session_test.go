@@ -171,7 +171,7 @@ func (r *recorder) objects() {
 // quotaOf is the answer when one user has objects of so many bytes.
 func quotaOf(objects, bytes uint64) QuotaResult {
 	uses := List[QuotaUse]{{"objects", objects, 65536}, {"bytes", bytes, 1 << 30},
-		{"descriptors", objects + 2, 1 << 17}, {"connections", 1, 16384}, {"zombies", 0, 16384},
+		{"descriptors", objects + 2, 1 << 17}, {"connections", 1, 16384}, {"zombies", 0, 16384}, {"detached", 0, 16384},
 		{"handles", 6, 1 << 18}, {"seats", 3, 1 << 18}, {"tokens", 0, 1 << 18}, {"waiting", 0, 16384},
 		{"buffer_bytes", 0, 1 << 28}}
 	return QuotaResult{Users: List[QuotaUser]{{UID: 1000, Uses: uses}}, Pools: uses}

@@ -18,6 +18,7 @@ are: his limit, or his share of what there is for all, whichever is less. The li
   descriptors   that the daemon keeps open for objects and connections
   connections   zombies included
   zombies       processes that closed their connection and may still write
+  detached      clients of the daemon before this one, until they come back
   handles       open, on all connections
   seats         in objects: one for each object that a process has open
   tokens        that hold rwlocks or wait for them

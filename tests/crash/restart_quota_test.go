@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"fmt"
 	"reflect"
 	"syscall"
 	"testing"
@@ -45,6 +46,9 @@ func TestRestartAccounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, uses := range after {
+			delete(uses, "detached") // who has nothing to ask the daemon does not come back
+		}
 		if !reflect.DeepEqual(before, after) {
 			t.Logf("before %v, after %v", before, after)
 		}
@@ -56,5 +60,35 @@ func TestRestartAccounts(t *testing.T) {
 		} else {
 			c.MustEnd()
 		}
+	}
+}
+
+// TestRestartWithAllConnections restarts the daemon when a user has as many connections as
+// he may: all come back, though each is counted twice on its way, and no other comes.
+func TestRestartWithAllConnections(t *testing.T) {
+	s := newPublicScene(t)
+	s.call(wire.MethodChmod, nil, "lock", 0o666)
+	s.call(wire.MethodChmod, nil, "foreign", 0o666)
+	var clients []*client
+	for _, f := range flavours {
+		c := s.start(f, asNobody())
+		c.do("open array foreign", "ok")
+		clients = append(clients, c)
+	}
+	s.Kill()
+	s = s.restarted(harness.DaemonOptions{Flags: []string{"--socket-mode=0666",
+		fmt.Sprintf("--quota-user=%d:connections=%d", nobody, len(clients))}})
+	for _, c := range clients {
+		c.do("open array foreign", "ok")
+	}
+	harness.Await(t, "all are back", func() bool {
+		accounts, err := s.Accounts(t.Context(), s.ctl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return accounts[nobody]["detached"] == 0 && accounts[nobody]["connections"] == uint64(len(clients))
+	})
+	for _, c := range clients {
+		c.MustEnd()
 	}
 }

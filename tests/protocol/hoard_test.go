@@ -49,9 +49,12 @@ func TestHoardedDescriptors(t *testing.T) {
 	h := witness.attach(wire.MethodCreate, "m", "mutex", m{})
 	hoarder := dial(t, d.Socket).greet()
 	g := hoarder.attach(wire.MethodOpen, "m")
-	maps := bytes.Repeat(hoarder.request(wire.MethodMap, g), 2*files)
+	one := hoarder.request(wire.MethodMap, g)
+	hoarder.pour(bytes.Repeat(one, files))
 	harness.Await(t, "too many descriptors are under way", func() bool {
-		hoarder.pour(maps)
+		// No more at once: while one is on its way to the witness the hoarder may be refused, and
+		// once refusals fill its socket it gets no more descriptors.
+		hoarder.pour(one)
 		r := witness.call(wire.MethodMap, h)
 		if r.Err != nil {
 			wantError(t, "map", nil, r.Err, status.Busy, "descriptors|try again")

@@ -73,7 +73,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: c, log: c.Logger, started: time.Now(), endpoint: e,
+		config: c, log: slog.New(limitLog(c.Logger.Handler())), started: time.Now(), endpoint: e,
 		quota:    newQuota(c),
 		parker:   shm.NewParker(shm.ParkerOptions{WithoutWaitv: c.Without.FutexWaitv}),
 		sessions: make(map[*session]struct{}), clients: make(map[uint64]*client),

@@ -319,6 +319,8 @@ func (s *Server) dismiss() {
 	}
 }
 
+var errConnected = status.New(status.Busy, "", "its former connection has not ended yet: try again")
+
 // comeBack finds the client that says hello again, on a new connection, and gives it that.
 // nil = there is none with the uuid.
 func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*client, error) {
@@ -339,7 +341,7 @@ func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*c
 	s.mu.Unlock()
 	switch {
 	case connected:
-		return nil, status.New(status.Busy, "", "its former connection has not ended yet: try again")
+		return nil, errConnected
 	case found == nil:
 		return nil, nil
 	}
@@ -351,6 +353,10 @@ func (s *Server) comeBack(uuid [16]byte, by *peer, to *session, resume bool) (*c
 	if found.recovered {
 		found.mu.Unlock()
 		return nil, nil
+	}
+	if !found.ended { // another hello with this uuid was faster
+		found.mu.Unlock()
+		return nil, errConnected
 	}
 	former := found.session
 	found.session, found.ended, found.zombie, found.noticed = to, false, false, time.Time{}

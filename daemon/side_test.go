@@ -322,7 +322,7 @@ func TestIdleSidesGiveWay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer memory.Unmap()
+			defer func() { _ = memory.Unmap() }()
 			if err := q.Abort(context.Background(), nil, actor, r, 0); err != nil {
 				t.Fatal(err)
 			}

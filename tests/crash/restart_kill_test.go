@@ -81,7 +81,8 @@ func playRestarts(t *testing.T, rounds int, hostile bool) {
 	}
 	end := time.Now().Add(givenLength(t))
 	progress := int64(0)
-	for round := 0; round < rounds || time.Now().Before(end); round++ {
+	round := 0
+	for ; round < rounds || time.Now().Before(end); round++ {
 		e := endings[round%len(endings)]
 		r.grant(creditsInRound - int64(r.permits("credits").Available))
 		progress = r.awaitLively(progress + restartProgress)
@@ -103,7 +104,7 @@ func playRestarts(t *testing.T, rounds int, hostile bool) {
 	r.crew.dismiss()
 	r.finish()
 	locks := r.crew.audit()
-	t.Logf("%d rounds, %d steps of the traffic, %d of the locks, ends: %v", rounds, progress, locks, r.counts)
+	t.Logf("%d rounds, %d steps of the traffic, %d of the locks, ends: %v", round, progress, locks, r.counts)
 	if err := s.ctl.Close(); err != nil {
 		t.Error(err)
 	}

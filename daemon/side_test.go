@@ -275,8 +275,12 @@ func TestSideFollowsMessages(t *testing.T) {
 			take([]byte("behind"))
 		}
 	}
-	if has := o.sides.ofSlots(); len(has) != 1 || o.sides.last != 1 || len(slots) < 4 {
-		t.Errorf("slots have %v of %d side segments; %d slots have had one", has, o.sides.last, len(slots))
+	has := o.sides.ofSlots()
+	o.sides.mu.Lock()
+	made := o.sides.last
+	o.sides.mu.Unlock()
+	if len(has) != 1 || made != 1 || len(slots) < 4 {
+		t.Errorf("slots have %v of %d side segments; %d slots have had one", has, made, len(slots))
 	}
 	put([]byte("short"))
 	put(content(100, 1)) // in another slot, or in the one of the long ones

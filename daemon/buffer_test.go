@@ -83,6 +83,7 @@ func TestWaitForRoom(t *testing.T) {
 		{"a long request", wire.MethodPing, []any{make([]byte, wire.MessageMax-64)}, status.BadParams},
 		{"a long answer", wire.MethodRead, []any{g, 0, 500 << 10}, status.OK},
 	} {
+		await(t, "nothing is under way", func() bool { return s.quota.used(resBuffers) == 0 })
 		if err := s.quota.charge(c.uid(), all); err != nil {
 			t.Fatal(err)
 		}

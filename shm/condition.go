@@ -54,7 +54,7 @@ func (c *Condition) check(a Actor, o Owner) error {
 // and takes the mutex again at the same depth: a is the caller in the condition, o in the
 // mutex. timeout: negative = for ever, 0 = not at all, which is status.WouldBlock with
 // nothing released. The sleep ends with status.TimedOut at the timeout or ctx's deadline
-// and with status.Cancelled when ctx is cancelled.
+// and with status.Cancelled when ctx is cancelled; of one that is so already nothing is released.
 //
 // relock bounds taking the mutex again; context.Background() = for ever.
 //
@@ -70,8 +70,8 @@ func (c *Condition) Wait(ctx, relock context.Context, p *Parker, a Actor, o Owne
 	if timeout == 0 {
 		return nil, status.WouldBlock
 	}
-	if ctx.Err() != nil {
-		return nil, endOf(ctx)
+	if ctx.Err() != nil && endOf(ctx) == status.Cancelled {
+		return nil, status.Cancelled
 	}
 	deadline := deadlineWithin(ctx, timeout) // even if that is over, others get the mutex meanwhile
 	announced := c.ec.announce()

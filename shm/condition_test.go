@@ -134,8 +134,6 @@ func TestConditionRefuses(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(background)
 	cancel()
-	late, end := context.WithDeadline(background, time.Now())
-	defer end()
 	for _, c := range []struct {
 		name    string
 		prepare func(b bound)
@@ -156,7 +154,6 @@ func TestConditionRefuses(t *testing.T) {
 		{"try", nil, wait(0), status.WouldBlock},
 		{"cancelled before", nil,
 			func(b bound) error { _, err := b.waitFor(gone, 1, -1); return err }, status.Cancelled},
-		{"too late before", nil, func(b bound) error { _, err := b.waitFor(late, 1, -1); return err }, status.TimedOut},
 		{"read-only wait", func(b bound) { b.c.seg.readOnly = true }, wait(-1), status.Permission},
 		{"read-only notify", func(b bound) { b.c.seg.readOnly = true }, notify(1), status.Permission},
 		{"wait, read-only mutex", func(b bound) { b.l.seg.readOnly = true }, wait(-1), status.Permission},
@@ -354,6 +351,24 @@ func TestConditionRemovedBeforeTheAnnouncement(t *testing.T) {
 		}}
 		_, err := b.waitFor(ctx, 1, -1)
 		answer{nil, err, b.l.Holds(owner(1, 0))}.want(t, name, status.Removed, name == "condition")
+	}
+}
+
+// A wait that begins too late is one that ends at once: the mutex is taken again, and a
+// death in it is told of.
+func TestConditionTooLateBefore(t *testing.T) {
+	late, end := context.WithDeadline(background, time.Now())
+	defer end()
+	b := newCondition(t, 0, ParkerOptions{})
+	b.lock(t, 9)
+	b.die(t, 9)
+	if n, err := b.l.LockWait(background, b.p, owner(1, 0), -1); err != nil || n == nil {
+		t.Fatal(n, err)
+	}
+	n, err := b.waitFor(late, 1, -1)
+	answer{n, err, b.l.Holds(owner(1, 0))}.want(t, "too late", status.TimedOut, true)
+	if n == nil || n.Seat != 9 {
+		t.Errorf("the notice is %+v", n)
 	}
 }
 

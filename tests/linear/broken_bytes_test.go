@@ -67,6 +67,7 @@ func bytesStories() []story {
 	full := refusal(1, history.OpWriteBytes, status.WouldBlock, n(9))
 	empty := refusal(2, history.OpReadBytes, status.WouldBlock)
 	ended, peerDied := refusal(2, history.OpReadBytes, status.Ended), refusal(2, history.OpReadBytes, status.PeerDied)
+	refused := refusal(2, history.OpWriteBytes, status.Ended, n(9))
 	return []story{
 		in("more than were written", []step{wrote(9, 9), read(2, 4), read(2, 5)},
 			[]step{wrote(9, 9), read(2, 4), read(2, 6)}),
@@ -82,6 +83,9 @@ func bytesStories() []story {
 		in("none at all", []step{wrote(9, 1)}, []step{wrote(9, 0)}),
 		in("ended before the last", []step{wrote(9, 9), retired(1, history.EndA), read(2, 9), ended, ended},
 			[]step{wrote(9, 9), retired(1, history.EndA), read(2, 8), ended}),
+		in("ended for who writes, and never for who reads",
+			[]step{retired(1, history.EndA), along(refused), along(empty), ended},
+			[]step{retired(1, history.EndA), along(refused), empty, ended}),
 		in("made up", []step{inFlight(wrote(9, 0)), ends(1), read(2, 9), peerDied},
 			[]step{inFlight(wrote(9, 0)), ends(1), read(2, 9), read(2, 1)}),
 		in("a death that is told as an end", []step{wrote(9, 9), ends(1), read(2, 9), peerDied, peerDied},

@@ -89,6 +89,7 @@ func pipeStories() []story {
 	}
 	ended, peerDied := refusal(2, history.OpRecv, status.Ended), refusal(2, history.OpRecv, status.PeerDied)
 	refused := refusal(2, history.OpSend, status.PeerDied, arg(5), n(8))
+	notSent, nothing := refusal(2, history.OpSend, status.Ended, n(8)), refusal(2, history.OpRecv, status.WouldBlock)
 	return []story{
 		in("out of order", []step{sent(1, 1), sent(2, 2), sent(1, 3), got(2, 1), got(2, 3), got(1, 2)},
 			[]step{sent(1, 1), sent(2, 2), sent(1, 3), got(2, 3), got(2, 1), got(1, 2)}),
@@ -99,6 +100,9 @@ func pipeStories() []story {
 			[]step{sent(1, 1), ends(1), got(2, 1), peerDied, ended}),
 		in("sent to who is gone", []step{ends(1), refused}, []step{ends(1), sent(2, 5)}),
 		in("refused by who lives", []step{ends(1), refused}, []step{refused, ends(1)}),
+		in("ended for who sends, and never for who receives",
+			[]step{retired(1, history.EndA), along(notSent), along(nothing), ended},
+			[]step{retired(1, history.EndA), along(notSent), nothing, ended}),
 		in("claimed again",
 			[]step{retired(1, history.EndA), refusal(3, history.OpClaim, status.Ended, n(history.EndA))},
 			[]step{retired(1, history.EndA), claimed(3, history.EndA)}),

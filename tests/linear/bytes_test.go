@@ -52,7 +52,7 @@ func (bytesMachine) step(s bytesState, a *action) (next []bytesState) {
 	case a.refused() && writes:
 		ok = w.level >= ringBytes && s.over[other] == 0
 	case a.refused():
-		ok = w.level <= 0 && s.over[other] == 0
+		ok = w.level <= 0 && s.mayBeOpen(other, a)
 	case s.over[other].toldBy(a.Code()):
 		if ok = writes || w.level <= 0; !writes {
 			*w = way{} // what was being written is known now

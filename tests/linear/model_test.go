@@ -124,22 +124,26 @@ func modelOf[S comparable](m machine[S]) porcupine.Model {
 	return model.ToModel()
 }
 
-// operations are the actions as Porcupine has them. Clients are lanes of its picture:
+// operationOf is an action as Porcupine has it. Clients are lanes of its picture:
 // recoveries have their own.
+func operationOf(a *action) porcupine.Operation {
+	op := porcupine.Operation{ClientId: a.actor, Input: a, Call: a.Call, Return: a.Return}
+	if a.Return == 0 {
+		op.Return = math.MaxInt64
+	}
+	if a.until != 0 {
+		op.Return = a.until
+	}
+	if a.end {
+		op.ClientId = a.actor + actorsMax
+	}
+	return op
+}
+
 func operations(actions []*action) []porcupine.Operation {
 	ops := make([]porcupine.Operation, 0, len(actions))
 	for _, a := range actions {
-		op := porcupine.Operation{ClientId: a.actor, Input: a, Call: a.Call, Return: a.Return}
-		if a.Return == 0 {
-			op.Return = math.MaxInt64
-		}
-		if a.until != 0 {
-			op.Return = a.until
-		}
-		if a.end {
-			op.ClientId = a.actor + actorsMax
-		}
-		ops = append(ops, op)
+		ops = append(ops, operationOf(a))
 	}
 	return ops
 }

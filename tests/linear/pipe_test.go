@@ -19,13 +19,14 @@ type pipeState struct {
 type pipeEnds struct {
 	holders [3]int
 	over    [3]departure
+	marking [3]int64 // until when the end may not be marked for who receives: it is second
 }
 
 // leave is the end of an actor.
 func (s *pipeEnds) leave(a *action) {
 	for end := history.EndA; end <= history.EndB; end++ {
 		if s.holders[end] == a.actor {
-			s.holders[end], s.over[end] = 0, endOf(a)
+			s.holders[end], s.over[end], s.marking[end] = 0, endOf(a), operationOf(a).Return
 		}
 	}
 }
@@ -39,12 +40,17 @@ func (s *pipeEnds) endsOf(a *action) (mine, other uint32, has bool) {
 	return mine, history.EndA + history.EndB - mine, s.holders[mine] == a.actor
 }
 
+// mayBeOpen reports whether a receive may find that an end is not over.
+func (s *pipeEnds) mayBeOpen(end uint32, a *action) bool {
+	return s.over[end] == 0 || a.Call < s.marking[end]
+}
+
 // change claims or retires an end.
 func (s *pipeEnds) change(a *action) bool {
 	holder, over := s.holders[a.N], s.over[a.N]
 	switch {
 	case a.Op == history.OpRetire && holder == a.actor:
-		s.holders[a.N], s.over[a.N] = 0, closed
+		s.holders[a.N], s.over[a.N], s.marking[a.N] = 0, closed, operationOf(a).Return
 		return a.OK() || a.Unknown()
 	case a.Op == history.OpRetire:
 		return a.Code() == status.NotOwner || a.OK()
@@ -84,7 +90,7 @@ func (m pipeMachine) step(s pipeState, a *action) (next []pipeState) {
 		}
 	case receives:
 		if s.flows[other].count == 0 {
-			if a.refused() && s.over[other] == 0 || s.over[other].toldBy(a.Code()) {
+			if a.refused() && s.mayBeOpen(other, a) || s.over[other].toldBy(a.Code()) {
 				next = append(next, s)
 			}
 			return next

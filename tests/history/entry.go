@@ -210,7 +210,9 @@ func (e *Entry) String() string {
 	switch e.Op {
 	case OpAcquire, OpRelease, OpPost, OpNotify:
 		text += fmt.Sprintf("(%d)", e.N)
-	case OpPutMany, OpTakeMany, OpLeaseMany, OpAckMany, OpNackMany, OpSendMany, OpRecvMany, OpPeek, OpAdvance:
+	case OpAckMany, OpNackMany:
+		text += fmt.Sprintf("(%v)", e.Numbers[:min(max(e.Desired, 0), BatchMax)])
+	case OpPutMany, OpTakeMany, OpLeaseMany, OpSendMany, OpRecvMany, OpPeek, OpAdvance:
 		text += fmt.Sprintf("(%d: %v)", e.Desired, e.Batch())
 	case OpExtend:
 		text += fmt.Sprintf("(%d us)", e.Argument/1000)

@@ -66,6 +66,9 @@ func TestExpiriesRefuse(t *testing.T) {
 		{"acks behind one that is refused", model,
 			in(put(9, 2), lease(1, 2, 1), later(take(2, 1)), take(2, 2), acks(0)),
 			in(put(9, 2), lease(1, 2, 1), later(take(2, 1)), take(2, 2), acks(1)), nil},
+		{"an ack once more, before one that is refused", model,
+			in(put(9, 2), later(lease(1, 1, 2)), lease(1, 2, 1), ack(1, 1, 2), later(take(2, 2)), acks(1)),
+			in(put(9, 2), later(lease(1, 1, 2)), lease(1, 2, 1), later(take(2, 1)), take(2, 2), acks(1)), nil},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			if ops := operations(expiries(timesOf(s.good, nil), 30)); !porcupine.CheckOperations(model, ops) {

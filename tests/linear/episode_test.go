@@ -193,12 +193,12 @@ func (e *episode) record(entries []history.Entry, death *history.Death) {
 	e.t.Helper()
 	actor := make([]int, len(e.subjects)) // of each object, 0 = it is not open
 	for i := range entries {
-		entry := entries[i]
+		entry, lost := entries[i], int64(0)
 		switch {
 		case entry.Op == history.OpPause, entry.Return != 0 && entry.NotDone(), entry.Op == history.OpForget:
 			continue
 		case e.subjects[entry.Object].lost(&entry):
-			entry.Return = 0 // what it got is not known
+			lost, entry.Return = entry.Return, 0 // what it got is not known
 		case entry.Op == history.OpOpen:
 			if actor[entry.Object] != 0 {
 				e.t.Fatalf("an object was opened twice: %v", &entry)
@@ -211,6 +211,8 @@ func (e *episode) record(entries []history.Entry, death *history.Death) {
 		}
 		a := &action{Entry: entry, actor: actor[entry.Object]}
 		switch {
+		case lost != 0:
+			a.until = lost
 		case entry.Op == history.OpClose:
 			a.end = true
 			if e.subjects[entry.Object].latched {
@@ -267,9 +269,9 @@ func (e *episode) check() {
 }
 
 // lost reports whether a lease may have ended before the call that gave it did: then
-// another message may lie where it was, or nothing.
+// another message may lie where it was, or nothing, and which one the call saw says nothing.
 func (s *subject) lost(e *history.Entry) bool {
 	gives := e.Op == history.OpLease || e.Op == history.OpLeaseMany
 	return s.lease != 0 && gives && e.Return-e.Call >= s.lease &&
-		(e.Status == history.Broken || e.Code() == status.NotOwner)
+		(e.OK() || e.Status == history.Broken || e.Code() == status.NotOwner)
 }

@@ -240,11 +240,8 @@ func (m queueMachine) get(s queueState, a *action) []queueState {
 
 func (m queueMachine) endLease(s *queueState, a *action) bool {
 	i := s.leasedBy(a.actor, a)
-	if i < 0 && a.repeated {
-		return a.OK()
-	}
-	if i < 0 {
-		return a.Code() == status.NotOwner && a.Return != 0
+	if i < 0 { // of a batch one may be repeated, and the next refused
+		return a.Return != 0 && a.Code() == status.NotOwner || a.OK() && a.repeated
 	}
 	if a.Op == history.OpAck {
 		s.remove(i)

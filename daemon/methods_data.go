@@ -46,6 +46,20 @@ func (c *call) index(o *object, fallback bool) (uint64, error) {
 	return uint64(i), err
 }
 
+// writableElement reads what every change of one element has first among so many parameters:
+// the handle, and the index.
+func (c *call) writableElement(arity int) (*object, *shm.Array, uint64, error) {
+	if err := c.params.Arity(arity, arity); err != nil {
+		return nil, nil, 0, err
+	}
+	h, array, err := c.writableData()
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	i, err := c.index(h.seat.object, false)
+	return h.seat.object, array, i, err
+}
+
 // bits reads one value of the object's type.
 func (c *call) bits(o *object, what string) (uint64, error) {
 	d, err := c.params.Decoder(what)
@@ -89,15 +103,7 @@ func (c *call) get() error {
 }
 
 func (c *call) set() error {
-	if err := c.params.Arity(3, 3); err != nil {
-		return err
-	}
-	h, array, err := c.writableData()
-	if err != nil {
-		return err
-	}
-	o := h.seat.object
-	i, err := c.index(o, false)
+	o, array, i, err := c.writableElement(3)
 	if err != nil {
 		return err
 	}
@@ -112,15 +118,7 @@ func (c *call) set() error {
 }
 
 func (c *call) add() error {
-	if err := c.params.Arity(3, 3); err != nil {
-		return err
-	}
-	h, array, err := c.writableData()
-	if err != nil {
-		return err
-	}
-	o := h.seat.object
-	i, err := c.index(o, false)
+	o, array, i, err := c.writableElement(3)
 	if err != nil {
 		return err
 	}
@@ -145,15 +143,7 @@ func (c *call) add() error {
 }
 
 func (c *call) exchange() error {
-	if err := c.params.Arity(3, 3); err != nil {
-		return err
-	}
-	h, array, err := c.writableData()
-	if err != nil {
-		return err
-	}
-	o := h.seat.object
-	i, err := c.index(o, false)
+	o, array, i, err := c.writableElement(3)
 	if err != nil {
 		return err
 	}
@@ -169,15 +159,7 @@ func (c *call) exchange() error {
 }
 
 func (c *call) compareExchange() error {
-	if err := c.params.Arity(4, 4); err != nil {
-		return err
-	}
-	h, array, err := c.writableData()
-	if err != nil {
-		return err
-	}
-	o := h.seat.object
-	i, err := c.index(o, false)
+	o, array, i, err := c.writableElement(4)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,10 @@ func playRestarts(t *testing.T, rounds int, hostile bool) {
 	t.Setenv(unknownVariable, "1")
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := newSceneWith(t, crashing(t, endings[0].point))
+	if err := s.ctl.Close(); err != nil {
+		t.Error(err)
+	}
+	s.ctl = patient(t, s.Socket, "director")
 	r := &service{road: newRoad(t, s), crew: newCrew(s), random: random, counts: make(map[string]int)}
 	objects := r.objects()
 	stop := r.startChurn()
@@ -132,15 +136,22 @@ func crashing(t *testing.T, point string) harness.DaemonOptions {
 		Env: []string{"SHMD_FAIL=" + point}}
 }
 
+// patient is a client whose calls wait for the next daemon as long as a loaded machine needs.
+func patient(t *testing.T, socket, software string) *shmd.Client {
+	t.Helper()
+	c, err := shmd.Dial(t.Context(), shmd.Options{Socket: socket, Software: software,
+		ReattachTimeout: harness.Patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // startChurn makes objects come and go.
 func (r *service) startChurn() (stop func()) {
 	var wg sync.WaitGroup
 	done := make(chan struct{})
-	c, err := shmd.Dial(r.t.Context(), shmd.Options{Socket: r.Socket, Software: "churn",
-		ReattachTimeout: harness.Patience})
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	c := patient(r.t, r.Socket, "churn")
 	wg.Add(1)
 	go func() {
 		defer wg.Done()

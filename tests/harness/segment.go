@@ -82,6 +82,17 @@ func (s *Segment) Scribble(offset int64, value any) error {
 	return binary.Write(io.NewOffsetWriter(f, offset), binary.LittleEndian, value)
 }
 
+// Image is a copy of all bytes; nothing stands still meanwhile.
+func (s *Segment) Image() ([]byte, error) {
+	about, err := s.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	image := make([]byte, about.Size())
+	_, err = s.file.ReadAt(image, 0)
+	return image, err
+}
+
 // Page is a copy of the front of page 0; nothing stands still meanwhile.
 func (s *Segment) Page() (*shm.Page, error) {
 	page := new(shm.Page)

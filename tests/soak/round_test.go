@@ -150,6 +150,9 @@ func (s *stage) play() {
 			s.t.Errorf("round %d: %s", s.round, complaint)
 		}
 	}
+	if s.t.Failed() {
+		s.t.Logf("what everybody did: %s", s.report())
+	}
 }
 
 func (s *stage) signalHogs(signal syscall.Signal) {

@@ -146,7 +146,7 @@ func (o *object) taken(ctx context.Context, q *shm.Queue, p *shm.Parker, a shm.A
 	if err != nil {
 		return nil, err
 	}
-	return message, q.Ack(ctx, p, a, lease, -1)
+	return message, shm.Unfinished(q.Ack(ctx, p, a, lease, -1))
 }
 
 // carriedMax is how long a message may be for an answer to carry it.
@@ -159,7 +159,7 @@ func carried(ctx context.Context, q *shm.Queue, p *shm.Parker, a shm.Actor, leas
 		return q.AppendMessage(nil, lease), nil
 	}
 	if err := q.Nack(ctx, p, a, lease, -1); err != nil {
-		return nil, err
+		return nil, shm.Unfinished(err)
 	}
 	return nil, status.New(status.TooLarge, "", "the message has %d bytes, an answer carries up to %d: "+
 		"map the queue to take it", lease.Length, carriedMax)
@@ -203,7 +203,7 @@ func (c *call) leased(h *handle, timeout time.Duration,
 			}
 			if message, err = o.appendMessage(nil, message); err != nil {
 				if e := q.Ack(ctx, parker, actor, lease, -1); e != nil {
-					err = e
+					err = shm.Unfinished(e)
 				}
 				return nil, on(o, err)
 			}

@@ -111,7 +111,7 @@ func (o *object) takenMany(ctx context.Context, q *shm.Queue, p *shm.Parker, a s
 	if n > 0 {
 		return messages[:n], nil
 	}
-	return nil, err
+	return nil, shm.Unfinished(err)
 }
 
 // valuesOf makes values of an answer of messages; those that are none are left out,
@@ -169,7 +169,7 @@ func (c *call) leaseMany() error {
 			value, e := o.appendMessage(nil, messages[i])
 			if e != nil { // dropped, as by lease
 				if e2 := q.Ack(ctx, parker, actor, l, -1); e2 != nil {
-					e = e2
+					e = shm.Unfinished(e2)
 				}
 				err = e
 				continue

@@ -106,7 +106,7 @@ func (q *Queue) Put(ctx context.Context, p *Parker, a Actor, msg []byte, timeout
 		}
 		storeBytes(q.Buffer(r), msg)
 		// Not to be given up any more: nobody else could free the slot.
-		return q.Commit(context.WithoutCancel(ctx), p, a, r, uint32(len(msg)), -1)
+		return Unfinished(q.Commit(context.WithoutCancel(ctx), p, a, r, uint32(len(msg)), -1))
 	}
 	w := q.waitForSlot(a, timeout)
 	f, err := w.slot(ctx, p)
@@ -258,7 +258,7 @@ func (q *Queue) takeLong(ctx context.Context, p *Parker, w *queueWait, m readyMe
 	}
 	whole := q.AppendMessage(dst, l)
 	if err := q.Ack(context.WithoutCancel(ctx), p, w.actor, l, -1); err != nil {
-		return dst, err
+		return dst, Unfinished(err)
 	}
 	return whole, nil
 }

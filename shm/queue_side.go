@@ -93,9 +93,20 @@ func (q *Queue) makeSide(ctx context.Context, p *Parker, a Actor, r Reservation,
 	}
 	// Not to be given up: nobody else could free the slot.
 	if e := q.Abort(context.WithoutCancel(ctx), p, a, r, -1); e != nil {
-		return Reservation{}, e
+		return Reservation{}, Unfinished(e)
 	}
 	return Reservation{}, err
+}
+
+// Unfinished is the error of a second step, without which the first one holds something
+// for the client. Busy, which the daemon answers when another client stays in the middle of
+// an operation, would mean that nothing was done, and that it may be tried again.
+func Unfinished(err error) error {
+	if status.Of(err) != status.Busy {
+		return err
+	}
+	return status.New(status.OutcomeUnknown, "", "half of it is done, and the slot is this client's: "+
+		"`holdings` lists its reservation or lease, to be ended; %v", err)
 }
 
 // findSide finds the message of a lease that does not lie in its slot, or gives the
@@ -114,7 +125,7 @@ func (q *Queue) findSide(ctx context.Context, p *Parker, a Actor, l Lease) (Leas
 		}
 	}
 	if e := q.Nack(context.WithoutCancel(ctx), p, a, l, -1); e != nil {
-		return Lease{}, e
+		return Lease{}, Unfinished(e)
 	}
 	return Lease{}, err
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -603,5 +604,71 @@ func TestSideDeliversAll(t *testing.T) {
 	}
 	if made := len(sides.numbers); made > 4*(4+taken) { // each slot grows anew
 		t.Errorf("%d side segments were made, %d taken away", made, taken)
+	}
+}
+
+// latchingSides let another client, which stays so, into the middle of an operation before
+// they answer.
+type latchingSides struct {
+	*testSides
+	latch *Latch
+}
+
+func (s latchingSides) Mapped(_, _ uint32) *Side { return nil }
+
+func (s latchingSides) Make(ctx context.Context, r Reservation, size uint32) (uint32, *Side, error) {
+	if _, err := s.latch.TryLatch(client(9)); err != nil {
+		return 0, nil, err
+	}
+	return s.testSides.Make(ctx, r, size)
+}
+
+func (s latchingSides) Find(ctx context.Context, slot, number uint32) (*Side, error) {
+	if _, err := s.latch.TryLatch(client(9)); err != nil {
+		return nil, err
+	}
+	return s.testSides.Find(ctx, slot, number)
+}
+
+// What the daemon could do only half of must not be answered as if nothing had been done:
+// tried again it would hold one slot more each time.
+func TestSideHalfDone(t *testing.T) {
+	before := latchPatience
+	defer func() { latchPatience = before }()
+	latchPatience = time.Millisecond
+	lost := errors.New("lost")
+	for name, c := range map[string]struct {
+		fails error
+		put   bool
+		want  QueueCounts
+	}{
+		"put":              {nil, true, QueueCounts{Writing: 1, Free: 1}},
+		"put, and no side": {lost, true, QueueCounts{Writing: 1, Free: 1}},
+		"take":             {nil, false, QueueCounts{Leased: 1, Free: 1}},
+		"take, no side":    {lost, false, QueueCounts{Leased: 1, Free: 1}},
+	} {
+		q, sides := newSideQueue(t, 2, 64, 10_000)
+		latch, do := q.putLatch, func(q *Queue) error {
+			return q.Put(background, nil, forClient(1), make([]byte, 500), 0)
+		}
+		if !c.put {
+			if err := do(q); err != nil {
+				t.Fatal(err)
+			}
+			latch, do = q.takeLatch, func(q *Queue) error {
+				_, err := q.Take(background, nil, forClient(1), nil, 0)
+				return err
+			}
+		}
+		sides.fail(c.fails)
+		if err := do(q.WithSides(latchingSides{sides, latch})); !errors.Is(err, status.OutcomeUnknown) {
+			t.Errorf("%s: %v, want OUTCOME_UNKNOWN", name, err)
+		}
+		if err := latch.Unlatch(client(9)); err != nil {
+			t.Error(err)
+		}
+		if got := counts(t, q); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
 	}
 }

@@ -225,6 +225,9 @@ func TestAuditorsComplain(t *testing.T) {
 				did(2, ack, result(1), inFlight).died(2).did(3, lease, result(1), deliveries(2)).did(3, ack, result(1)),
 			newBooks().did(1, put, arg(1)).did(2, lease, result(1), deliveries(1)).did(2, ack, result(1)).died(2).
 				did(3, lease, result(1), deliveries(2)).did(3, ack, result(1))},
+		{"an ack of nothing", queue(1), queue(1),
+			newBooks().did(1, put, arg(1)).did(2, ack, inFlight).died(2),
+			newBooks().did(1, put, arg(1)).did(2, ack, result(1), inFlight).died(2)},
 		{"a delivery that was not counted", queue(0), queue(0),
 			newBooks().did(1, put, arg(1)).did(2, lease, result(1), deliveries(1)).died(2).
 				did(3, lease, result(1), deliveries(2)).did(3, ack, result(1)),

@@ -120,6 +120,9 @@ func (l *lessee) leaveAll(at int64) {
 // end books what became of a lease on a message, of that delivery or 0 for any, by what
 // the client was told.
 func (l *lessee) end(e *history.Entry, number int64, count uint32, code status.Code) {
+	if e.Unknown() && number == 0 {
+		return // killed when it had found that there is nothing to end
+	}
 	i := slices.IndexFunc(l.open, func(d *delivery) bool {
 		return d.number == number && (count == 0 || d.count == int64(count))
 	})

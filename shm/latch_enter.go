@@ -35,7 +35,8 @@ func (l *Latch) enterSlowly(ctx context.Context, p *Parker, a Actor, deadline in
 		return l.await(ctx, p, a.Latcher, deadline, many)
 	}
 	l.spinWhileHeld(many)
-	patience := monotonicNs() + int64(latchPatience)
+	// Its own pauses count, not a clock: that goes on while nobody runs, neither the holder.
+	waited := time.Duration(0)
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, latchPollMax) {
 		found, err = l.TryLatch(a.Latcher)
 		if err == nil {
@@ -50,10 +51,11 @@ func (l *Latch) enterSlowly(ctx context.Context, p *Parker, a Actor, deadline in
 		if deadline != 0 && monotonicNs() >= deadline {
 			return 0, status.TimedOut
 		}
-		if monotonicNs() >= patience {
+		if waited >= latchPatience {
 			return 0, status.New(status.Busy, "", "the client in seat %d has been in the middle of an operation "+
 				"for %v: is it stopped? stat says which process it is", l.holder(), latchPatience)
 		}
+		waited += pause
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():

@@ -30,6 +30,11 @@ func TestTimeAuditorsComplain(t *testing.T) {
 		b.now += later
 		return b
 	}
+	// second is message 1 in its second delivery, acknowledged.
+	second := func() *books {
+		return newBooks().did(9, put, arg(1)).did(2, lease, result(1), deliveries(2)).
+			did(2, ack, result(1), deliveries(2))
+	}
 	notOwner := code(status.NotOwner)
 	for _, p := range []proof{
 		{"a lease that ends too early", timed(0), timed(0),
@@ -52,6 +57,9 @@ func TestTimeAuditorsComplain(t *testing.T) {
 			leased(0).did(1, extend, result(1), deliveries(1), arg(60)).did(1, forget, result(1), deliveries(1)).
 				did(2, put, arg(2)).did(2, take, result(2)).did(2, lease, result(1), deliveries(2)).
 				did(2, ack, result(1), deliveries(2))},
+		{"a lease that was over before its call returned", timed(0), timed(0),
+			second().did(1, lease, result(1), deliveries(1), slow).did(1, forget, result(1), deliveries(1)),
+			second().did(1, lease, result(1), deliveries(1), long).did(1, forget, result(1), deliveries(1))},
 		{"a lease that nobody ends and that does not end", timed(1), timed(0),
 			leased(0).did(1, forget, result(1), deliveries(1)),
 			leased(0).did(1, forget, result(1), deliveries(1))},
@@ -82,6 +90,9 @@ func TestTimeAuditorsComplain(t *testing.T) {
 
 // long makes an entry begin before the one before it.
 func long(e *history.Entry) { e.Call -= 15 }
+
+// slow makes it begin before all that were, and take longer than a lease.
+func slow(e *history.Entry) { e.Call -= 35 }
 
 // TestFlowAuditorsComplain is TestAuditorsComplain for bytes, and for what is sent and
 // received in place.

@@ -36,7 +36,8 @@ func init() { // not in the declaration: methods.go would refer to itself
 		wire.MethodCreate: (*call).create, wire.MethodOpen: (*call).open,
 		wire.MethodOpenOrCreate: (*call).openOrCreate, wire.MethodMap: (*call).mapSegment,
 		wire.MethodClose: (*call).close, wire.MethodUnlink: (*call).unlink, wire.MethodDestroy: (*call).destroy,
-		wire.MethodChmod: (*call).chmod, wire.MethodChown: (*call).chown, wire.MethodList: (*call).list,
+		wire.MethodChmod: (*call).chmod, wire.MethodChown: (*call).chown, wire.MethodTicket: (*call).ticket,
+		wire.MethodList: (*call).list,
 		wire.MethodStat: (*call).stat, wire.MethodCheck: (*call).check, wire.MethodRepair: (*call).repair,
 
 		wire.MethodGet: (*call).get, wire.MethodSet: (*call).set, wire.MethodAdd: (*call).add,

@@ -50,6 +50,9 @@ type Config struct {
 	// QuotaBufferBytes bounds one user's messages under way; zero means his share of what
 	// the memory is enough for.
 	QuotaBufferBytes uint64
+	// QuotaTickets bounds one user's tickets; zero means his share of what the memory is
+	// enough for.
+	QuotaTickets uint64
 	// QuotaUsers has the limits of single users, in place of those above and of their
 	// shares.
 	QuotaUsers map[uint32]Limits

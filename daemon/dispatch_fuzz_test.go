@@ -111,6 +111,11 @@ func (z *fuzzer) clear() {
 			}
 		}
 		var freed []*object
+		for _, o := range slices.Collect(maps.Values(z.server.registry.ids)) {
+			o.refs++
+			z.server.registry.revoke(o)
+			freed = append(freed, z.server.registry.unref(o)...)
+		}
 		for _, o := range left {
 			freed = append(freed, z.server.registry.unlink(o)...)
 		}

@@ -15,6 +15,7 @@ type handle struct {
 	seat     *seat   // immutable; the handle holds a reference
 	readOnly bool    // immutable
 	mutex    *handle // immutable; on the foreign mutex, opened along; or nil
+	ticket   *ticket // immutable; that it was opened with; or nil
 }
 
 // room checks that n more handles may be opened.
@@ -30,10 +31,10 @@ func (s *session) room(n int) error {
 
 // addHandle makes a handle of a reference to a seat, and, if the seat has a
 // guard, one on that too.
-func (s *session) addHandle(target *seat, readOnly bool, request uint32) *handle {
-	h := &handle{seat: target, readOnly: readOnly, request: request}
+func (s *session) addHandle(target *seat, e entry, used *ticket, request uint32) *handle {
+	h := &handle{seat: target, readOnly: e.readOnly, request: request, ticket: used}
 	if target.guard != nil {
-		h.mutex = &handle{seat: target.guard, readOnly: readOnly, request: request}
+		h.mutex = &handle{seat: target.guard, readOnly: e.readOnly, request: request}
 	}
 	s.server.registry.opened(h) // before a client can guess its number and close it
 	s.handlesMu.Lock()
@@ -45,6 +46,9 @@ func (s *session) addHandle(target *seat, readOnly bool, request uint32) *handle
 			s.handles[each.number] = each
 			s.server.chronicle.record(each.recorded())
 		}
+	}
+	if used != nil {
+		s.server.chronicle.record(&journal.TicketUsed{Secret: used.secret, Client: target.client.id, Handle: h.number})
 	}
 	return h
 }

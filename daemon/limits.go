@@ -12,6 +12,7 @@ type Limits struct {
 	Tokens      uint64 // that hold rwlocks or wait for them
 	Waiting     uint64 // calls that wait
 	BufferBytes uint64 // of messages under way
+	Tickets     uint64 // that are good
 }
 
 // usage are the limits by resource. Whoever is given objects or connections is given the
@@ -46,6 +47,8 @@ const (
 	objectsPart     = 16
 	seatCost        = 1 << 10 // with the handle on it
 	seatsPart       = 16
+	ticketCost      = 1 << 10 // with its record
+	ticketsPart     = 64
 	waitingCost     = 16 << 10 // a goroutine
 	waitingPart     = 16
 	buffersPart     = 16
@@ -64,11 +67,13 @@ func (c *Config) limits() (most, pool usage) {
 	pool[resObjects] = max(1, c.MemoryBytes/objectsPart/objectCost)
 	pool[resSeats] = max(1, c.MemoryBytes/seatsPart/seatCost)
 	pool[resHandles], pool[resTokens] = pool[resSeats], pool[resSeats]
+	pool[resTickets] = max(1, c.MemoryBytes/ticketsPart/ticketCost)
 	pool[resWaiting] = min(uint64(c.WaitingMax), max(1, c.MemoryBytes/waitingPart/waitingCost))
 	pool[resBuffers] = min(buffersMax, max(buffersMin, c.MemoryBytes/buffersPart))
 	for what, n := range map[resource]uint64{resObjects: c.QuotaObjects, resBytes: c.QuotaBytes,
 		resConnections: c.QuotaConnections, resHandles: c.QuotaHandles, resSeats: c.QuotaSeats,
-		resTokens: c.QuotaTokens, resWaiting: c.QuotaWaiting, resBuffers: c.QuotaBufferBytes} {
+		resTokens: c.QuotaTokens, resWaiting: c.QuotaWaiting, resBuffers: c.QuotaBufferBytes,
+		resTickets: c.QuotaTickets} {
 		most[what] = orMost(n, unlimited)
 	}
 	return most, pool
@@ -93,6 +98,8 @@ func (l *Limits) field(what resource) *uint64 {
 		return &l.Waiting
 	case resBuffers:
 		return &l.BufferBytes
+	case resTickets:
+		return &l.Tickets
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (c *call) open() error {
 		return err
 	}
 	defer srv.registry.unpin(o)
-	e := entry{readOnly: readOnly, party: orDefault(options.Party, false), role: options.Role}
+	e := entry{readOnly: readOnly, party: orDefault(options.Party, false), role: options.Role, ticket: options.Ticket}
 	if err := o.matches(&options); err != nil {
 		return on(o, err)
 	}
@@ -122,6 +122,7 @@ type entry struct {
 	readOnly bool
 	party    bool    // of a barrier, from now on
 	role     *string // of a stream or a pipe, from now on; nil = none
+	ticket   []byte  // nil = none
 	created  bool
 }
 
@@ -208,9 +209,16 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 		cost.n++
 	}
 	var role string
+	var used *ticket
 	err := srv.quota.charge(c.session.uid, cost)
 	if err == nil {
-		if role, err = srv.takePart(s, e); err != nil {
+		if used, err = srv.registry.redeem(e.ticket, o); err == nil {
+			if role, err = srv.takePart(s, e); err != nil && used != nil {
+				srv.registry.unredeem(used)
+				srv.watchTickets()
+			}
+		}
+		if err != nil {
 			srv.quota.release(c.session.uid, cost)
 		}
 	}
@@ -220,7 +228,7 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 		}
 		return nil, on(o, err)
 	}
-	h := c.session.addHandle(s, e.readOnly, c.id)
+	h := c.session.addHandle(s, e, used, c.id)
 	a := &wire.Attachment{
 		Handle: h.number, Created: e.created, Access: wire.AccessReadWrite, Seat: uint32(s.number), Owner: s.word,
 		DataOffset: o.geometry.DataOffset, DataSize: o.geometry.DataSize, SeatsOffset: o.geometry.SeatsOffset,

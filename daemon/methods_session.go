@@ -109,6 +109,9 @@ func (c *call) enter(uuid [16]byte, software string, resume bool, doubtful []uin
 	case back != nil:
 		c.session.client, c.client = back, back
 		for _, h := range c.session.openedBy(doubtful) {
+			if h.ticket != nil { // to open it again
+				srv.giveBack(h.ticket)
+			}
 			c.session.closeHandle(h)
 		}
 		return nil

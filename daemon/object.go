@@ -54,6 +54,8 @@ type object struct {
 	// bound are the conditions of a mutex, which its destruction wakes; protected by
 	// registry.mu.
 	bound map[*object]struct{}
+	// tickets keep it; nil = none ever did; protected by registry.mu.
+	tickets map[*ticket]struct{}
 }
 
 // label names an object in errors and logs.

@@ -24,6 +24,7 @@ const (
 	resTokens                      // that hold rwlocks or wait for them
 	resWaiting                     // calls that wait
 	resBuffers                     // bytes of messages under way, beyond what each connection has anyway
+	resTickets                     // that are good
 	resources
 )
 
@@ -76,6 +77,10 @@ var resourceTable = [resources]struct {
 			"read answers, and send less at once",
 		"all connections hold %[1]d of at most %[2]d bytes in messages that are on their way: " +
 			"read answers, and send less at once", status.Busy, status.Busy},
+	resTickets: {"tickets",
+		"user %[1]d has %[2]d of at most %[3]d tickets: use some, or let their time end",
+		"all users together have %[1]d of at most %[2]d tickets: use some, or let their time end",
+		status.Quota, status.Quota},
 }
 
 // unlimited is the limit of what is bounded elsewhere.

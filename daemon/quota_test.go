@@ -45,6 +45,9 @@ func (s *Server) recount() map[uint32]usage {
 	s.zombies.mu.Unlock()
 	s.registry.mu.Lock()
 	defer s.registry.mu.Unlock()
+	for _, t := range s.registry.tickets.byEnd {
+		has(t.uid, amount{resTickets, 1})
+	}
 	for _, o := range s.registry.ids {
 		has(o.uid, segmentAmounts(o.geometry.SegmentSize)...)
 		if o.sides != nil {
@@ -246,6 +249,11 @@ func TestQuotaOfEachResource(t *testing.T) {
 			wantCode(c.t, "put", c.call(nil, wire.MethodPut, q, []byte("x"), 0), status.OK)
 			return c.call(nil, wire.MethodPut, q, make([]byte, 1001))
 		}, status.Busy, "hold 0 of at most 1000 bytes"},
+		{Config{QuotaTickets: 1}, func(c *rawClient) error {
+			c.open("a", wire.KindMutex, nil)
+			wantCode(c.t, "ticket", c.call(nil, wire.MethodTicket, "a"), status.OK)
+			return c.call(nil, wire.MethodTicket, "a")
+		}, status.Quota, "has 1 of at most 1 tickets"},
 		{Config{QuotaObjects: 1}, func(c *rawClient) error {
 			c.open("a", wire.KindMutex, nil)
 			return c.call(nil, wire.MethodCreate, "b", wire.KindMutex, map[string]any{})

@@ -181,6 +181,7 @@ func (s *Server) destroy(o *object) {
 		return
 	}
 	o.refs++ // until the segment says so
+	s.registry.revoke(o)
 	s.chronicle.record(&journal.Removed{ID: o.id})
 	freed := s.registry.unlink(o)
 	s.registry.mu.Unlock()

@@ -15,10 +15,11 @@ type registry struct {
 	quota     *quota     // immutable
 	chronicle *chronicle // immutable; nil = nothing survives the daemon
 
-	mu     sync.Mutex
-	names  map[string]*object // protected by mu
-	ids    map[uint64]*object // protected by mu
-	nextID uint64             // protected by mu
+	mu      sync.Mutex
+	names   map[string]*object // protected by mu
+	ids     map[uint64]*object // protected by mu
+	nextID  uint64             // protected by mu
+	tickets ticketTable        // protected by mu
 }
 
 func newRegistry(q *quota, c *chronicle) *registry {

@@ -103,6 +103,7 @@ func (h *heir) restore() error {
 			return err
 		}
 	}
+	h.tickets()
 	h.left.forgetAll(h.link)
 	h.loose(ids)
 	s.point("restored")
@@ -221,6 +222,22 @@ func (h *heir) handles(c *client, state *journal.ClientState) error {
 	return nil
 }
 
+// tickets restores those that are good, for whoever could not come while there was no
+// daemon, and those that handles were opened with.
+func (h *heir) tickets() {
+	r := h.server.registry
+	least := sinceBoot() + h.server.config.ReattachGrace
+	for _, state := range h.state.Tickets {
+		t := &ticket{secret: state.Secret, object: r.ids[state.Object], uid: state.UID, deadline: state.Deadline}
+		if state.Handle != 0 {
+			h.clients[state.Client].session.handles[state.Handle].ticket = t
+			continue
+		}
+		t.deadline = max(t.deadline, least)
+		r.inheritTicket(t)
+	}
+}
+
 // loose finds the seats that nothing refers to: of an open that was not finished, or a
 // sweep. Behind what a mutex guards comes the mutex, whose seat goes with that one.
 func (h *heir) loose(ids []uint64) {
@@ -272,6 +289,7 @@ func (h *heir) recover(ids []uint64) {
 	for _, o := range objects {
 		r.unpin(o)
 	}
+	s.watchTickets()
 	s.later(s.config.ReattachGrace, s.dismiss)
 }
 

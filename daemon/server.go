@@ -51,6 +51,8 @@ type Server struct {
 	detached   map[*client]struct{}     // protected by mu; that may come back
 	closing    bool                     // protected by mu
 	timers     map[*time.Timer]struct{} // protected by mu; of later
+
+	tickets ticketClock
 }
 
 // metrics are what status tells.
@@ -115,12 +117,12 @@ func (s *Server) spawn(f func()) {
 	}()
 }
 
-// later runs f after a delay, unless the server closes before.
-func (s *Server) later(delay time.Duration, f func()) {
+// later runs f after a delay, unless the server closes before, or cancel is called.
+func (s *Server) later(delay time.Duration, f func()) (cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return
+		return func() {}
 	}
 	s.wg.Add(1)
 	var t *time.Timer
@@ -132,6 +134,14 @@ func (s *Server) later(delay time.Duration, f func()) {
 		f()
 	})
 	s.timers[t] = struct{}{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if t.Stop() { // else it runs, or the server has stopped it
+			delete(s.timers, t)
+			s.wg.Done()
+		}
+	}
 }
 
 // acceptRetry is how long accept waits when there are no descriptors left.

@@ -31,6 +31,7 @@ const (
 	MethodDestroy         = "destroy"
 	MethodChmod           = "chmod"
 	MethodChown           = "chown"
+	MethodTicket          = "ticket"
 	MethodList            = "list"
 	MethodStat            = "stat"
 	MethodCheck           = "check"
@@ -100,7 +101,7 @@ const (
 var methods = []string{
 	MethodHello, MethodPing, MethodBye, MethodStatus, MethodClients, MethodQuota,
 	MethodCreate, MethodOpen, MethodOpenOrCreate, MethodMap, MethodClose, MethodUnlink,
-	MethodDestroy, MethodChmod, MethodChown, MethodList, MethodStat, MethodCheck, MethodRepair,
+	MethodDestroy, MethodChmod, MethodChown, MethodTicket, MethodList, MethodStat, MethodCheck, MethodRepair,
 	MethodGet, MethodSet, MethodAdd, MethodExchange, MethodCompareExchange, MethodRead, MethodWrite,
 	MethodBeginWrite, MethodEndWrite, MethodVersion, MethodWaitChange,
 	MethodLock, MethodUnlock, MethodMarkConsistent,

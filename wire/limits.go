@@ -24,6 +24,12 @@ const (
 	// ReattachGrace is how long after a restart of the daemon a client that has mapped
 	// nothing may take to come back.
 	ReattachGrace = 30 * time.Second
+	// TicketSize is the length of a ticket, in bytes.
+	TicketSize = 16
+	// TicketTimeout is how long a ticket is good if its maker does not say, TicketTimeoutMax
+	// how long at most.
+	TicketTimeout    = time.Minute
+	TicketTimeoutMax = time.Hour
 	// ListPage is the number of objects that one list answers at most.
 	ListPage = 256
 	// VersionMin and VersionMax are the protocol versions this package speaks.

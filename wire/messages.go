@@ -211,6 +211,12 @@ type Attachment struct {
 	Role string `msgpack:"role,omitempty"`
 }
 
+// TicketResult is the result of ticket.
+type TicketResult struct {
+	ID     uint64 `msgpack:"id"`
+	Ticket []byte `msgpack:"ticket"`
+}
+
 // Seat is one client of an object.
 type Seat struct {
 	Seat    uint32 `msgpack:"seat"`

@@ -50,6 +50,7 @@ type OpenOptions struct {
 	Shape  []uint64 `msgpack:"shape,omitempty"`
 	Party  *bool    `msgpack:"party,omitempty"`
 	Role   *string  `msgpack:"role,omitempty"`
+	Ticket []byte   `msgpack:"ticket,omitempty"`
 }
 
 // shapeMax bounds what is decoded of a shape. One dimension more than an array
@@ -147,6 +148,8 @@ func DecodeOpenOptions(raw []byte) (OpenOptions, error) {
 			o.Party, err = option(v.Bool(key))
 		case "role":
 			o.Role, err = option(v.Str(key))
+		case "ticket":
+			o.Ticket, err = v.Bin(key)
 		default:
 			return false, nil
 		}

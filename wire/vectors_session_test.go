@@ -24,6 +24,7 @@ var varying = map[string][]string{
 	MethodCreate:       {"uid", "gid", "created_ns"},
 	MethodOpen:         {"uid", "gid", "created_ns"},
 	MethodOpenOrCreate: {"uid", "gid", "created_ns"},
+	MethodTicket:       {"ticket"},
 	MethodList:         {"uid", "gid", "created_ns"},
 	MethodStat:         {"uid", "gid", "created_ns", "pid", "died_ns"},
 }
@@ -134,6 +135,7 @@ func (r *recorder) objects() {
 		SeatsOffset: 512, LockHandle: new(uint64(5)), LockOwner: new(uint32(4097))}, "jobs/grid", KindArray,
 		CreateOptions{Code: new("d"), Shape: []uint64{2, 3}, Lock: "@jobs/lock",
 			Init: r.encoded(nil, []float64{1, 2.5})})
+	ticket := []byte{15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}
 	r.call("map", MethodMap, "one descriptor comes along", MapResult{Size: 8192, Fds: 1}, 6)
 	r.call("map of no handle", MethodMap, "no descriptor comes", fails(status.BadHandle,
 		"this connection has no open handle 99: create and open return them, close ends them"), 99)
@@ -158,6 +160,13 @@ func (r *recorder) objects() {
 	r.call("chown", MethodChown, "owner and group stay", nil, "jobs/count", -1, -1)
 	r.call("chown to nobody that is", MethodChown, "", fails(status.Invalid,
 		"uid is -2; it must be 0 to 4294967294, or -1 to leave it").On("jobs/count"), "jobs/count", -2, -1)
+	r.call("ticket", MethodTicket, "for ten seconds; 16 random bytes", TicketResult{ID: 1, Ticket: ticket},
+		"jobs/count", 10_000_000_000)
+	r.call("ticket for too long", MethodTicket, "", fails(status.Invalid, "timeout_ns is 3600000000001; it must be "+
+		"1 to 3600000000000, an hour").On("jobs/count"), "jobs/count", 3600_000_000_001)
+	r.call("open with a ticket that is none", MethodOpen, "", fails(status.NotFound,
+		"there is no such ticket for it: it was used, or its time is over").On("jobs/count"), 1,
+		OpenOptions{Ticket: ticket})
 	r.call("status", MethodStatus, "", Status{Server: "shmd 0.1", Epoch: 1, PID: 100, UptimeNS: 60000000000,
 		Objects: 3, Bytes: 16384, Clients: 1, BudgetBytes: 1 << 30})
 	r.call("status with a parameter", MethodStatus, "", fails(status.BadParams, "want 0 parameters, got 1"), true)
@@ -173,7 +182,7 @@ func quotaOf(objects, bytes uint64) QuotaResult {
 	uses := List[QuotaUse]{{"objects", objects, 65536}, {"bytes", bytes, 1 << 30},
 		{"descriptors", objects + 2, 1 << 17}, {"connections", 1, 16384}, {"zombies", 0, 16384}, {"detached", 0, 16384},
 		{"handles", 6, 1 << 18}, {"seats", 3, 1 << 18}, {"tokens", 0, 1 << 18}, {"waiting", 0, 16384},
-		{"buffer_bytes", 0, 1 << 28}}
+		{"buffer_bytes", 0, 1 << 28}, {"tickets", 1, 1 << 18}}
 	return QuotaResult{Users: List[QuotaUser]{{UID: 1000, Uses: uses}}, Pools: uses}
 }
 

@@ -24,6 +24,7 @@ are: his limit, or his share of what there is for all, whichever is less. The li
   tokens        that hold rwlocks or wait for them
   waiting       calls that wait in the daemon
   buffer_bytes  of messages under way: answers that nobody reads, unfinished requests
+  tickets       that keep objects for who will open them
 
 A user who is neither root nor the one whom the daemon runs as sees himself alone. Limits
 are set with the flags of shmd serve, or in its configuration file.`

@@ -78,6 +78,7 @@ seats = 10000             # --quota-seats
 tokens = 1000             # --quota-tokens
 waiting = 1000            # --quota-waiting
 buffer_bytes = "16M"      # --quota-buffer-bytes
+tickets = 100             # --quota-tickets
 [quota.user.ann]          # of a user, by name or number: --quota-user ann:bytes=2G,objects=5000
 bytes = "2G"
 objects = 5000

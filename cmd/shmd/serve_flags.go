@@ -59,6 +59,8 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.Var(&countFlag[uint64]{&c.QuotaWaiting, math.MaxInt64}, "quota-waiting",
 		"one user's calls that may wait (default his share)")
 	flags.Var(&f.buffer, "quota-buffer-bytes", "messages of one user that are under way (default his share)")
+	flags.Var(&countFlag[uint64]{&c.QuotaTickets, math.MaxInt64}, "quota-tickets",
+		"tickets of one user that are good (default his share)")
 	flags.StringArrayVar(&f.quotaUsers, "quota-user", nil, "`USER:LIMIT=N,...` that one user has in place of the\n"+
 		"quotas and of his shares, more than once;\nLIMIT is the end of a quota's flag, with _ for -")
 	flags.Var(&countFlag[uint32]{&c.SeatsDefault, shm.SeatsLimit}, "seats-default",

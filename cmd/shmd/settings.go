@@ -41,6 +41,7 @@ var settings = []setting{
 	{key: "quota.tokens", flag: "quota-tokens"},
 	{key: "quota.waiting", flag: "quota-waiting"},
 	{key: "quota.buffer_bytes", flag: "quota-buffer-bytes"},
+	{key: "quota.tickets", flag: "quota-tickets"},
 	{key: "quota.user.*.*", kinds: []valueKind{valueInteger, valueString}, take: (*serveFlags).takeUserLimit,
 		held: (*serveFlags).userValues},
 	{key: "names.own", kinds: []valueKind{valueString}, take: (*serveFlags).takeOwn},

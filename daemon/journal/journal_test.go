@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/shmd/shmd/shm"
 	"github.com/shmd/shmd/status"
@@ -97,6 +98,12 @@ func (a *author) draft() Record {
 		return &SideGone{object, 1 + a.random.Uint32N(9)}
 	case 17:
 		return &Owner{object, a.random.Uint32(), a.random.Uint32()}
+	case 18:
+		return &Ticket{Secret: [16]byte{byte(number)}, Object: object, UID: a.random.Uint32(), Deadline: time.Minute}
+	case 19:
+		return &TicketUsed{[16]byte{byte(number)}, client, 1 + a.random.Uint64N(9)}
+	case 20:
+		return &TicketGone{[16]byte{byte(number)}}
 	}
 	return nil
 }

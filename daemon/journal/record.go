@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"fmt"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -126,6 +127,25 @@ type SideGone struct {
 	Number uint32
 }
 
+// Ticket keeps an object for who will open it.
+type Ticket struct {
+	Secret   [16]byte
+	Object   uint64
+	UID      uint32        // who is charged
+	Deadline time.Duration // since boot
+	// What one that was just made lacks:
+	Client, Handle uint64 // that was opened with it; 0 = it is good
+}
+
+// TicketUsed means that a handle was opened with it, with which it is gone.
+type TicketUsed struct {
+	Secret         [16]byte
+	Client, Handle uint64
+}
+
+// TicketGone means that its time is over, or its object was destroyed.
+type TicketGone struct{ Secret [16]byte }
+
 func (*Start) op() byte      { return 1 }
 func (*Client) op() byte     { return 2 }
 func (*ClientEnds) op() byte { return 3 }
@@ -143,6 +163,9 @@ func (*HandleGone) op() byte { return 14 }
 func (*Side) op() byte       { return 15 }
 func (*SideGone) op() byte   { return 16 }
 func (*Owner) op() byte      { return 17 }
+func (*Ticket) op() byte     { return 18 }
+func (*TicketUsed) op() byte { return 19 }
+func (*TicketGone) op() byte { return 20 }
 
 var makers = [...]func() Record{
 	1:  func() Record { return new(Start) },
@@ -162,6 +185,9 @@ var makers = [...]func() Record{
 	15: func() Record { return new(Side) },
 	16: func() Record { return new(SideGone) },
 	17: func() Record { return new(Owner) },
+	18: func() Record { return new(Ticket) },
+	19: func() Record { return new(TicketUsed) },
+	20: func() Record { return new(TicketGone) },
 }
 
 // encoder turns records into payloads.

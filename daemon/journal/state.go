@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -12,6 +13,7 @@ type State struct {
 	Start   Start
 	Objects map[uint64]*ObjectState
 	Clients map[uint64]*ClientState
+	Tickets map[[16]byte]*Ticket
 	names   map[string]uint64
 }
 
@@ -21,6 +23,7 @@ type ObjectState struct {
 	Seats map[uint16]*Seat
 	Sides map[uint32]*Side
 	users int            // objects that it guards
+	kept  int            // by tickets that are good
 	open  map[uint16]int // handles by seat
 }
 
@@ -30,12 +33,13 @@ type ClientState struct {
 	Ends    string // how; "" = it does not
 	Handles map[uint64]*Handle
 	seats   int
+	tickets map[uint64][16]byte // by the handle that was opened with it
 }
 
 // NewState is the state before the first record.
 func NewState() *State {
 	return &State{Objects: make(map[uint64]*ObjectState), Clients: make(map[uint64]*ClientState),
-		names: make(map[string]uint64)}
+		Tickets: make(map[[16]byte]*Ticket), names: make(map[string]uint64)}
 }
 
 // Apply makes one change. An error means that the record contradicts the state, which
@@ -91,6 +95,10 @@ func (s *State) Apply(record Record) error {
 			}
 			s.Objects[h.Object].open[h.Seat]--
 			delete(c.Handles, r.Number)
+			if secret, opened := c.tickets[r.Number]; opened {
+				delete(c.tickets, r.Number)
+				delete(s.Tickets, secret)
+			}
 			return nil
 		})
 	case *Side:
@@ -101,6 +109,16 @@ func (s *State) Apply(record Record) error {
 				return fmt.Errorf("object %d has no side segment %d", r.Object, r.Number)
 			}
 			delete(o.Sides, r.Number)
+			return nil
+		})
+	case *Ticket:
+		return s.addTicket(r)
+	case *TicketUsed:
+		return s.withTicket(r.Secret, func(t *Ticket) error { return s.useTicket(t, r.Client, r.Handle) })
+	case *TicketGone:
+		return s.withTicket(r.Secret, func(t *Ticket) error {
+			s.Objects[t.Object].kept--
+			delete(s.Tickets, r.Secret)
 			return nil
 		})
 	}
@@ -134,7 +152,8 @@ func (s *State) addClient(r *Client) error {
 	if r.ID == 0 || s.Clients[r.ID] != nil {
 		return fmt.Errorf("client %d twice", r.ID)
 	}
-	s.Clients[r.ID] = &ClientState{Client: *r, Handles: make(map[uint64]*Handle)}
+	s.Clients[r.ID] = &ClientState{Client: *r, Handles: make(map[uint64]*Handle),
+		tickets: make(map[uint64][16]byte)}
 	s.Start.LastClient = max(s.Start.LastClient, r.ID)
 	return nil
 }
@@ -180,8 +199,9 @@ func (s *State) unlink(o *ObjectState) {
 }
 
 func (s *State) dropObject(o *ObjectState) error {
-	if len(o.Seats) > 0 || o.users > 0 {
-		return fmt.Errorf("object %d is gone with %d seats, and guards %d", o.ID, len(o.Seats), o.users)
+	if len(o.Seats) > 0 || o.users > 0 || o.kept > 0 {
+		return fmt.Errorf("object %d is gone with %d seats and %d tickets, and guards %d", o.ID, len(o.Seats), o.kept,
+			o.users)
 	}
 	s.unlink(o)
 	if guard := s.Objects[o.Geometry.LockID]; guard != nil {
@@ -241,6 +261,53 @@ func (s *State) addSide(r *Side) error {
 	})
 }
 
+// withTicket is for a ticket that is good.
+func (s *State) withTicket(secret [16]byte, f func(*Ticket) error) error {
+	if t := s.Tickets[secret]; t != nil && t.Handle == 0 {
+		return f(t)
+	}
+	return fmt.Errorf("no such ticket")
+}
+
+// addTicket adds a ticket, which may be one that was used before: then it is its handle's no
+// more.
+func (s *State) addTicket(r *Ticket) error {
+	return withObject(s, r.Object, func(o *ObjectState) error {
+		before := s.Tickets[r.Secret]
+		if before != nil && before.Handle == 0 {
+			return fmt.Errorf("a ticket of object %d twice", r.Object)
+		}
+		t := *r
+		t.Client, t.Handle = 0, 0
+		o.kept++
+		if r.Handle != 0 {
+			if err := s.useTicket(&t, r.Client, r.Handle); err != nil {
+				o.kept--
+				return err
+			}
+		}
+		if before != nil {
+			delete(s.Clients[before.Client].tickets, before.Handle)
+		}
+		s.Tickets[r.Secret] = &t
+		return nil
+	})
+}
+
+// useTicket makes a ticket a handle's.
+func (s *State) useTicket(t *Ticket, client, handle uint64) error {
+	return withClient(s, client, func(c *ClientState) error {
+		h := c.Handles[handle]
+		if _, twice := c.tickets[handle]; twice || h == nil || h.Object != t.Object {
+			return fmt.Errorf("handle %d of client %d opened with a ticket of object %d", handle, client, t.Object)
+		}
+		c.tickets[handle] = t.Secret
+		t.Client, t.Handle = client, handle
+		s.Objects[t.Object].kept--
+		return nil
+	})
+}
+
 // Records are the shortest way to the state.
 func (s *State) Records(yield func(Record) bool) {
 	if !yield(&s.Start) {
@@ -276,6 +343,13 @@ func (s *State) Records(yield func(Record) bool) {
 			if !yield(h) {
 				return
 			}
+		}
+	}
+	for _, secret := range slices.SortedFunc(maps.Keys(s.Tickets), func(a, b [16]byte) int {
+		return bytes.Compare(a[:], b[:])
+	}) {
+		if !yield(s.Tickets[secret]) {
+			return
 		}
 	}
 }

@@ -3,6 +3,7 @@ package protocol
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -60,6 +61,13 @@ func makeCalls(socket string) error {
 		for i, x := range call {
 			if f, ok := x.(float64); ok {
 				call[i] = int(f)
+			}
+			if options, ok := x.(map[string]any); ok && options["ticket"] != nil { // bytes, as JSON has them
+				ticket, err := base64.StdEncoding.DecodeString(options["ticket"].(string))
+				if err != nil {
+					return err
+				}
+				options["ticket"] = ticket
 			}
 		}
 		if err := c.Call(ctx, call[0].(string), nil, call[1:]...); err != nil {
@@ -202,6 +210,38 @@ func TestPermissions(t *testing.T) {
 		c.call(t, status.Permission, `last|access "r"`, "open", "last")
 		c.call(t, status.OK, "", "open", "last", read)
 	}
+	c.MustEnd()
+}
+
+// A ticket is for who may read the object, and lets nobody in who may not.
+func TestTicketPermission(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skipf("uid %d cannot become another user, who has a ticket", os.Getuid())
+	}
+	dir := public(t)
+	s := serve(t, daemon.Config{Socket: filepath.Join(dir, "shmd.sock"), SocketMode: 0o666, QuotaTickets: 1})
+	p := dial(t, s.Socket()).greet()
+	p.must(wire.MethodCreate, "secret", "mutex", m{"mode": 0o600})
+	p.must(wire.MethodCreate, "public", "mutex", m{"mode": 0o644})
+	c := startCaller(t, copySelf(t, dir), s.Socket(), true)
+	c.Expect("OK")
+	ticket := func(name string) []byte {
+		var r wire.TicketResult
+		if err := wire.Decode(p.must(wire.MethodTicket, name), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r.Ticket
+	}
+	given := ticket("secret")
+	c.call(t, status.Permission, "secret|mode 0600", "ticket", "secret")
+	c.call(t, status.Permission, "secret|mode 0600", "open", "secret", m{"ticket": given})
+	p.must(wire.MethodOpen, "secret", m{"ticket": given}) // it is as it was
+	c.call(t, status.OK, "", "ticket", "public")
+	c.call(t, status.Quota, "public|user 65534 has 1 of at most 1 tickets", "ticket", "public")
+	given = ticket("public") // charged to another
+	c.call(t, status.Permission, "public|mode 0644", "open", "public", m{"ticket": given})
+	c.call(t, status.OK, "", "open", "public", m{"ticket": given, "access": "r"})
+	c.call(t, status.NotFound, "no such ticket", "open", "public", m{"ticket": given, "access": "r"})
 	c.MustEnd()
 }
 

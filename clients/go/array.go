@@ -69,7 +69,7 @@ func attachArray[T ctypes.Element](ctx context.Context, c *Client, op, name, met
 	if err != nil {
 		return nil, err
 	}
-	d, err := newData[T](o, op, name)
+	d, err := newData[T](o, op)
 	if err != nil {
 		return nil, err
 	}

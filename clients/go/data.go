@@ -52,10 +52,10 @@ type data[T ctypes.Element] struct {
 	elements *shm.Array
 }
 
-func newData[T ctypes.Element](o *object, op, name string) (*data[T], error) {
+func newData[T ctypes.Element](o *object, op string) (*data[T], error) {
 	if code := o.segment.Geometry().Code; !ctypes.Compatible[T](code) {
 		err := status.New(status.TypeMismatch, op, "it has type code '%c' (%s), which this Go type does not hold",
-			byte(code), code.CName()).On(name)
+			byte(code), code.CName()).On(o.info.Name)
 		return nil, errors.Join(err, o.Close())
 	}
 	return &data[T]{o, o.common(), o.array()}, nil

@@ -60,6 +60,15 @@ type object struct {
 
 // attach turns the answer of create or open into a mapped object.
 func (c *Client) attach(ctx context.Context, op, name, method string, params ...any) (*object, error) {
+	if method == wire.MethodOpen {
+		var err error
+		if params, err = reference(params); err != nil {
+			return nil, wrap(op, "", err)
+		}
+		if _, byName := params[0].(string); !byName {
+			name = "" // it may be a secret, and the daemon says which object
+		}
+	}
 	o := &object{client: c, pinned: new(atomic.Bool)}
 	if err := c.Call(ctx, method, &o.info, params...); err != nil {
 		return nil, named(op, name, err)
@@ -210,8 +219,8 @@ func (c *Client) mapHandle(ctx context.Context, handle uint64, g shm.Geometry, r
 // Name is the object's name, "" for an anonymous one.
 func (o *object) Name() string { return o.info.Name }
 
-// ID is the object's number: what OpenID style calls and other processes use
-// for anonymous objects.
+// ID is the object's number. The Open functions take "id:" and that in place of a name, for
+// anonymous objects above all.
 func (o *object) ID() uint64 { return o.info.ID }
 
 // Created reports whether this call made the object, or found it.

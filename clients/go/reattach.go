@@ -27,7 +27,8 @@ var repeatable = map[string]bool{
 	wire.MethodQuota: true, wire.MethodList: true,
 	wire.MethodStat: true, wire.MethodMap: true, wire.MethodSide: true, wire.MethodMapSide: true,
 	wire.MethodOpen: true, wire.MethodOpenOrCreate: true, wire.MethodChmod: true, wire.MethodChown: true,
-	wire.MethodGet: true, wire.MethodRead: true, wire.MethodVersion: true, wire.MethodWaitChange: true,
+	wire.MethodTicket: true, // one that nobody heard of ends by itself
+	wire.MethodGet:    true, wire.MethodRead: true, wire.MethodVersion: true, wire.MethodWaitChange: true,
 	wire.MethodPermits: true, wire.MethodCounts: true, wire.MethodHoldings: true, wire.MethodIsSet: true,
 	wire.MethodBarrier: true,
 }

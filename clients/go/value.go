@@ -59,7 +59,7 @@ func attachValue[T ctypes.Element](ctx context.Context, c *Client, op, name, met
 	if err != nil {
 		return nil, err
 	}
-	d, err := newData[T](o, op, name)
+	d, err := newData[T](o, op)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@
  *     waits without end, 0 tries and answers SHMD_E_WOULD_BLOCK, anything below
  *     -1 is SHMD_E_INVALID. A wait that ends answers SHMD_E_TIMED_OUT.
  *   - "Control calls" are those that ask the daemon: connect, create, open,
- *     open_or_create, close, unlink, destroy, chmod, chown. They wait for its answer, and all
+ *     open_or_create, close, unlink, destroy, chmod, chown, ticket. They wait for its answer, and all
  *     but close may fail with SHMD_E_LOST (no daemon any more), SHMD_E_FORKED,
  *     SHMD_E_NO_SPACE, SHMD_E_SYSTEM, SHMD_E_BAD_FRAME, SHMD_E_INTERNAL,
  *     SHMD_E_INVALID. All others work in shared memory and make a system call only
@@ -303,12 +303,27 @@ struct shmd_create_options {
 	uint32_t parties;                    /* barrier: how many must arrive, 1 to 4094 */
 };
 
-struct shmd_open_options {
-	size_t size;    /* sizeof(struct shmd_open_options) */
-	uint64_t id;    /* which object, if the name is null */
-	bool read_only; /* map for reading; whatever writes or locks is PERMISSION */
-	bool party;     /* barrier: this process is a party already, before it arrives */
+/* What keeps an object for a process that will open it. A secret while it is good. */
+struct shmd_ticket {
+	unsigned char bytes[16];
 };
+
+struct shmd_open_options {
+	size_t size;                      /* sizeof(struct shmd_open_options) */
+	uint64_t id;                      /* which object, if the name is null */
+	bool read_only;                   /* map for reading; whatever writes or locks is PERMISSION */
+	bool party;                       /* barrier: this process is a party already, before it arrives */
+	const struct shmd_ticket *ticket; /* that keeps the object, and is used up; null = none */
+};
+
+/* Makes a ticket: the object stays until somebody has opened it with that, though everybody
+ * else closes it and this process exits; for timeout_ns at most, 0 = a minute, an hour at
+ * most. Pass on the object's kind, its id, by shmd_..._id, and the ticket: it is for one open,
+ * in any process, which needs the permission that it needs anyway. An open with a ticket that
+ * was used, is too old, or is another object's, is NOT_FOUND; one that the daemon refuses
+ * leaves it as it is. Safe for threads. Errors: NOT_FOUND, REMOVED, PERMISSION (who may not
+ * read the object), INVALID (timeout_ns), QUOTA (this user has too many that are good). */
+SHMD_API int shmd_ticket(struct shmd_client *client, uint64_t id, int64_t timeout_ns, struct shmd_ticket *ret_ticket);
 
 /* The death of an owner. All of it is 0 if none has died yet. */
 struct shmd_notice {

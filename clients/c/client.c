@@ -277,3 +277,26 @@ int shmd_chown_id(struct shmd_client *client, uint64_t id, int64_t uid, int64_t 
 {
 	return call_with(client, "chown", (struct target){.id = id}, 2, (const int64_t[]){uid, gid});
 }
+
+#define TICKET_TIMEOUT_NS ((int64_t)60000000000)
+
+int shmd_ticket(struct shmd_client *client, uint64_t id, int64_t timeout_ns, struct shmd_ticket *ret_ticket)
+{
+	if (client == NULL || ret_ticket == NULL)
+		return shmdi_fail(SHMD_E_INVALID, "ticket: no client, or no place for the result");
+	struct shmdi_request request;
+	struct shmdi_reply reply;
+	shmdi_request_begin(client, &request, "ticket", 2);
+	msgpack_pack_uint64(&request.packer, id);
+	msgpack_pack_int64(&request.packer, timeout_ns != 0 ? timeout_ns : TICKET_TIMEOUT_NS);
+	int result = shmdi_call(client, &request, &reply);
+	if (result < 0)
+		return result;
+	const msgpack_object *ticket = shmdi_member(reply.result, "ticket");
+	if (ticket != NULL && ticket->type == MSGPACK_OBJECT_BIN && ticket->via.bin.size == sizeof ret_ticket->bytes)
+		memcpy(ret_ticket->bytes, ticket->via.bin.ptr, sizeof ret_ticket->bytes);
+	else
+		result = shmdi_fail(SHMD_E_BAD_FRAME, "ticket: the daemon's answer has no ticket");
+	shmdi_reply_clear(&reply);
+	return result;
+}

@@ -199,7 +199,9 @@ static void pack_open_options(struct shmdi_request *request, const struct shmdi_
 	const struct shmd_open_options *open = wish->open;
 	bool read_only = open != NULL && open->read_only;
 	bool party = open != NULL && open->party;
-	msgpack_pack_map(&request->packer, 1u + read_only + party + (wish->code != 0) + (wish->rank != 0));
+	const struct shmd_ticket *ticket = open != NULL ? open->ticket : NULL;
+	msgpack_pack_map(&request->packer,
+	                 1u + read_only + party + (ticket != NULL) + (wish->code != 0) + (wish->rank != 0));
 	shmdi_pack_text(request, "kind");
 	shmdi_pack_text(request, kind_names[wish->kind]);
 	if (read_only) {
@@ -207,6 +209,10 @@ static void pack_open_options(struct shmdi_request *request, const struct shmdi_
 		shmdi_pack_text(request, "r");
 	}
 	pack_true(request, "party", party);
+	if (ticket != NULL) {
+		shmdi_pack_text(request, "ticket");
+		shmdi_pack_bin(request, ticket->bytes, sizeof ticket->bytes);
+	}
 	if (wish->code != 0)
 		pack_code(request, wish->code);
 	if (wish->rank != 0)

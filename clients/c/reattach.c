@@ -18,9 +18,10 @@
 #define PAUSE_MAX_MS 500
 
 /* Calls that change nothing, or nothing more when they are made twice. What open has
- * opened unheard is closed by the hello that comes back. */
-static const char *const repeatable[] = {"open", "open_or_create", "chmod",    "chown",      "stat",
-                                         "map",  "side",           "map_side", "wait_change"};
+ * opened unheard is closed by the hello that comes back, which gives its ticket back; a ticket
+ * made unheard ends by itself. */
+static const char *const repeatable[] = {"open", "open_or_create", "chmod",    "chown",       "ticket",
+                                         "stat", "map",            "side",     "map_side",    "wait_change"};
 
 static const char *const attaching[] = {"create", "open", "open_or_create"};
 

@@ -1,0 +1,124 @@
+package interop
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/status"
+	"github.com/shmd/shmd/tests/harness"
+)
+
+// What one process has passed on by a ticket, another opens when the first has exited,
+// whatever languages they are in, also if the daemon was killed meanwhile.
+func TestTicketsAcross(t *testing.T) {
+	d := harness.StartDaemon(t)
+	passer := func(args ...string) string {
+		t.Helper()
+		cmd := harness.Command(harness.Program(t, "tests/interop/c/passer"), args...)
+		cmd.Env = append(os.Environ(), "SHMD_SOCKET="+d.Socket)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("passer %s: %v\n%s", args[0], err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	type ticket struct{ id, secret string }
+	giveC := func(timeout time.Duration) ticket {
+		t.Helper()
+		id, secret, ok := strings.Cut(passer("give", strconv.FormatInt(int64(timeout), 10)), " ")
+		if !ok || strings.Contains(id, ":") {
+			t.Fatalf("C gives %s %s", id, secret)
+		}
+		return ticket{id, secret}
+	}
+	dial := func() *shmd.Client { // for less than the test: clients outlive daemons
+		t.Helper()
+		c, err := shmd.Dial(t.Context(), shmd.Options{Socket: d.Socket})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	giveGo := func(time.Duration) ticket {
+		t.Helper()
+		c := dial()
+		v, err := shmd.CreateValue(t.Context(), c, "", int32(42), shmd.ValueOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := v.Ticket(t.Context(), time.Hour)
+		if err := errors.Join(err, c.Close()); err != nil { // bye: as good as gone
+			t.Fatal(err)
+		}
+		parts := strings.Split(text, ":")
+		return ticket{parts[1], parts[2]}
+	}
+	takeC := func(given ticket) {
+		t.Helper()
+		if got := passer("take", given.id, given.secret); got != "42, then NOT_FOUND" {
+			t.Errorf("C takes %s", got)
+		}
+	}
+	takeGo := func(given ticket) {
+		t.Helper()
+		c := dial()
+		name := "id:" + given.id + ":" + given.secret
+		v, err := shmd.OpenValue[int32](t.Context(), c, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x, err := v.Load(); x != 42 || err != nil {
+			t.Errorf("Go takes %d, %v", x, err)
+		}
+		if _, err := shmd.OpenValue[int32](t.Context(), c, name); !errors.Is(err, status.NotFound) {
+			t.Errorf("Go takes twice: %v", err)
+		}
+		if err := errors.Join(v.Close(), c.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	ways := []struct {
+		name string
+		give func(time.Duration) ticket
+		take func(ticket)
+	}{{"C to C", giveC, takeC}, {"C to Go", giveC, takeGo}, {"Go to C", giveGo, takeC}, {"Go to Go", giveGo, takeGo}}
+	for _, way := range ways {
+		t.Log(way.name)
+		way.take(way.give(0))
+	}
+	over := giveC(1)
+	witness := dial()
+	harness.Await(t, "the end of a ticket", func() bool {
+		number, err := strconv.ParseUint(over.id, 10, 64)
+		return err == nil && errors.Is(witness.Call(t.Context(), "stat", nil, number), status.NotFound)
+	})
+	if err := witness.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := passer("take", over.id, over.secret); !strings.HasPrefix(got, "NOT_FOUND: ") {
+		t.Errorf("C takes what is over: %s", got)
+	}
+	if got := passer("give", strconv.FormatInt(int64(time.Hour)+1, 10)); !strings.HasPrefix(got, "INVALID: ") {
+		t.Errorf("C gives for more than an hour: %s", got)
+	}
+	var given []ticket
+	for _, way := range ways {
+		given = append(given, way.give(time.Hour))
+	}
+	used := giveC(time.Hour)
+	takeC(used)
+	d.Kill()
+	d = d.Restart(harness.DaemonOptions{})
+	for i, way := range ways {
+		t.Log(way.name, "over a restart")
+		way.take(given[i])
+	}
+	if got := passer("take", used.id, used.secret); !strings.HasPrefix(got, "NOT_FOUND: ") {
+		t.Errorf("C takes once more after the restart: %s", got)
+	}
+}

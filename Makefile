@@ -277,7 +277,7 @@ fuzz: fuzz-c ## Fuzz whatever takes foreign bytes, in Go and in C, for SECONDS=N
 	while IFS=: read -r file func; do \
 	  name=$${func#func }; \
 	  printf '\n== %s: %s for %s s\n' "$$(dirname "$$file")" "$$name" '$(SECONDS)'; \
-	  $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(SECONDS)s' -fuzzminimizetime 5s "./$$(dirname "$$file")" \
+	  $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime '$(SECONDS)s' -fuzzminimizetime 10x "./$$(dirname "$$file")" \
 	    </dev/null; \
 	done <<<"$$targets"
 

@@ -187,8 +187,13 @@ func TestDamage(t *testing.T) {
 		j.Append(a.next())
 	}
 	if _, err := Load(current(), fingerprint+1); !errors.Is(err, status.Version) {
-		t.Errorf("a journal of another build: %v", err)
+		t.Errorf("a journal of another layout: %v", err)
 	}
+	format++
+	if _, err := Load(current(), fingerprint); !errors.Is(err, status.Version) {
+		t.Errorf("a journal of other records: %v", err)
+	}
+	format--
 	// What pads a record is not covered, and means nothing.
 	pads := make(map[int]bool)
 	for at := headerSize; at < j.end; {

@@ -26,7 +26,7 @@ func run(t *testing.T, program string, args ...string) string {
 	return strings.TrimSpace(text.String())
 }
 
-func shmd(t *testing.T, build string) string {
+func program(t *testing.T, build string) string {
 	if build == this {
 		return harness.Binary(t)
 	}
@@ -43,9 +43,9 @@ func TestLayoutsMeet(t *testing.T) {
 		{this, next, "which this client has: update the daemon"},
 	} {
 		t.Run("daemon"+c.daemon+" client"+c.client, func(t *testing.T) {
-			d := harness.StartDaemonWith(t, harness.DaemonOptions{Program: shmd(t, c.daemon)})
-			run(t, shmd(t, c.daemon), "--socket", d.Socket, "create", "answer", "value", "--code", "q", "--init", "42")
-			if got := run(t, shmd(t, c.client), "--socket", d.Socket, "get", "answer"); got != "42" {
+			d := harness.StartDaemonWith(t, harness.DaemonOptions{Program: program(t, c.daemon)})
+			run(t, program(t, c.daemon), "--socket", d.Socket, "create", "answer", "value", "--code", "q", "--init", "42")
+			if got := run(t, program(t, c.client), "--socket", d.Socket, "get", "answer"); got != "42" {
 				t.Errorf("over the socket: %s", got)
 			}
 			for language, opener := range map[string]string{
@@ -62,7 +62,7 @@ func TestLayoutsMeet(t *testing.T) {
 					t.Errorf("%s: %s\nwant %s", language, got, want)
 				}
 			}
-			run(t, shmd(t, c.daemon), "--socket", d.Socket, "rm", "answer")
+			run(t, program(t, c.daemon), "--socket", d.Socket, "rm", "answer")
 		})
 	}
 }

@@ -208,7 +208,9 @@ struct shmd_connect_options {
 SHMD_API int shmd_connect(const struct shmd_connect_options *options, struct shmd_client **ret_client);
 
 /* Gives the client up; takes null and returns null. The connection ends when
- * the last handle is closed too, so the order of closing does not matter. */
+ * the last handle is closed too, so the order of closing does not matter. A daemon that
+ * ends meanwhile has the next one told, for which it waits as any call; if there is no
+ * daemon at that time, what the client was is forgotten when this process ends. */
 SHMD_API struct shmd_client *shmd_close(struct shmd_client *client);
 
 /* Takes the name away: handles go on, the object goes with the last of them.

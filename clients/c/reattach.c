@@ -19,9 +19,9 @@
 
 /* Calls that change nothing, or nothing more when they are made twice. What open has
  * opened unheard is closed by the hello that comes back, which gives its ticket back; a ticket
- * made unheard ends by itself. */
-static const char *const repeatable[] = {"open", "open_or_create", "chmod",    "chown",       "ticket",
-                                         "stat", "map",            "side",     "map_side",    "wait_change"};
+ * made unheard ends by itself. A goodbye that was heard is answered with LOST. */
+static const char *const repeatable[] = {"open", "open_or_create", "chmod", "chown",    "ticket",     "stat",
+                                         "map",  "side",           "bye",   "map_side", "wait_change"};
 
 static const char *const attaching[] = {"create", "open", "open_or_create"};
 

@@ -10,8 +10,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"golang.org/x/sys/unix"
@@ -128,6 +130,13 @@ func (d *falseDaemon) honest(id any, method string, params any) answer {
 func (d *falseDaemon) serve(spoil func(id any, method string, a *answer)) string {
 	d.t.Helper()
 	d.probe.Send("again")
+	d.connection(spoil)
+	return d.probe.Line()
+}
+
+// connection plays a connection to its end.
+func (d *falseDaemon) connection(spoil func(id any, method string, a *answer)) {
+	d.t.Helper()
 	connection, err := d.listener.AcceptUnix()
 	if err != nil {
 		d.t.Fatal(err)
@@ -140,7 +149,7 @@ func (d *falseDaemon) serve(spoil func(id any, method string, a *answer)) string
 			if !errors.Is(err, io.EOF) && !errors.Is(err, unix.ECONNRESET) {
 				d.t.Error(err)
 			}
-			return d.probe.Line()
+			return
 		}
 		method := request[2].(string)
 		a := d.honest(request[1], method, request[3])
@@ -173,6 +182,32 @@ func TestFalseDaemon(t *testing.T) {
 	d := newFalseDaemon(t)
 	falseAnswers(t, d)
 	garbledAnswers(t, func() *falseDaemon { return d }, "hello", "open", "open", "map")
+	d.probe.MustEnd()
+}
+
+// A daemon that ends instead of hearing the goodbye has a successor, which hears it.
+func TestCloseTellsTheNextDaemon(t *testing.T) {
+	d := newFalseDaemon(t)
+	d.hello["resumable"] = true
+	if err := d.listener.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	d.probe.Send("again")
+	for daemon := range 2 {
+		d.connection(func(_ any, method string, a *answer) {
+			said = append(said, method)
+			if daemon == 0 && method == "bye" {
+				a.bytes = nil
+			}
+		})
+	}
+	if line := d.probe.Line(); line != "OK" {
+		t.Errorf("the client: %s", line)
+	}
+	if want := []string{"hello", "open", "map", "close", "bye", "hello", "bye"}; !slices.Equal(said, want) {
+		t.Errorf("it says %v, want %v", said, want)
+	}
 	d.probe.MustEnd()
 }
 

@@ -669,7 +669,8 @@ SHMD_API struct shmd_stream *shmd_stream_close(struct shmd_stream *stream);
  * just ended: the role is free a moment after its end is told). */
 SHMD_API int shmd_stream_claim(struct shmd_stream *stream, enum shmd_role role);
 
-/* Gives a role up. What was reserved or peeked at is left as if it had not been. */
+/* Gives a role up, also one that a repair has taken away. What was reserved or peeked at is
+ * left as if it had not been. */
 SHMD_API int shmd_stream_retire(struct shmd_stream *stream, enum shmd_role role);
 
 /* Sends a copy of the message, waiting up to timeout_ns for room. A message may have no bytes.

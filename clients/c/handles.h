@@ -153,6 +153,7 @@ struct shmdi_ring {
 
 struct shmd_stream {
 	struct shmdi_ring ring;
+	bool claimed[2]; /* the producer's role, the consumer's: what the caller was told, whatever the segment says */
 	struct shmdi_object object;
 };
 

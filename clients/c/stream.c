@@ -82,6 +82,8 @@ int shmd_stream_claim(struct shmd_stream *stream, enum shmd_role role)
 	bool produces = role == SHMD_PRODUCER;
 	struct shmd_ring_line *line = produces ? ring->tail : ring->head;
 	result = shmdi_ring_claim(ring, &line->owner, produces ? "producer" : "consumer");
+	if (result >= 0)
+		stream->claimed[!produces] = true;
 	if (result != 0)
 		return result < 0 ? result : 0;
 	if (produces) {
@@ -100,8 +102,11 @@ int shmd_stream_retire(struct shmd_stream *stream, enum shmd_role role)
 	struct shmdi_ring *ring = &stream->ring;
 	bool produces = role == SHMD_PRODUCER;
 	int result = produces ? shmdi_ring_look_as_producer(ring) : shmdi_ring_look_as_consumer(ring);
+	bool had = stream->claimed[!produces];
+	if (result == 0 || result == SHMD_E_NOT_OWNER)
+		stream->claimed[!produces] = false;
 	if (result < 0)
-		return result;
+		return result == SHMD_E_NOT_OWNER && had ? 0 : result; /* a repair took it away */
 	struct shmd_ring_line *line = produces ? ring->tail : ring->head;
 	shmdi_ring_end(line, produces ? ring->head : ring->tail);
 	shmdi_store32(&line->owner, 0, SHMDI_RELEASE); /* last: else the mark would be the successor's */

@@ -95,6 +95,12 @@ ARM64_LIBDIR   := $(ARM64_SYSROOT)/usr/lib/aarch64-linux-gnu
 ARM64_CC       := aarch64-linux-gnu-gcc -L$(ARM64_LIBDIR)
 ARM64_MSGPACK  := PKG_CONFIG_SYSROOT_DIR=$(ARM64_SYSROOT) PKG_CONFIG_LIBDIR=$(ARM64_LIBDIR)/pkgconfig
 
+PYTHON_SOURCES   := $(wildcard clients/python/src/ext/*.c)
+PYTHON_OBJECTS   := $(PYTHON_SOURCES:clients/python/src/ext/%.c=build/obj/python/%.o)
+PYTHON_EXTENSION := clients/python/src/shmd/_shmd.abi3.so
+PYTHON_FLAGS      = -DPy_LIMITED_API=0x030b0000 -isystem $(shell $(SHMD_PYTHON) -c \
+                      'import sysconfig; print(sysconfig.get_paths()["include"])')
+
 WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
             -Wmissing-prototypes -Wold-style-definition -Wundef -Wvla -Wformat=2
 # -fPIC for both libraries: libshmd.a may end up in someone's plug-in, and the
@@ -133,6 +139,9 @@ bin/shmd:
 
 .PHONY: c
 c: $(C_LIBRARY)
+
+.PHONY: python-ext
+python-ext: bin/shmd $(PYTHON_EXTENSION) ## The Python package in place: PYTHONPATH=clients/python/src
 
 .PHONY: programs
 programs: $(C_PROGRAMS) $(TEST_PROGRAMS) $(NEXT_PROGRAM)
@@ -497,7 +506,15 @@ $(ARM64)/libshmd.so: $(ARM64)/libshmd.so.$(VERSION)
 $(ARM64_PROGRAMS): $(ARM64)/%: %.c $(ARM64)/libshmd.a build/flags
 	$(program)
 
--include $(patsubst %.o,%.d,$(C_OBJECTS) $(ARM64_OBJECTS)) $(addsuffix .d,$(C_PROGRAMS) $(RIVAL_PROGRAMS) $(ARM64_PROGRAMS))
+-include $(patsubst %.o,%.d,$(C_OBJECTS) $(ARM64_OBJECTS) $(PYTHON_OBJECTS)) $(addsuffix .d,$(C_PROGRAMS) $(RIVAL_PROGRAMS) $(ARM64_PROGRAMS))
+
+# The extension of Python in place, for who works on it: only what changed is compiled.
+build/obj/python/%.o: clients/python/src/ext/%.c build/flags | $(VENV_READY)
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) $(PYTHON_FLAGS) -MMD -MP -c -o $@ $<
+
+$(PYTHON_EXTENSION): $(PYTHON_OBJECTS) build/libshmd.a
+	$(CC) $(C_FLAGS) $(LDFLAGS) -shared -o $@ $^ $(MSGPACK_LIBS)
 
 # With a sanitizer: each program beside its kin in a tree of its own.
 $(SANITIZERS:%=build/sanitize/%/built): build/sanitize/%/built: $(C_SOURCES) $(C_HEADERS) $(C_PROGRAM_SOURCES) build/flags | build/setup/build

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fork.c - what becomes of clients and objects in a forked child: they are opened anew,
+ * before os.fork() returns there, so that the parent may go.
+ */
+#include "shmd_python.h"
+
+uint32_t shmdpy_forks;
+
+static PyObject *after_in_child(PyObject *module, PyObject *unused)
+{
+	(void)module;
+	(void)unused;
+	shmdpy_forks++;
+	shmdpy_client_after_fork();
+	shmdpy_handle_after_fork();
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef after_definition = {"_after_fork_in_child", after_in_child, METH_NOARGS, NULL};
+
+int shmdpy_fork_init(PyObject *module)
+{
+	(void)module;
+	PyObject *after = PyCFunction_NewEx(&after_definition, NULL, NULL);
+	PyObject *os = after == NULL ? NULL : PyImport_ImportModule("os");
+	PyObject *hook = os == NULL ? NULL : PyObject_GetAttrString(os, "register_at_fork");
+	PyObject *keywords = hook == NULL ? NULL : Py_BuildValue("{sO}", "after_in_child", after);
+	PyObject *empty = keywords == NULL ? NULL : PyTuple_New(0);
+	PyObject *result = empty == NULL ? NULL : PyObject_Call(hook, empty, keywords);
+	Py_XDECREF(empty);
+	Py_XDECREF(keywords);
+	Py_XDECREF(hook);
+	Py_XDECREF(os);
+	Py_XDECREF(after);
+	Py_XDECREF(result);
+	return result == NULL ? -1 : 0;
+}

@@ -45,7 +45,8 @@
  *     shmd_value_store, shmd_value_fetch_add, shmd_value_exchange,
  *     shmd_value_compare_exchange, shmd_value_version, and the same of an array;
  *     shmd_error_name, shmd_strerror. They leave errno and shmd_last_error alone.
- *   - A wait that a signal interrupts goes on, as in pthread_mutex_lock. No function
+ *   - A wait that a signal interrupts goes on, as in pthread_mutex_lock, unless
+ *     shmd_set_interrupt says otherwise. No function
  *     changes signal dispositions or raises SIGPIPE. Leaving a function by longjmp out
  *     of a handler, by pthread_cancel, or by an exception out of a callback, is
  *     undefined.
@@ -212,6 +213,21 @@ SHMD_API int shmd_connect(const struct shmd_connect_options *options, struct shm
  * ends meanwhile has the next one told, for which it waits as any call; if there is no
  * daemon at that time, what the client was is forgotten when this process ends. */
 SHMD_API struct shmd_client *shmd_close(struct shmd_client *client);
+
+/* The path of the daemon's socket that the client has connected to; valid until it is closed. */
+SHMD_API const char *shmd_socket_path(const struct shmd_client *client);
+
+/* Lets the application end waits, for which a language with signal handlers of its own asks:
+ * the function is called with the argument before each sleep of a wait, in the thread that
+ * waits, so also after a signal has interrupted one; nonzero ends the wait with CANCELLED,
+ * which any function with a timeout_ns may then return. Nothing internal is held then: the
+ * function may do anything but close what is waited for, and when it forks it must say nonzero
+ * in the child. A condition takes its mutex again first, without another call once one has
+ * said nonzero; who has arrived at a barrier, and is let go so, breaks it as by
+ * shmd_barrier_abort. A try (timeout_ns 0) never asks, nor do waits for the daemon's answer,
+ * nor for another thread that is at the same queue or semaphore for a moment.
+ * One for the process; null for none. Set it before anybody waits. */
+SHMD_API void shmd_set_interrupt(int (*interrupted)(void *argument), void *argument);
 
 /* Takes the name away: handles go on, the object goes with the last of them.
  * Errors: NOT_FOUND, BAD_NAME, PERMISSION. */

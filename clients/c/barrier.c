@@ -18,9 +18,7 @@
 #include "internal.h"
 #include "spin.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 /* ---- handles ---- */
 
@@ -162,13 +160,9 @@ static int sleep_on(struct shmd_barrier *barrier, uint64_t seen, int64_t deadlin
 	if (shmdi_expired(deadline_ns))
 		return SHMD_E_TIMED_OUT; /* however often the word changes */
 	shmdi_add32(waiting, 1, SHMDI_RELAXED);
-	int result = shmdi_futex_wait(low_half(barrier), (uint32_t)seen, deadline_ns);
+	int result = shmdi_sleep_on_word(low_half(barrier), (uint32_t)seen, deadline_ns);
 	shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
-	if (result == -ETIMEDOUT)
-		return SHMD_E_TIMED_OUT;
-	if (result != 0 && result != -EINTR && result != -EAGAIN)
-		return shmdi_fail(SHMD_E_SYSTEM, "waiting at a barrier: %s", strerror(-result));
-	return 0;
+	return shmdi_slept(result, "a barrier");
 }
 
 /* Waits a moment for a generation to end. Arrivals of others change the word too. */
@@ -196,8 +190,9 @@ static int await(struct shmd_barrier *barrier, uint64_t generation, int64_t dead
 		uint64_t since = shmdi_barrier_since(word, generation);
 		if (since != 0)
 			return ended(barrier, word, since);
-		if (shmdi_object_usable(&barrier->object) == SHMD_E_REMOVED)
-			return SHMD_E_REMOVED;
+		int usable = shmdi_object_usable(&barrier->object);
+		if (usable == SHMD_E_REMOVED || usable == SHMD_E_FORKED)
+			return usable;
 		if (is_phase(word, SHMD_BARRIER_BROKEN))
 			return broken_by(barrier, shmdi_barrier_field(word));
 		if (is_corrupt(word))

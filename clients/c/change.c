@@ -13,9 +13,7 @@
 #include "atomic.h"
 #include "internal.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 static uint64_t *change_word(const struct shmdi_object *object)
 {
@@ -89,11 +87,10 @@ int shmdi_change_wait(struct shmdi_object *object, uint64_t version, int64_t tim
 			old |= SHMD_CHANGE_WAITERS;
 		}
 		shmdi_add32(object->waiting, 1, SHMDI_RELAXED);
-		result = shmdi_futex_wait(low_half(word), (uint32_t)old, deadline_ns);
+		result = shmdi_sleep_on_word(low_half(word), (uint32_t)old, deadline_ns);
 		shmdi_add32(object->waiting, UINT32_MAX, SHMDI_RELAXED);
-		if (result == -ETIMEDOUT)
-			return SHMD_E_TIMED_OUT;
-		if (result != 0 && result != -EINTR && result != -EAGAIN)
-			return shmdi_fail(SHMD_E_SYSTEM, "waiting for a change: %s", strerror(-result));
+		result = shmdi_slept(result, "a change");
+		if (result < 0)
+			return result;
 	}
 }

@@ -25,6 +25,11 @@ const char *shmd_version(void)
 	return SHMD_VERSION;
 }
 
+const char *shmd_socket_path(const struct shmd_client *client)
+{
+	return client->again.path;
+}
+
 int shmdi_connect_path(int fd, const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -21,9 +21,7 @@
 #include "internal.h"
 #include "spin.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 #define WAITERS SHMD_EVENTCOUNT_WAITERS
 #define STEP SHMD_EVENTCOUNT_STEP
@@ -138,12 +136,11 @@ static int sleep_on(struct shmd_condition *condition, uint32_t announced, int64_
 	shmdi_spin_while(word, UINT32_MAX, announced, &condition->spins);
 	while (!moved(condition, announced)) {
 		shmdi_add32(waiting, 1, SHMDI_RELAXED);
-		int result = shmdi_futex_wait(word, announced, deadline_ns);
+		int result = shmdi_sleep_on_word(word, announced, deadline_ns);
 		shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
-		if (result == -ETIMEDOUT)
-			return SHMD_E_TIMED_OUT;
-		if (result != 0 && result != -EINTR && result != -EAGAIN)
-			return shmdi_fail(SHMD_E_SYSTEM, "waiting for a condition: %s", strerror(-result));
+		result = shmdi_slept(result, "a condition");
+		if (result < 0)
+			return result;
 	}
 	return 0;
 }
@@ -168,10 +165,14 @@ static int wait_until(struct shmd_condition *condition, int64_t deadline_ns)
 		return result;
 	/* Nobody can notify under a poisoned mutex. */
 	result = shmdi_lock_poisoned(lock) ? 0 : sleep_on(condition, announced, deadline_ns);
-	bool duty = result != SHMD_E_TIMED_OUT && moved(condition, announced); /* a wake may have been consumed */
-	int resumed = shmdi_lock_resume(lock, depth);
+	bool slept = result != SHMD_E_TIMED_OUT && result != SHMD_E_CANCELLED;
+	bool duty = slept && moved(condition, announced); /* a wake may have been consumed */
+	bool ends = result == SHMD_E_CANCELLED; /* and the application is not asked again */
+	int resumed = shmdi_lock_resume(lock, depth, &ends);
 	if (resumed < 0 && (duty || resumed == SHMD_E_NOT_RECOVERABLE))
 		alarm_all(condition); /* nobody else notifies those who wait still */
+	if (resumed >= 0 && ends)
+		return SHMD_E_CANCELLED; /* a notice is told by whoever locks next */
 	if (resumed != 0)
 		return resumed;
 	int usable = shmdi_object_usable(&condition->object);

@@ -21,9 +21,7 @@
 #include "semaphore_word.h"
 #include "spin.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 #define SET SHMD_EVENT_SET
 #define WAITERS SHMD_EVENT_WAITERS
@@ -208,13 +206,12 @@ static int wait_for_set(struct shmd_event *event, int64_t timeout_ns)
 			shmdi_spin_while(word, ~WAITERS, old & ~WAITERS, &event->spins);
 		} else if ((old & WAITERS) != 0 || shmdi_cas32(word, old, old | WAITERS, SHMDI_RELAXED)) {
 			shmdi_add32(event->object.waiting, 1, SHMDI_RELAXED);
-			int result = shmdi_futex_wait(word, old | WAITERS, deadline_ns);
+			int result = shmdi_sleep_on_word(word, old | WAITERS, deadline_ns);
 			shmdi_add32(event->object.waiting, UINT32_MAX, SHMDI_RELAXED);
 			slept = true;
-			if (result == -ETIMEDOUT)
-				return SHMD_E_TIMED_OUT;
-			if (result != 0 && result != -EINTR && result != -EAGAIN)
-				return shmdi_fail(SHMD_E_SYSTEM, "waiting for an event: %s", strerror(-result));
+			result = shmdi_slept(result, "an event");
+			if (result < 0)
+				return result;
 		}
 		old = shmdi_load32(word, SHMDI_ACQUIRE);
 	}

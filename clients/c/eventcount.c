@@ -7,9 +7,7 @@
 #include "internal.h"
 #include "latch.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 /* The futex: little endian, so the low half comes first. */
 static uint32_t *low_half(uint64_t *event)
@@ -48,12 +46,8 @@ void shmdi_eventcount_alarm(uint64_t *event)
 int shmdi_eventcount_sleep(uint64_t *event, uint64_t announced, uint32_t *waiting, int64_t deadline_ns, bool *ret_duty)
 {
 	shmdi_add32(waiting, 1, SHMDI_RELAXED);
-	int result = shmdi_futex_wait(low_half(event), (uint32_t)announced, deadline_ns);
+	int result = shmdi_sleep_on_word(low_half(event), (uint32_t)announced, deadline_ns);
 	shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
 	*ret_duty = result == 0;
-	if (result == -ETIMEDOUT)
-		return SHMD_E_TIMED_OUT;
-	if (result != 0 && result != -EINTR && result != -EAGAIN)
-		return shmdi_fail(SHMD_E_SYSTEM, "waiting for an event: %s", strerror(-result));
-	return 0;
+	return shmdi_slept(result, "an event");
 }

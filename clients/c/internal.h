@@ -70,6 +70,17 @@ int shmdi_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns);
 /* How many it woke. Leaves errno alone, and may be called in a signal handler. */
 int shmdi_futex_wake(uint32_t *word, int count);
 
+/* ---- interrupt.c ----------------------------------------------------------- */
+
+/* Whether the application ends the wait of this thread. Nothing internal is held. */
+bool shmdi_interrupted(void);
+/* A sleep of a public wait: as shmdi_futex_wait, and -ECANCELED, without having slept, if the
+ * application ends the wait. */
+int shmdi_sleep_on_word(uint32_t *word, uint32_t expected, int64_t deadline_ns);
+/* What the end of a sleep is to a wait: 0 = look again, TIMED_OUT, CANCELLED, or SYSTEM and a
+ * sentence about waiting for what. */
+int shmdi_slept(int result, const char *what);
+
 /* ---- rpc.c ----------------------------------------------------------------- */
 
 struct shmdi_reply {
@@ -237,8 +248,9 @@ int shmdi_lock_release(struct shmdi_lock *lock);
 /* Releases what this thread holds (unlock_any: this client), however often, to be
  * resumed with the depth. Errors: those of release, and then it is not held. */
 int shmdi_lock_suspend(struct shmdi_lock *lock, uint32_t *ret_depth);
-/* Takes it again, waiting for ever. What acquire returns; held if that is not negative. */
-int shmdi_lock_resume(struct shmdi_lock *lock, uint32_t depth);
+/* Takes it again, waiting for ever. What acquire returns; held if that is not negative. The
+ * application does not end this wait: *postponed, if that is false, becomes true if it would. */
+int shmdi_lock_resume(struct shmdi_lock *lock, uint32_t depth, bool *postponed);
 /* Whether it can never be taken again. */
 bool shmdi_lock_poisoned(const struct shmdi_lock *lock);
 /* Ends what the library itself acquired a moment ago, whatever brackets are open. */
@@ -284,8 +296,8 @@ bool shmdi_eventcount_clear(uint64_t *event);
 /* Announces what concerns all, without the latch, after it has happened. */
 void shmdi_eventcount_alarm(uint64_t *event);
 /* Sleeps once on what shmdi_eventcount_announce returned; the latch is free. 0 = latch
- * and look again, and if *ret_duty settle after taking; TIMED_OUT and SYSTEM owe
- * nothing. */
+ * and look again, and if *ret_duty settle after taking; TIMED_OUT, CANCELLED and SYSTEM
+ * owe nothing. */
 int shmdi_eventcount_sleep(uint64_t *event, uint64_t announced, uint32_t *waiting, int64_t deadline_ns, bool *ret_duty);
 
 /* ---- item.c: the type codes ------------------------------------------------ */

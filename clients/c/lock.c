@@ -23,7 +23,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
 #include <unistd.h>
 
 #define WAITERS SHMD_OWNER_WAITERS
@@ -147,7 +146,9 @@ static void spin(const uint32_t *word, uint32_t *spins)
 		shmdi_spin_learn(spins, turns < limit ? turns : limit, limit);
 }
 
-static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int64_t timeout_ns)
+/* *postponed, if it is there, becomes true where the application would end the wait, which
+ * then goes on. */
+static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int64_t timeout_ns, bool *postponed)
 {
 	uint32_t *word = &lock->shared->word;
 	uint32_t keep = 0;
@@ -183,17 +184,24 @@ static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int
 			return SHMD_E_TIMED_OUT;
 		keep = WAITERS;
 		shmdi_add32(lock->waiting, 1, SHMDI_RELAXED);
-		int result = shmdi_futex_wait(word, old, deadline_ns);
+		bool asks = postponed == NULL || !*postponed;
+		int result = asks ? shmdi_sleep_on_word(word, old, deadline_ns) : shmdi_futex_wait(word, old, deadline_ns);
 		shmdi_add32(lock->waiting, UINT32_MAX, SHMDI_RELAXED);
 		woken = result == 0;
-		if (result == -ETIMEDOUT)
-			return SHMD_E_TIMED_OUT;
-		if (result != 0 && result != -EINTR && result != -EAGAIN)
-			return shmdi_fail(SHMD_E_SYSTEM, "waiting for a lock: %s", strerror(-result));
+		if (result == -ECANCELED && postponed != NULL) {
+			result = touchable(lock); /* the application may have forked */
+			if (result < 0)
+				return result;
+			*postponed = true;
+			continue;
+		}
+		result = shmdi_slept(result, "a lock");
+		if (result < 0)
+			return result;
 	}
 }
 
-int shmdi_lock_acquire(struct shmdi_lock *lock, int64_t timeout_ns)
+static inline int acquire(struct shmdi_lock *lock, int64_t timeout_ns, bool *postponed)
 {
 	int result = touchable(lock);
 	if (!SHMDI_LIKELY(result == 0))
@@ -201,10 +209,15 @@ int shmdi_lock_acquire(struct shmdi_lock *lock, int64_t timeout_ns)
 	if (!SHMDI_LIKELY(timeout_ns >= SHMD_FOREVER))
 		return SHMD_E_INVALID;
 	if (!SHMDI_LIKELY(shmdi_cas32(&lock->shared->word, 0, lock->me, SHMDI_ACQUIRE)))
-		return acquire_slowly(lock, timeout_ns);
+		return acquire_slowly(lock, timeout_ns, postponed);
 	if (!unlock_any(lock))
 		shmdi_store64(&lock->shared->token, token(lock), SHMDI_RELAXED);
 	return 0;
+}
+
+int shmdi_lock_acquire(struct shmdi_lock *lock, int64_t timeout_ns)
+{
+	return acquire(lock, timeout_ns, NULL);
 }
 
 int shmdi_lock_held(const struct shmdi_lock *lock)
@@ -261,9 +274,9 @@ bool shmdi_lock_poisoned(const struct shmdi_lock *lock)
 	return (lock->flags & SHMD_FLAG_STRICT) != 0 && shmdi_load32(&lock->shared->poisoned, SHMDI_RELAXED) != 0;
 }
 
-int shmdi_lock_resume(struct shmdi_lock *lock, uint32_t depth)
+int shmdi_lock_resume(struct shmdi_lock *lock, uint32_t depth, bool *postponed)
 {
-	int result = shmdi_lock_acquire(lock, SHMD_FOREVER);
+	int result = acquire(lock, SHMD_FOREVER, postponed);
 	if (result >= 0 && depth != 0)
 		shmdi_store32(&lock->shared->depth, depth, SHMDI_RELAXED);
 	return result;

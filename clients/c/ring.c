@@ -5,9 +5,7 @@
 #include "ring.h"
 #include "spin.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Of a read-only handle: the owner bits of nobody. */
 #define NOBODY UINT32_MAX
@@ -167,9 +165,8 @@ int shmdi_ring_sleep(const struct shmdi_ring *ring, struct shmd_ring_line *other
 	if (shmdi_load64(&other->word, SHMDI_SEQ_CST) != judged || shmdi_object_usable(ring->object) < 0)
 		return 0;
 	shmdi_add32(ring->object->waiting, 1, SHMDI_RELAXED);
-	int result = shmdi_futex_wait(low, (uint32_t)judged, wait->deadline_ns);
+	int result = shmdi_sleep_on_word(low, (uint32_t)judged, wait->deadline_ns);
 	shmdi_add32(ring->object->waiting, UINT32_MAX, SHMDI_RELAXED);
-	if (result != 0 && result != -EINTR && result != -EAGAIN && result != -ETIMEDOUT)
-		return shmdi_fail(SHMD_E_SYSTEM, "waiting at a ring: %s", strerror(-result));
-	return 0;
+	result = shmdi_slept(result, "the other side");
+	return result == SHMD_E_TIMED_OUT ? 0 : result; /* one more look: what came in time is not missed */
 }

@@ -5,9 +5,6 @@
  */
 #include "rwlock.h"
 
-#include <errno.h>
-#include <string.h>
-
 /* ---- handles ---- */
 
 void shmdi_rwlock_bind(void *handle)
@@ -96,13 +93,9 @@ int shmdi_rwlock_sleep_on(struct shmd_rwlock *rwlock, uint32_t *word, uint32_t s
 	if (shmdi_expired(deadline_ns))
 		return SHMD_E_TIMED_OUT; /* however often the word changes */
 	shmdi_add32(waiting, 1, SHMDI_RELAXED);
-	int result = shmdi_futex_wait(word, seen, deadline_ns);
+	int result = shmdi_sleep_on_word(word, seen, deadline_ns);
 	shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
-	if (result == -ETIMEDOUT)
-		return SHMD_E_TIMED_OUT;
-	if (result != 0 && result != -EINTR && result != -EAGAIN)
-		return shmdi_fail(SHMD_E_SYSTEM, "waiting for an rwlock: %s", strerror(-result));
-	return 0;
+	return shmdi_slept(result, "an rwlock");
 }
 
 int shmdi_rwlock_sleep(struct shmd_rwlock *rwlock, uint32_t seen, int64_t deadline_ns)

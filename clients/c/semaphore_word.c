@@ -5,9 +5,6 @@
 #include "semaphore_word.h"
 #include "spin.h"
 
-#include <errno.h>
-#include <string.h>
-
 #define WAITERS SHMD_SEMAPHORE_WAITERS
 #define STEP SHMD_SEMAPHORE_STEP
 
@@ -42,13 +39,12 @@ int shmdi_word_acquire(uint32_t *word, uint32_t *waiting, uint32_t *spins, int64
 			continue;
 		duty = 0; /* done: no permit, and the bit is set */
 		shmdi_add32(waiting, 1, SHMDI_RELAXED);
-		int result = shmdi_futex_wait(word, WAITERS, deadline_ns);
+		int result = shmdi_sleep_on_word(word, WAITERS, deadline_ns);
 		shmdi_add32(waiting, UINT32_MAX, SHMDI_RELAXED);
 		if (result == 0)
 			duty = WAITERS;
-		else if (result == -ETIMEDOUT)
-			return SHMD_E_TIMED_OUT;
-		else if (result != -EINTR && result != -EAGAIN)
-			return shmdi_fail(SHMD_E_SYSTEM, "waiting for a permit: %s", strerror(-result));
+		result = shmdi_slept(result, "a permit");
+		if (result < 0)
+			return result;
 	}
 }

@@ -16,7 +16,6 @@
 #include "atomic.h"
 #include "internal.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <string.h>
 
@@ -184,12 +183,11 @@ static int wait_even(struct shmdi_object *object, int64_t timeout_ns, int64_t de
 		if ((shmdi_load64(&page->sequence.word, SHMDI_ACQUIRE) & SHMD_SEQUENCE_ODD) == 0)
 			return 0;
 		shmdi_add32(object->waiting, 1, SHMDI_RELAXED);
-		result = shmdi_futex_wait(low, (uint32_t)old, deadline_ns);
+		result = shmdi_sleep_on_word(low, (uint32_t)old, deadline_ns);
 		shmdi_add32(object->waiting, UINT32_MAX, SHMDI_RELAXED);
-		if (result == -ETIMEDOUT)
-			return SHMD_E_TIMED_OUT;
-		if (result != 0 && result != -EINTR && result != -EAGAIN)
-			return shmdi_fail(SHMD_E_SYSTEM, "waiting for a writer: %s", strerror(-result));
+		result = shmdi_slept(result, "a writer");
+		if (result < 0)
+			return result;
 	}
 }
 

@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 /* Before Linux 5.16: how often the words are looked at. */
 #define TICK_NS 5000000
@@ -326,6 +325,8 @@ static int sleep_on(const struct shmd_waitable *items, const struct shmdi_sleep 
 	for (size_t i = 0; i < count; i++)
 		if (sleeps[i].look_ns != 0 && sleeps[i].look_ns < deadline_ns)
 			deadline_ns = sleeps[i].look_ns;
+	if (shmdi_interrupted())
+		return -ECANCELED;
 	count_all(items, count, 1);
 	int result = shmdi_futex_wait_any(sleeps, count, deadline_ns);
 	if (result == -ENOSYS) {
@@ -370,9 +371,10 @@ int shmd_wait_any(const struct shmd_waitable *given, size_t count, int64_t timeo
 		}
 		result = sleep_on(items, sleeps, count, deadline_ns);
 		slept = true;
-		if (result != 0 && result != -EINTR && result != -EAGAIN && result != -ETIMEDOUT) {
+		result = shmdi_slept(result, "several objects");
+		if (result < 0 && result != SHMD_E_TIMED_OUT) {
 			pass_all(items, 0, count);
-			return shmdi_fail(SHMD_E_SYSTEM, "waiting for %zu objects: %s", count, strerror(-result));
+			return result;
 		}
 		/* One more look: what came in time is not missed. */
 		last = shmdi_expired(deadline_ns);

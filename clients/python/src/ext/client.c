@@ -35,10 +35,13 @@ static void leave(struct shmdpy_client *self)
 static int connect_it(struct shmdpy_client *self, bool alone)
 {
 	struct shmd_connect_options options = {.size = sizeof options, .reattach_timeout_ns = self->reattach_timeout_ns};
-	if (self->socket != Py_None && (options.socket_path = PyUnicode_AsUTF8AndSize(self->socket, NULL)) == NULL)
-		return SHMD_E_INVALID;
 	if (self->software != Py_None && (options.software = PyUnicode_AsUTF8AndSize(self->software, NULL)) == NULL)
 		return SHMD_E_INVALID;
+	PyObject *path = self->socket == Py_None ? NULL : PyUnicode_EncodeFSDefault(self->socket);
+	if (path == NULL && self->socket != Py_None)
+		return SHMD_E_INVALID;
+	if (path != NULL)
+		options.socket_path = PyBytes_AsString(path);
 	struct shmd_client *client = NULL;
 	int result;
 	if (alone) {
@@ -48,6 +51,7 @@ static int connect_it(struct shmdpy_client *self, bool alone)
 		result = shmd_connect(&options, &client);
 		Py_END_ALLOW_THREADS
 	}
+	Py_XDECREF(path);
 	if (result < 0)
 		return result;
 	if (self->client != NULL || self->closed) /* another thread was faster */
@@ -129,11 +133,16 @@ static PyObject *client_new(PyTypeObject *type, PyObject *args, PyObject *keywor
 	/* 0 is libshmd's default, and -1 "lost at once", which here is said by 0. */
 	self->reattach_timeout_ns = reattach == Py_None ? 0 : reattach_ns == 0 ? -1 : reattach_ns;
 	int result = connect_it(self, false);
-	if (result < 0) {
+	if (result < 0)
 		shmdpy_raise_said(result, NULL);
+	/* Which one, if the default was meant: a child and a pickle must find the same. */
+	PyObject *found = result < 0 ? NULL : PyUnicode_DecodeFSDefault(shmd_socket_path(self->client));
+	if (found == NULL) {
 		Py_DECREF((PyObject *)self);
 		return NULL;
 	}
+	Py_DECREF(self->socket);
+	self->socket = found;
 	enter(self);
 	return (PyObject *)self;
 }
@@ -311,7 +320,7 @@ static PyMethodDef methods[] = {
 
 static PyMemberDef members[] = {
 	{"socket", T_OBJECT, offsetof(struct shmdpy_client, socket), READONLY,
-	 "The path of the daemon's socket as it was given; None stands for the default."},
+	 "The path of the daemon's socket."},
 	{"closed", T_BOOL, offsetof(struct shmdpy_client, closed), READONLY, "Whether close() was called."},
 	{"__weaklistoffset__", T_PYSSIZET, offsetof(struct shmdpy_client, weak), READONLY, NULL},
 	{NULL, 0, 0, 0, NULL},

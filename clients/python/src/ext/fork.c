@@ -12,6 +12,7 @@ static PyObject *after_in_child(PyObject *module, PyObject *unused)
 	(void)module;
 	(void)unused;
 	shmdpy_forks++;
+	shmdpy_interrupt_after_fork();
 	shmdpy_client_after_fork();
 	shmdpy_handle_after_fork();
 	Py_RETURN_NONE;

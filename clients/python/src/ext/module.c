@@ -52,7 +52,8 @@ static struct PyModuleDef definition = {
 
 static int (*const parts[])(PyObject *module) = {
 	shmdpy_error_init, shmdpy_client_init, shmdpy_handle_init, shmdpy_lock_init,
-	shmdpy_fork_init,  shmdpy_mutex_init,  shmdpy_value_init,
+	shmdpy_fork_init,  shmdpy_interrupt_init, shmdpy_mutex_init, shmdpy_value_init,
+	shmdpy_semaphore_init, shmdpy_event_init, shmdpy_condition_init, shmdpy_barrier_init,
 };
 
 PyMODINIT_FUNC PyInit__shmd(void);

@@ -75,7 +75,7 @@ int shmdpy_unsigned(const char *what, PyObject *object, uint64_t max, uint64_t *
 struct shmdpy_client {
 	PyObject_HEAD
 	struct shmd_client *client; /* NULL: closed, or not back yet after a fork */
-	PyObject *socket;           /* str or None: as it was given */
+	PyObject *socket;           /* str: the path that it has connected to */
 	PyObject *software;         /* str or None */
 	int64_t reattach_timeout_ns;
 	uint32_t users; /* threads that are in a call without the GIL: close waits for the last */
@@ -208,6 +208,10 @@ struct shmdpy_kind {
 
 extern const struct shmdpy_kind shmdpy_mutex_kind;
 extern const struct shmdpy_kind shmdpy_value_kind;
+extern const struct shmdpy_kind shmdpy_semaphore_kind;
+extern const struct shmdpy_kind shmdpy_event_kind;
+extern const struct shmdpy_kind shmdpy_condition_kind;
+extern const struct shmdpy_kind shmdpy_barrier_kind;
 
 /* ---- handle.c: what all objects have ---------------------------------------------- */
 
@@ -273,6 +277,12 @@ int shmdpy_handle_renew(struct shmdpy_handle *self);
 static inline int shmdpy_handle_ready(struct shmdpy_handle *self)
 {
 	return __builtin_expect(self->ready, 1) ? 0 : shmdpy_handle_renew(self);
+}
+
+/* The same of what Python gave as self; NULL with an exception. */
+static inline struct shmdpy_handle *shmdpy_ready(PyObject *self)
+{
+	return shmdpy_handle_ready((struct shmdpy_handle *)self) < 0 ? NULL : (struct shmdpy_handle *)self;
 }
 
 /* After a fork, in the child: every object is opened anew. */
@@ -361,6 +371,9 @@ PyObject *shmdpy_lock_exit(PyObject *self, PyObject *args);
 /* Counts the forks that this process came by. */
 extern uint32_t shmdpy_forks;
 int shmdpy_fork_init(PyObject *module);
+int shmdpy_interrupt_init(PyObject *module);
+/* The thread that has forked is the main one of the child. */
+void shmdpy_interrupt_after_fork(void);
 
 /* ---- waits -------------------------------------------------------------------------------- */
 
@@ -398,6 +411,10 @@ int shmdpy_fork_init(PyObject *module);
 
 int shmdpy_mutex_init(PyObject *module);
 int shmdpy_value_init(PyObject *module);
+int shmdpy_semaphore_init(PyObject *module);
+int shmdpy_event_init(PyObject *module);
+int shmdpy_condition_init(PyObject *module);
+int shmdpy_barrier_init(PyObject *module);
 
 /* Adds a type made of a spec to the module, with the base given; NULL with an exception. */
 PyTypeObject *shmdpy_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base);

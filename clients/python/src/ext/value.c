@@ -39,11 +39,6 @@ union item {
 	char bytes[SHMDPY_ITEM_MAX];
 };
 
-static struct shmdpy_handle *ready(PyObject *self)
-{
-	return shmdpy_handle_ready((struct shmdpy_handle *)self) < 0 ? NULL : (struct shmdpy_handle *)self;
-}
-
 static PyObject *unpack_or_raise(int result, struct shmdpy_handle *self, const union item *item)
 {
 	if (result < 0)
@@ -56,14 +51,14 @@ static PyObject *unpack_or_raise(int result, struct shmdpy_handle *self, const u
 static PyObject *value_load(PyObject *object, PyObject *unused)
 {
 	(void)unused;
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	union item item;
 	return self == NULL ? NULL : unpack_or_raise(shmd_value_load(self->handle, &item), self, &item);
 }
 
 static int store(PyObject *object, PyObject *given)
 {
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	union item item;
 	if (self == NULL || shmdpy_item_pack(shmd_value_code(self->handle), given, &item) < 0)
 		return -1;
@@ -100,20 +95,20 @@ static int set_value(PyObject *self, PyObject *given, void *unused)
 
 static PyObject *value_fetch_add(PyObject *object, PyObject *delta)
 {
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	union item item;
 	union item before;
-	if (self == NULL || shmdpy_item_pack(shmd_value_code(self->handle), delta, &item) < 0 || ready(object) == NULL)
+	if (self == NULL || shmdpy_item_pack(shmd_value_code(self->handle), delta, &item) < 0 || shmdpy_ready(object) == NULL)
 		return NULL;
 	return unpack_or_raise(shmd_value_fetch_add(self->handle, &item, &before), self, &before);
 }
 
 static PyObject *value_exchange(PyObject *object, PyObject *given)
 {
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	union item item;
 	union item before;
-	if (self == NULL || shmdpy_item_pack(shmd_value_code(self->handle), given, &item) < 0 || ready(object) == NULL)
+	if (self == NULL || shmdpy_item_pack(shmd_value_code(self->handle), given, &item) < 0 || shmdpy_ready(object) == NULL)
 		return NULL;
 	return unpack_or_raise(shmd_value_exchange(self->handle, &item, &before), self, &before);
 }
@@ -126,12 +121,12 @@ static PyObject *value_compare_exchange(PyObject *object, PyObject *const *args,
 	union item desired;
 	if (shmdpy_arguments("compare_exchange", args, count, keywords, names, 2, given) < 0)
 		return NULL;
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	if (self == NULL)
 		return NULL;
 	char code = shmd_value_code(self->handle);
 	if (shmdpy_item_pack(code, given[0], &expected) < 0 || shmdpy_item_pack(code, given[1], &desired) < 0 ||
-	    ready(object) == NULL)
+	    shmdpy_ready(object) == NULL)
 		return NULL;
 	bool swapped = false;
 	union item before;
@@ -145,7 +140,7 @@ static PyObject *value_compare_exchange(PyObject *object, PyObject *const *args,
 static PyObject *value_version(PyObject *object, PyObject *unused)
 {
 	(void)unused;
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	uint64_t version;
 	if (self == NULL)
 		return NULL;
@@ -164,7 +159,7 @@ static PyObject *value_wait_change(PyObject *object, PyObject *const *args, Py_s
 	    shmdpy_unsigned("version", given[0], UINT64_MAX, &version) < 0 ||
 	    shmdpy_timeout(given[1], &timeout_ns) < 0)
 		return NULL;
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	if (self == NULL)
 		return NULL;
 	int result;
@@ -179,7 +174,7 @@ static PyObject *value_wait_change(PyObject *object, PyObject *const *args, Py_s
 
 static int get_buffer(PyObject *object, Py_buffer *view, int flags)
 {
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	view->obj = NULL;
 	if (self == NULL)
 		return -1;
@@ -213,7 +208,7 @@ static void release_buffer(PyObject *self, Py_buffer *view)
 static PyObject *get_code(PyObject *object, void *unused)
 {
 	(void)unused;
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	if (self == NULL)
 		return NULL;
 	char code = shmd_value_code(self->handle);
@@ -223,7 +218,7 @@ static PyObject *get_code(PyObject *object, void *unused)
 static PyObject *get_item_size(PyObject *object, void *unused)
 {
 	(void)unused;
-	struct shmdpy_handle *self = ready(object);
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	return self == NULL ? NULL : PyLong_FromSize_t(shmd_value_item_size_bytes(self->handle));
 }
 

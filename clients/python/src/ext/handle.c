@@ -127,29 +127,24 @@ void shmdpy_handle_after_fork(void)
 
 /* ---- buffers ---- */
 
-int shmdpy_export(struct shmdpy_handle *self, Py_buffer *view)
+struct shmdpy_exported *shmdpy_export(struct shmdpy_handle *self)
 {
 	if (self->exported == NULL) {
 		struct shmdpy_exported *exported = PyMem_Calloc(1, sizeof *exported);
 		if (exported == NULL) {
 			PyErr_NoMemory();
-			return -1;
+			return NULL;
 		}
 		exported->handle = self->handle;
 		exported->kind = self->kind;
 		self->exported = exported;
 	}
 	self->exported->views++;
-	view->internal = self->exported;
-	Py_INCREF((PyObject *)self);
-	view->obj = (PyObject *)self;
-	return 0;
+	return self->exported;
 }
 
-void shmdpy_export_release(Py_buffer *view)
+void shmdpy_export_release(struct shmdpy_handle *self, struct shmdpy_exported *exported)
 {
-	struct shmdpy_exported *exported = view->internal;
-	struct shmdpy_handle *self = (struct shmdpy_handle *)view->obj;
 	if (--exported->views > 0)
 		return;
 	if (exported->orphan)

@@ -53,6 +53,8 @@ static struct PyModuleDef definition = {
 static int (*const parts[])(PyObject *module) = {
 	shmdpy_error_init, shmdpy_client_init, shmdpy_handle_init, shmdpy_lock_init,
 	shmdpy_fork_init,  shmdpy_interrupt_init, shmdpy_mutex_init, shmdpy_value_init,
+	shmdpy_array_init, shmdpy_snapshot_init, shmdpy_queue_init, shmdpy_place_init,
+	shmdpy_stream_init, shmdpy_pipe_init, shmdpy_rwlock_init, shmdpy_waitable_init,
 	shmdpy_semaphore_init, shmdpy_event_init, shmdpy_condition_init, shmdpy_barrier_init,
 };
 

@@ -145,6 +145,19 @@ struct shmdpy_lock_functions {
 	int (*notice)(const void *handle, struct shmd_notice *ret_notice);
 };
 
+/* How the elements of a value or array are used. */
+struct shmdpy_element_functions {
+	int (*load)(const void *handle, uint64_t index, void *ret_item);
+	int (*store)(void *handle, uint64_t index, const void *item);
+	int (*fetch_add)(void *handle, uint64_t index, const void *delta, void *ret_before);
+	int (*exchange)(void *handle, uint64_t index, const void *item, void *ret_before);
+	int (*compare_exchange)(void *handle, uint64_t index, const void *expected, const void *desired, bool *ret_swapped,
+	                        void *ret_before);
+	int (*version)(const void *handle, uint64_t *ret_version);
+	int (*wait_change)(void *handle, uint64_t version, int64_t timeout_ns, uint64_t *ret_version);
+	char (*code)(const void *handle);
+};
+
 /* What libshmd offers of every kind. */
 struct shmdpy_kind {
 	const char *noun; /* "mutex" */
@@ -153,7 +166,8 @@ struct shmdpy_kind {
 	void (*detach)(void *handle);
 	uint64_t (*id)(const void *handle);
 	bool (*created)(const void *handle);
-	const struct shmdpy_lock_functions *lock; /* NULL: it has none */
+	const struct shmdpy_lock_functions *lock;       /* NULL: it has none */
+	const struct shmdpy_element_functions *element; /* likewise */
 };
 
 /* The functions of a kind whose name is its type's; attach for those that take a name and
@@ -208,6 +222,11 @@ struct shmdpy_kind {
 
 extern const struct shmdpy_kind shmdpy_mutex_kind;
 extern const struct shmdpy_kind shmdpy_value_kind;
+extern const struct shmdpy_kind shmdpy_array_kind;
+extern const struct shmdpy_kind shmdpy_queue_kind;
+extern const struct shmdpy_kind shmdpy_stream_kind;
+extern const struct shmdpy_kind shmdpy_pipe_kind;
+extern const struct shmdpy_kind shmdpy_rwlock_kind;
 extern const struct shmdpy_kind shmdpy_semaphore_kind;
 extern const struct shmdpy_kind shmdpy_event_kind;
 extern const struct shmdpy_kind shmdpy_condition_kind;
@@ -288,10 +307,10 @@ static inline struct shmdpy_handle *shmdpy_ready(PyObject *self)
 /* After a fork, in the child: every object is opened anew. */
 void shmdpy_handle_after_fork(void);
 
-/* A buffer over `size_bytes` of shared memory of the handle; the rest of the view is the
- * caller's. */
-int shmdpy_export(struct shmdpy_handle *self, Py_buffer *view);
-void shmdpy_export_release(Py_buffer *view);
+/* Counts a view of the handle's memory, which then stays mapped; NULL with an exception.
+ * What it returns is to be given back, by view->internal. */
+struct shmdpy_exported *shmdpy_export(struct shmdpy_handle *self);
+void shmdpy_export_release(struct shmdpy_handle *self, struct shmdpy_exported *exported);
 
 /* Members that every type of an object inherits. */
 #define SHMDPY_MAKERS(kind)                                                                                    \
@@ -366,6 +385,26 @@ PyObject *shmdpy_lock_exit(PyObject *self, PyObject *args);
 	{"__enter__", shmdpy_lock_enter, METH_NOARGS, "Locks; what lock() returns."},                              \
 	{"__exit__", shmdpy_lock_exit, METH_VARARGS, "Unlocks."}
 
+/* ---- element.c: elements and changes of values and arrays ---------------------------------- */
+
+PyObject *shmdpy_element_load(struct shmdpy_handle *self, uint64_t index);
+/* -1 with an exception. */
+int shmdpy_element_store(struct shmdpy_handle *self, uint64_t index, PyObject *item);
+PyObject *shmdpy_element_fetch_add(struct shmdpy_handle *self, uint64_t index, PyObject *delta);
+PyObject *shmdpy_element_exchange(struct shmdpy_handle *self, uint64_t index, PyObject *item);
+PyObject *shmdpy_element_compare_exchange(struct shmdpy_handle *self, uint64_t index, PyObject *expected,
+                                          PyObject *desired);
+PyObject *shmdpy_element_version(PyObject *self, PyObject *unused);
+PyObject *shmdpy_element_wait_change(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+
+#define SHMDPY_CHANGE_METHODS                                                                                  \
+	{"version", shmdpy_element_version, METH_NOARGS,                                                           \
+	 "version()\n--\n\nThe number of the last change. Read it before what it shall stand for."},               \
+	{"wait_change", SHMDPY_FAST(shmdpy_element_wait_change),                                                   \
+	 "wait_change(version, timeout=None)\n--\n\n"                                                              \
+	 "Waits up to timeout seconds until the version is another, and returns it. Raises\n"                      \
+	 "WouldBlock, TimedOut, Removed; read-only also Busy."}
+
 /* ---- interrupt.c, fork.c ------------------------------------------------------------------ */
 
 /* Counts the forks that this process came by. */
@@ -407,10 +446,87 @@ void shmdpy_interrupt_after_fork(void);
 			break;                                                                                             \
 	} while (1)
 
+/* ---- snapshot.c: a private copy of elements, a buffer of their type and shape ------------------ */
+
+struct shmdpy_snapshot {
+	PyObject_HEAD
+	char *data;
+	char code;
+	int rank;
+	Py_ssize_t shape[8];
+	Py_ssize_t strides[8]; /* in bytes */
+	Py_ssize_t size_bytes;
+	uint64_t version;
+	char owner_died;
+};
+
+/* Room for elements of a shape; NULL with an exception. */
+struct shmdpy_snapshot *shmdpy_snapshot_new(char code, unsigned int rank, const uint64_t *shape);
+
+/* ---- message.c: what queues, streams and pipes carry ---------------------------------------- */
+
+/* Messages of a sequence of objects with the buffer protocol. */
+struct shmdpy_messages {
+	Py_buffer *views;
+	struct iovec *vectors;
+	uint32_t count;
+};
+
+/* -1 with an exception. */
+int shmdpy_messages_get(PyObject *sequence, struct shmdpy_messages *ret_messages);
+void shmdpy_messages_release(struct shmdpy_messages *messages);
+
+/* Receives one message as bytes: call is an expression that uses buffer, buffer_bytes,
+ * timeout_ns and size_bytes, and says the size of a message that is too large. */
+#define SHMDPY_RECEIVE(self, timeout_ns, ret, call)                                                            \
+	do {                                                                                                       \
+		char shmdpy_stack[4096];                                                                               \
+		char *buffer = shmdpy_stack;                                                                           \
+		size_t buffer_bytes = sizeof shmdpy_stack;                                                             \
+		size_t size_bytes = 0;                                                                                 \
+		int shmdpy_result;                                                                                     \
+		PyObject *shmdpy_bytes = NULL;                                                                         \
+		SHMDPY_WAIT(self, shmdpy_result, timeout_ns, call);                                                    \
+		while (shmdpy_result == SHMD_E_TOO_LARGE && size_bytes > buffer_bytes) {                               \
+			Py_XDECREF(shmdpy_bytes);                                                                          \
+			shmdpy_bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size_bytes);                            \
+			if (shmdpy_bytes == NULL)                                                                          \
+				break;                                                                                         \
+			buffer = PyBytes_AsString(shmdpy_bytes);                                                           \
+			buffer_bytes = size_bytes;                                                                         \
+			SHMDPY_UNLOCKED(self, shmdpy_result, call);                                                        \
+		}                                                                                                      \
+		(ret) = shmdpy_message(self, shmdpy_result, shmdpy_bytes, shmdpy_stack, size_bytes);                   \
+	} while (0)
+/* What was received: bytes, which it takes over, or if they are NULL what lies on the stack. */
+PyObject *shmdpy_message(struct shmdpy_handle *self, int result, PyObject *bytes, const char *stack,
+                         size_t size_bytes);
+
+/* ---- queue_place.c: Lease and Reservation ------------------------------------------------------ */
+
+/* What stands for a lease that this process has; of a dead letter too. NULL with an exception,
+ * and then the lease is given back. */
+PyObject *shmdpy_lease_new(struct shmdpy_handle *queue, const struct shmd_lease *lease);
+/* The same of a reservation, which is given up; it may be larger than what was asked for. */
+PyObject *shmdpy_reservation_new(struct shmdpy_handle *queue, const struct shmd_reservation *reservation,
+                                 uint64_t size_bytes);
+
+/* Ends the leases of a sequence, all of this queue, by shmd_queue_ack_many or _nack_many; how many. */
+PyObject *shmdpy_lease_end_many(struct shmdpy_handle *queue, PyObject *leases,
+                                int (*end)(struct shmd_queue *, const struct shmd_lease *, uint32_t, uint32_t *));
+
 /* ---- the types of the named face -------------------------------------------------------------- */
 
 int shmdpy_mutex_init(PyObject *module);
 int shmdpy_value_init(PyObject *module);
+int shmdpy_array_init(PyObject *module);
+int shmdpy_snapshot_init(PyObject *module);
+int shmdpy_queue_init(PyObject *module);
+int shmdpy_stream_init(PyObject *module);
+int shmdpy_pipe_init(PyObject *module);
+int shmdpy_rwlock_init(PyObject *module);
+int shmdpy_waitable_init(PyObject *module);
+int shmdpy_place_init(PyObject *module);
 int shmdpy_semaphore_init(PyObject *module);
 int shmdpy_event_init(PyObject *module);
 int shmdpy_condition_init(PyObject *module);

@@ -21,6 +21,58 @@ static int attach(struct shmd_client *client, const struct shmdpy_wish *wish, vo
 SHMDPY_KIND_FUNCTIONS(value)
 SHMDPY_KIND_LOCK(value)
 
+/* ---- the element ---- */
+
+static int load(const void *handle, uint64_t index, void *ret_item)
+{
+	(void)index;
+	return shmd_value_load(handle, ret_item);
+}
+
+static int store(void *handle, uint64_t index, const void *item)
+{
+	(void)index;
+	return shmd_value_store(handle, item);
+}
+
+static int fetch_add(void *handle, uint64_t index, const void *delta, void *ret_before)
+{
+	(void)index;
+	return shmd_value_fetch_add(handle, delta, ret_before);
+}
+
+static int exchange(void *handle, uint64_t index, const void *item, void *ret_before)
+{
+	(void)index;
+	return shmd_value_exchange(handle, item, ret_before);
+}
+
+static int compare_exchange(void *handle, uint64_t index, const void *expected, const void *desired,
+                            bool *ret_swapped, void *ret_before)
+{
+	(void)index;
+	return shmd_value_compare_exchange(handle, expected, desired, ret_swapped, ret_before);
+}
+
+static int version(const void *handle, uint64_t *ret_version)
+{
+	return shmd_value_version(handle, ret_version);
+}
+
+static int wait_change(void *handle, uint64_t seen, int64_t timeout_ns, uint64_t *ret_version)
+{
+	return shmd_value_wait_change(handle, seen, timeout_ns, ret_version);
+}
+
+static char code(const void *handle)
+{
+	return shmd_value_code(handle);
+}
+
+static const struct shmdpy_element_functions element_functions = {
+	load, store, fetch_add, exchange, compare_exchange, version, wait_change, code,
+};
+
 const struct shmdpy_kind shmdpy_value_kind = {
 	.noun = "value",
 	.takes = SHMDPY_OPTION_LOCK | SHMDPY_OPTION_INIT | SHMDPY_TAKES_CODE,
@@ -29,50 +81,22 @@ const struct shmdpy_kind shmdpy_value_kind = {
 	.id = id_of,
 	.created = created,
 	.lock = &lock_functions,
+	.element = &element_functions,
 };
 
 SHMDPY_MAKERS(shmdpy_value_kind)
-
-/* An item, aligned for all codes. */
-union item {
-	uint64_t align;
-	char bytes[SHMDPY_ITEM_MAX];
-};
-
-static PyObject *unpack_or_raise(int result, struct shmdpy_handle *self, const union item *item)
-{
-	if (result < 0)
-		return shmdpy_raise(result, self);
-	return shmdpy_item_unpack(shmd_value_code(self->handle), item);
-}
-
-/* ---- the element ---- */
 
 static PyObject *value_load(PyObject *object, PyObject *unused)
 {
 	(void)unused;
 	struct shmdpy_handle *self = shmdpy_ready(object);
-	union item item;
-	return self == NULL ? NULL : unpack_or_raise(shmd_value_load(self->handle, &item), self, &item);
+	return self == NULL ? NULL : shmdpy_element_load(self, 0);
 }
 
-static int store(PyObject *object, PyObject *given)
+static PyObject *value_store(PyObject *object, PyObject *given)
 {
 	struct shmdpy_handle *self = shmdpy_ready(object);
-	union item item;
-	if (self == NULL || shmdpy_item_pack(shmd_value_code(self->handle), given, &item) < 0)
-		return -1;
-	if (shmdpy_handle_ready(self) < 0) /* what packing called may have closed it */
-		return -1;
-	int result = shmd_value_store(self->handle, &item);
-	if (result < 0)
-		shmdpy_raise(result, self);
-	return result < 0 ? -1 : 0;
-}
-
-static PyObject *value_store(PyObject *self, PyObject *given)
-{
-	if (store(self, given) < 0)
+	if (self == NULL || shmdpy_element_store(self, 0, given) < 0)
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -83,114 +107,61 @@ static PyObject *get_value(PyObject *self, void *unused)
 	return value_load(self, NULL);
 }
 
-static int set_value(PyObject *self, PyObject *given, void *unused)
+static int set_value(PyObject *object, PyObject *given, void *unused)
 {
 	(void)unused;
-	if (given == NULL) {
+	struct shmdpy_handle *self = shmdpy_ready(object);
+	if (given == NULL)
 		PyErr_SetString(PyExc_AttributeError, "the value of a Value cannot be deleted");
-		return -1;
-	}
-	return store(self, given);
+	return self == NULL || given == NULL ? -1 : shmdpy_element_store(self, 0, given);
 }
 
 static PyObject *value_fetch_add(PyObject *object, PyObject *delta)
 {
 	struct shmdpy_handle *self = shmdpy_ready(object);
-	union item item;
-	union item before;
-	if (self == NULL || shmdpy_item_pack(shmd_value_code(self->handle), delta, &item) < 0 || shmdpy_ready(object) == NULL)
-		return NULL;
-	return unpack_or_raise(shmd_value_fetch_add(self->handle, &item, &before), self, &before);
+	return self == NULL ? NULL : shmdpy_element_fetch_add(self, 0, delta);
 }
 
 static PyObject *value_exchange(PyObject *object, PyObject *given)
 {
 	struct shmdpy_handle *self = shmdpy_ready(object);
-	union item item;
-	union item before;
-	if (self == NULL || shmdpy_item_pack(shmd_value_code(self->handle), given, &item) < 0 || shmdpy_ready(object) == NULL)
-		return NULL;
-	return unpack_or_raise(shmd_value_exchange(self->handle, &item, &before), self, &before);
+	return self == NULL ? NULL : shmdpy_element_exchange(self, 0, given);
 }
 
 static PyObject *value_compare_exchange(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
 	static const char *const names[] = {"expected", "desired", NULL};
 	PyObject *given[2];
-	union item expected;
-	union item desired;
-	if (shmdpy_arguments("compare_exchange", args, count, keywords, names, 2, given) < 0)
-		return NULL;
 	struct shmdpy_handle *self = shmdpy_ready(object);
-	if (self == NULL)
+	if (self == NULL || shmdpy_arguments("compare_exchange", args, count, keywords, names, 2, given) < 0)
 		return NULL;
-	char code = shmd_value_code(self->handle);
-	if (shmdpy_item_pack(code, given[0], &expected) < 0 || shmdpy_item_pack(code, given[1], &desired) < 0 ||
-	    shmdpy_ready(object) == NULL)
-		return NULL;
-	bool swapped = false;
-	union item before;
-	int result = shmd_value_compare_exchange(self->handle, &expected, &desired, &swapped, &before);
-	PyObject *item = unpack_or_raise(result, self, &before);
-	return item == NULL ? NULL : Py_BuildValue("ON", swapped ? Py_True : Py_False, item);
-}
-
-/* ---- changes ---- */
-
-static PyObject *value_version(PyObject *object, PyObject *unused)
-{
-	(void)unused;
-	struct shmdpy_handle *self = shmdpy_ready(object);
-	uint64_t version;
-	if (self == NULL)
-		return NULL;
-	int result = shmd_value_version(self->handle, &version);
-	return result < 0 ? shmdpy_raise(result, self) : PyLong_FromUnsignedLongLong(version);
-}
-
-static PyObject *value_wait_change(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
-{
-	static const char *const names[] = {"version", "timeout", NULL};
-	PyObject *given[2];
-	uint64_t version;
-	uint64_t now;
-	int64_t timeout_ns;
-	if (shmdpy_arguments("wait_change", args, count, keywords, names, 1, given) < 0 ||
-	    shmdpy_unsigned("version", given[0], UINT64_MAX, &version) < 0 ||
-	    shmdpy_timeout(given[1], &timeout_ns) < 0)
-		return NULL;
-	struct shmdpy_handle *self = shmdpy_ready(object);
-	if (self == NULL)
-		return NULL;
-	int result;
-	if (self->read_only) /* the daemon waits for us: even to try is a control call */
-		SHMDPY_UNLOCKED(self, result, shmd_value_wait_change(self->handle, version, timeout_ns, &now));
-	else
-		SHMDPY_WAIT(self, result, timeout_ns, shmd_value_wait_change(self->handle, version, timeout_ns, &now));
-	return result < 0 ? shmdpy_raise(result, self) : PyLong_FromUnsignedLongLong(now);
+	return shmdpy_element_compare_exchange(self, 0, given[0], given[1]);
 }
 
 /* ---- the buffer protocol ---- */
 
 static int get_buffer(PyObject *object, Py_buffer *view, int flags)
 {
-	struct shmdpy_handle *self = shmdpy_ready(object);
 	view->obj = NULL;
+	struct shmdpy_handle *self = shmdpy_ready(object);
 	if (self == NULL)
 		return -1;
 	if ((flags & PyBUF_WRITABLE) != 0 && self->read_only) {
 		PyErr_SetString(PyExc_BufferError, "the value was opened read-only");
 		return -1;
 	}
-	if (shmdpy_export(self, view) < 0)
+	view->internal = shmdpy_export(self);
+	if (view->internal == NULL)
 		return -1;
+	const char *format = shmdpy_item_format(shmd_value_code(self->handle));
+	Py_INCREF(object);
+	view->obj = object;
 	view->buf = shmd_value_data(self->handle);
 	view->itemsize = (Py_ssize_t)shmd_value_item_size_bytes(self->handle);
 	view->len = view->itemsize;
 	view->readonly = self->read_only;
 	view->ndim = 0;
-	view->format = (flags & PyBUF_FORMAT) != 0 ? (char *)(uintptr_t)shmdpy_item_format(shmd_value_code(self->handle))
-	                                           : NULL;
+	view->format = (flags & PyBUF_FORMAT) != 0 ? SHMDPY_TEXT(format) : NULL;
 	view->shape = NULL;
 	view->strides = NULL;
 	view->suboffsets = NULL;
@@ -199,8 +170,7 @@ static int get_buffer(PyObject *object, Py_buffer *view, int flags)
 
 static void release_buffer(PyObject *self, Py_buffer *view)
 {
-	(void)self;
-	shmdpy_export_release(view);
+	shmdpy_export_release((struct shmdpy_handle *)self, view->internal);
 }
 
 /* ---- the type ---- */
@@ -211,8 +181,8 @@ static PyObject *get_code(PyObject *object, void *unused)
 	struct shmdpy_handle *self = shmdpy_ready(object);
 	if (self == NULL)
 		return NULL;
-	char code = shmd_value_code(self->handle);
-	return PyUnicode_FromStringAndSize(&code, 1);
+	char name = shmd_value_code(self->handle);
+	return PyUnicode_FromStringAndSize(&name, 1);
 }
 
 static PyObject *get_item_size(PyObject *object, void *unused)
@@ -252,12 +222,7 @@ static PyMethodDef methods[] = {
 	 "compare_exchange(expected, desired)\n--\n\n"
 	 "Stores desired if the element is expected, bit by bit; returns whether, and the element\n"
 	 "before. Codes of 4 and 8 bytes."},
-	{"version", value_version, METH_NOARGS,
-	 "version()\n--\n\nThe number of the last change. Read it before what it shall stand for."},
-	{"wait_change", SHMDPY_FAST(value_wait_change),
-	 "wait_change(version, timeout=None)\n--\n\n"
-	 "Waits up to timeout seconds until the version is another, and returns it. Raises\n"
-	 "WouldBlock, TimedOut, Removed."},
+	SHMDPY_CHANGE_METHODS,
 	SHMDPY_LOCK_METHODS,
 	{NULL, NULL, 0, NULL},
 };
@@ -268,7 +233,7 @@ static PyType_Slot slots[] = {
 	{Py_bf_getbuffer, get_buffer},
 	{Py_bf_releasebuffer, release_buffer},
 	{Py_tp_doc, SHMDPY_TEXT("One element that processes share. Loads, stores and the atomic operations need no lock;\n"
-	            "`with value:` is for what takes several of them.")},
+	                        "`with value:` is for what takes several of them.")},
 	{0, NULL},
 };
 

@@ -110,8 +110,9 @@ static int read_index(struct shmdpy_handle *self, PyObject *given, uint64_t *ret
 		return read_place(given, shmd_array_length(array), ret_index);
 	unsigned int rank = shmd_array_rank(array);
 	if (!PyTuple_Check(given)) {
-		PyErr_Format(PyExc_TypeError, "an index is an int, or a tuple of %u, not %R; for slices use read() or a memoryview",
-		             rank, Py_TYPE(given));
+		PyErr_Format(PyExc_TypeError,
+		             "an index is an int, or a tuple of %u, not %R; for slices use read() or a memoryview", rank,
+		             Py_TYPE(given));
 		return -1;
 	}
 	if (PyTuple_Size(given) != (Py_ssize_t)rank) {
@@ -487,7 +488,7 @@ static PyMethodDef methods[] = {
 	             "for none, and then no consistent snapshots, or a Mutex. Raises Exists, BadName, Quota,\n"
 	             "NoSpace."),
 	SHMDPY_MAKER("open", make_open,
-	             "open(client, name=None, code=None, shape=None, *, id=0, read_only=False)\n\n"
+	             "open(client, name=None, code=None, shape=None, *, id=0, ticket=None, read_only=False)\n\n"
 	             "Raises NotFound, TypeMismatch, ShapeMismatch, Permission."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the array exists."),
 	{"load", array_load, METH_O,
@@ -535,9 +536,10 @@ static PyType_Slot slots[] = {
 	{Py_sq_item, item},
 	{Py_bf_getbuffer, get_buffer},
 	{Py_bf_releasebuffer, release_buffer},
-	{Py_tp_doc, SHMDPY_TEXT("Elements of one type that processes share. It has the buffer protocol: numpy.asarray(array)\n"
-	                        "copies nothing and has its shape, and is read-only if the array was opened so. Writes\n"
-	                        "through a view are seen whole by read() only in a bracket: `with array.writing():`.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Elements of one type that processes share. It has the buffer protocol: numpy.asarray(array)\n"
+	             "copies nothing and has its shape, and is read-only if the array was opened so. Writes\n"
+	             "through a view are seen whole by read() only in a bracket: `with array.writing():`.")},
 	{0, NULL},
 };
 

@@ -135,7 +135,7 @@ static PyMethodDef methods[] = {
 	             "Creates a barrier that opens when so many have arrived, 1 to 4094. Raises Exists,\n"
 	             "BadName, Quota, NoSpace, Invalid."),
 	SHMDPY_MAKER("open", make_open,
-	             "open(client, name=None, *, id=0, read_only=False, party=False)\n\n"
+	             "open(client, name=None, *, id=0, ticket=None, read_only=False, party=False)\n\n"
 	             "party: this process is a party before it arrives: its death breaks the barrier. Raises\n"
 	             "NotFound, Permission."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the barrier exists."),
@@ -158,8 +158,9 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
-	{Py_tp_doc, SHMDPY_TEXT("Opens when as many have arrived as it has parties, again and again. It breaks for the\n"
-	                        "others when the process of a party dies.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Opens when as many have arrived as it has parties, again and again. It breaks for the\n"
+	             "others when the process of a party dies.")},
 	{0, NULL},
 };
 

@@ -331,8 +331,9 @@ static PyType_Slot slots[] = {
 	{Py_tp_dealloc, client_dealloc},
 	{Py_tp_methods, methods},
 	{Py_tp_members, members},
-	{Py_tp_doc, SHMDPY_TEXT("Client(socket=None, *, software=None, reattach_timeout=None)\n--\n\n"
-	            "A connection of this process to the daemon; see shmd.connect().")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Client(socket=None, *, software=None, reattach_timeout=None)\n--\n\n"
+	             "A connection of this process to the daemon; see shmd.connect().")},
 	{0, NULL},
 };
 

@@ -109,7 +109,7 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER("create", make_new,
 	             "create(client, name, mutex, *, mode=0o600, seats_max=64, lifetime='default')\n\n"
 	             "Creates a condition that is bound to the Mutex. Raises Exists, BadName, Quota, NoSpace."),
-	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0)\n\nRaises NotFound, Permission."),
+	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, ticket=None)\n\nRaises NotFound, Permission."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the condition exists."),
 	{"wait", SHMDPY_FAST(condition_wait),
 	 "wait(timeout=None)\n--\n\n"
@@ -131,8 +131,9 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
-	{Py_tp_doc, SHMDPY_TEXT("As threading.Condition, bound to one Mutex, which lock() and `with` take. When a process\n"
-	                        "dies those who wait are woken, so that no notification is lost with it.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("As threading.Condition, bound to one Mutex, which lock() and `with` take. When a process\n"
+	             "dies those who wait are woken, so that no notification is lost with it.")},
 	{0, NULL},
 };
 

@@ -67,7 +67,7 @@ static PyMethodDef methods[] = {
 	             "lifetime='default')\n\n"
 	             "Creates an event, set if `set`. auto_reset: one wait ends for each set, and resets it.\n"
 	             "Raises Exists, BadName, Quota, NoSpace."),
-	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, read_only=False)\n\nRaises NotFound, Permission."),
+	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the event exists."),
 	{"set", event_set, METH_NOARGS, "set()\n--\n\nSets it and ends the waits: all of them, with auto reset one."},
 	{"reset", event_reset, METH_NOARGS,
@@ -85,7 +85,8 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
-	{Py_tp_doc, SHMDPY_TEXT("Set or not set; waits end while it is set.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Set or not set; waits end while it is set.")},
 	{0, NULL},
 };
 

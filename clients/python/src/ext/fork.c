@@ -7,6 +7,14 @@
 
 uint32_t shmdpy_forks;
 
+static PyObject *before(PyObject *module, PyObject *unused)
+{
+	(void)module;
+	(void)unused;
+	shmdpy_handle_before_fork();
+	Py_RETURN_NONE;
+}
+
 static PyObject *after_in_child(PyObject *module, PyObject *unused)
 {
 	(void)module;
@@ -18,22 +26,27 @@ static PyObject *after_in_child(PyObject *module, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyMethodDef before_definition = {"_before_fork", before, METH_NOARGS, NULL};
 static PyMethodDef after_definition = {"_after_fork_in_child", after_in_child, METH_NOARGS, NULL};
 
 int shmdpy_fork_init(PyObject *module)
 {
 	(void)module;
-	PyObject *after = PyCFunction_NewEx(&after_definition, NULL, NULL);
-	PyObject *os = after == NULL ? NULL : PyImport_ImportModule("os");
+	PyObject *earlier = PyCFunction_NewEx(&before_definition, NULL, NULL);
+	PyObject *later = PyCFunction_NewEx(&after_definition, NULL, NULL);
+	PyObject *os = PyImport_ImportModule("os");
 	PyObject *hook = os == NULL ? NULL : PyObject_GetAttrString(os, "register_at_fork");
-	PyObject *keywords = hook == NULL ? NULL : Py_BuildValue("{sO}", "after_in_child", after);
-	PyObject *empty = keywords == NULL ? NULL : PyTuple_New(0);
-	PyObject *result = empty == NULL ? NULL : PyObject_Call(hook, empty, keywords);
-	Py_XDECREF(empty);
+	PyObject *empty = PyTuple_New(0);
+	PyObject *keywords = earlier == NULL || later == NULL
+	                         ? NULL
+	                         : Py_BuildValue("{sOsO}", "before", earlier, "after_in_child", later);
+	PyObject *result = hook == NULL || empty == NULL || keywords == NULL ? NULL : PyObject_Call(hook, empty, keywords);
 	Py_XDECREF(keywords);
+	Py_XDECREF(empty);
 	Py_XDECREF(hook);
 	Py_XDECREF(os);
-	Py_XDECREF(after);
+	Py_XDECREF(later);
+	Py_XDECREF(earlier);
 	Py_XDECREF(result);
 	return result == NULL ? -1 : 0;
 }

@@ -78,14 +78,20 @@ static int open_again(struct shmdpy_handle *self, struct shmd_client *connection
 	struct shmdpy_wish wish = {.method = SHMDPY_OPEN};
 	wish.open = (struct shmd_open_options){
 		.size = sizeof wish.open, .id = self->id, .read_only = self->read_only, .party = self->party};
+	wish.open.ticket = self->has_ticket ? &self->ticket : NULL;
 	void *handle = NULL;
 	int result;
 	if (alone)
 		result = self->kind->attach(connection, &wish, &handle);
 	else
 		SHMDPY_CONTROL(self->client, result, self->kind->attach(connection, &wish, &handle));
+	if (result == SHMD_E_NOT_FOUND && self->has_ticket) { /* it was too old */
+		self->has_ticket = false;
+		return open_again(self, connection, alone);
+	}
 	if (result < 0)
 		return result;
+	self->has_ticket = false;
 	if (self->ready || self->closed) /* another thread was faster */
 		self->kind->detach(handle);
 	else
@@ -106,6 +112,20 @@ int shmdpy_handle_renew(struct shmdpy_handle *self)
 	if (result < 0)
 		shmdpy_raise_said(result, self);
 	return result < 0 ? -1 : 0;
+}
+
+void shmdpy_handle_before_fork(void)
+{
+	const struct shmdpy_client *lost = NULL; /* its daemon; each call would wait for another */
+	for (struct shmdpy_handle *self = first; self != NULL; self = self->next) {
+		self->has_ticket = false;
+		if (!self->ready || self->client->client == NULL || self->client == lost)
+			continue;
+		int result = shmd_ticket(self->client->client, self->id, 0, &self->ticket);
+		self->has_ticket = result == 0;
+		if (result == SHMD_E_LOST)
+			lost = self->client;
+	}
 }
 
 void shmdpy_handle_after_fork(void)
@@ -267,20 +287,44 @@ static PyObject *handle_close(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-/* reopen(class, socket, id, name, read_only): shmd/reopen.py. */
+static PyObject *take_ticket(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+	int64_t timeout_ns;
+	struct shmd_ticket ticket;
+	struct shmdpy_handle *self = shmdpy_ready(object);
+	if (self == NULL || shmdpy_timeout_only("ticket", args, count, keywords, &timeout_ns) < 0)
+		return NULL;
+	struct shmd_client *connection = shmdpy_client_ready(self->client);
+	if (connection == NULL)
+		return NULL;
+	int result = SHMD_E_INVALID;
+	if (timeout_ns != 0)
+		SHMDPY_CONTROL(self->client, result,
+		               shmd_ticket(connection, self->id, timeout_ns == SHMD_FOREVER ? 0 : timeout_ns, &ticket));
+	if (result < 0)
+		return timeout_ns == 0 ? shmdpy_raise(result, self) : shmdpy_raise_said(result, self);
+	return PyBytes_FromStringAndSize((const char *)ticket.bytes, sizeof ticket.bytes);
+}
+
+/* reopen(class, socket, id, name, read_only, ticket): shmd/reopen.py. */
 static PyObject *reduce(PyObject *object, PyObject *unused)
 {
 	(void)unused;
 	struct shmdpy_handle *self = (struct shmdpy_handle *)object;
 	if (shmdpy_handle_ready(self) < 0)
 		return NULL;
+	PyObject *ticket = take_ticket(object, NULL, 0, NULL);
+	if (ticket == NULL)
+		return NULL;
 	PyObject *module = PyImport_ImportModule("shmd.reopen");
 	PyObject *reopen = module == NULL ? NULL : PyObject_GetAttrString(module, "reopen");
 	Py_XDECREF(module);
-	if (reopen == NULL)
+	if (reopen == NULL) {
+		Py_DECREF(ticket);
 		return NULL;
-	return Py_BuildValue("N(OOKOO)", reopen, (PyObject *)Py_TYPE(object), self->client->socket,
-	                     (unsigned long long)self->id, self->name, self->read_only ? Py_True : Py_False);
+	}
+	return Py_BuildValue("N(OOKOON)", reopen, (PyObject *)Py_TYPE(object), self->client->socket,
+	                     (unsigned long long)self->id, self->name, self->read_only ? Py_True : Py_False, ticket);
 }
 
 static PyMethodDef methods[] = {
@@ -289,6 +333,11 @@ static PyMethodDef methods[] = {
 	 "process on a lock that it holds is as its death: the next owner gets a Notice. Raises\n"
 	 "BufferError while a view of the memory exists. Calls of other threads that are under\n"
 	 "way end as if it were open."},
+	{"ticket", SHMDPY_FAST(take_ticket),
+	 "ticket(timeout=None)\n--\n\n"
+	 "What keeps the object, for timeout seconds, a minute if None and an hour at most, until\n"
+	 "another process has opened it with that and its id; bytes, which are good for one open.\n"
+	 "Raises Removed, Quota, Permission, Invalid."},
 	{"__reduce__", reduce, METH_NOARGS, "Pickles the object as a reference, for any process of this daemon's."},
 	{NULL, NULL, 0, NULL},
 };
@@ -311,7 +360,8 @@ static PyType_Slot slots[] = {
 	{Py_tp_repr, repr},
 	{Py_tp_methods, methods},
 	{Py_tp_members, members},
-	{Py_tp_doc, SHMDPY_TEXT("What all shared objects have; made by create(), open() and open_or_create() of their classes.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("What all shared objects have; made by create(), open() and open_or_create() of their classes.")},
 	{0, NULL},
 };
 

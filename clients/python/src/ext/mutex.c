@@ -27,7 +27,7 @@ static PyMethodDef methods[] = {
 	             "Creates a mutex. recursive: the same thread may lock again; unlock_any: any thread of\n"
 	             "any process may unlock; strict: unlocked unrepaired after a death it is\n"
 	             "NotRecoverable for ever. Raises Exists, BadName, Quota, NoSpace."),
-	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, read_only=False)\n\nRaises NotFound, Permission."),
+	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the mutex exists."),
 	SHMDPY_LOCK_METHODS,
 	{NULL, NULL, 0, NULL},
@@ -35,8 +35,9 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
-	{Py_tp_doc, SHMDPY_TEXT("A lock between processes. It belongs to the thread that locked it; when its process dies it is\n"
-	            "free, and the next owner gets a Notice. `with mutex as notice:` locks.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("A lock between processes. It belongs to the thread that locked it; when its process dies it is\n"
+	             "free, and the next owner gets a Notice. `with mutex as notice:` locks.")},
 	{0, NULL},
 };
 

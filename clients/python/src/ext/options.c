@@ -11,7 +11,7 @@
 #define CREATE(member) offsetof(struct shmdpy_wish, create.member)
 #define OPEN(member) offsetof(struct shmdpy_wish, open.member)
 
-enum form { U32, BOOL, U64, SECONDS, LIFETIME, LOCK };
+enum form { U32, BOOL, U64, SECONDS, LIFETIME, LOCK, TICKET };
 
 struct option {
 	const char *name;
@@ -48,6 +48,7 @@ static const struct option open_options[] = {
 	{"id", OPEN(id), U64, 0},
 	{"read_only", OPEN(read_only), BOOL, 0},
 	{"party", OPEN(party), BOOL, SHMDPY_TAKES_PARTIES},
+	{"ticket", OPEN(ticket), TICKET, 0},
 	{NULL, 0, U32, 0},
 };
 
@@ -88,6 +89,20 @@ static int read_lock(PyObject *value, struct shmdpy_wish *wish)
 	return value == Py_False ? 0 : read_mutex(value, wish);
 }
 
+static int read_ticket(PyObject *value, struct shmdpy_wish *wish)
+{
+	if (value == Py_None)
+		return 0;
+	if (!PyBytes_Check(value) || PyBytes_Size(value) != (Py_ssize_t)sizeof wish->ticket.bytes) {
+		PyErr_Format(PyExc_TypeError, "a ticket is %zu bytes, as ticket() returns them, not %R",
+		             sizeof wish->ticket.bytes, value);
+		return -1;
+	}
+	memcpy(wish->ticket.bytes, PyBytes_AsString(value), sizeof wish->ticket.bytes);
+	wish->open.ticket = &wish->ticket;
+	return 0;
+}
+
 static int read_option(const struct option *option, PyObject *value, struct shmdpy_wish *wish)
 {
 	void *place = (char *)wish + option->offset;
@@ -112,6 +127,7 @@ static int read_option(const struct option *option, PyObject *value, struct shmd
 		return 0;
 	case LIFETIME: return read_lifetime(value, place);
 	case LOCK: return read_lock(value, wish);
+	case TICKET: return read_ticket(value, wish);
 	}
 	return 0;
 }

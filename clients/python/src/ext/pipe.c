@@ -208,7 +208,7 @@ static PyMethodDef methods[] = {
 	             "seats_max=64, lifetime='default')\n\n"
 	             "Creates a pipe. capacity: bytes under way each way, a power of two of 4 KiB to 256 MiB;\n"
 	             "bytes: it carries bytes, not messages. Raises Exists, BadName, Quota, NoSpace, Invalid."),
-	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, read_only=False)\n\nRaises NotFound, Permission."),
+	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the pipe exists."),
 	{"claim", SHMDPY_FAST(pipe_claim),
 	 "claim(end=None)\n--\n\nTakes an end for this process, 0 or 1, or None: any that is free; which. Raises Taken,\n"
@@ -243,8 +243,9 @@ static PyMethodDef methods[] = {
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
 	{Py_tp_getset, properties},
-	{Py_tp_doc, SHMDPY_TEXT("Messages or bytes both ways, between two ends, each of which one process claims, once.\n"
-	                        "When the process of one end dies the other end gets PeerDied.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Messages or bytes both ways, between two ends, each of which one process claims, once.\n"
+	             "When the process of one end dies the other end gets PeerDied.")},
 	{0, NULL},
 };
 

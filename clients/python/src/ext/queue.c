@@ -409,7 +409,7 @@ static PyMethodDef methods[] = {
 	             "deliveries_max: after so many a message is a dead letter; 0: no limit. lease_timeout: who\n"
 	             "leases a message longer, in seconds, loses it. Raises Exists, BadName, Quota, NoSpace,\n"
 	             "Invalid."),
-	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, read_only=False)\n\nRaises NotFound, Permission."),
+	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the queue exists."),
 	{"put", SHMDPY_FAST(queue_put),
 	 "put(message, timeout=None)\n--\n\n"
@@ -456,8 +456,9 @@ static PyMethodDef methods[] = {
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
 	{Py_tp_getset, properties},
-	{Py_tp_doc, SHMDPY_TEXT("Bounded, between any number of producers and consumers in any language. What one producer\n"
-	                        "put is taken in its order. A message is taken, and then gone, or leased.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Bounded, between any number of producers and consumers in any language. What one producer\n"
+	             "put is taken in its order. A message is taken, and then gone, or leased.")},
 	{0, NULL},
 };
 

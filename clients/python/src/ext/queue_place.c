@@ -255,9 +255,10 @@ static PyType_Slot lease_slots[] = {
 	{Py_sq_length, length},
 	{Py_bf_getbuffer, get_buffer},
 	{Py_bf_releasebuffer, release_buffer},
-	{Py_tp_doc, SHMDPY_TEXT("One delivery of one message, which is this object's buffer: bytes(lease) copies it,\n"
-	                        "memoryview(lease) does not. `with queue.lease() as lease:` acknowledges it, or gives it\n"
-	                        "back if an exception is raised. It does not end by being collected.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("One delivery of one message, which is this object's buffer: bytes(lease) copies it,\n"
+	             "memoryview(lease) does not. `with queue.lease() as lease:` acknowledges it, or gives it\n"
+	             "back if an exception is raised. It does not end by being collected.")},
 	{0, NULL},
 };
 
@@ -314,8 +315,9 @@ static PyType_Slot reservation_slots[] = {
 	{Py_sq_length, length},
 	{Py_bf_getbuffer, get_buffer},
 	{Py_bf_releasebuffer, release_buffer},
-	{Py_tp_doc, SHMDPY_TEXT("A message that is made in place, in this object's buffer: memoryview(reservation). It\n"
-	                        "counts against maxsize until it ends, and does not end by being collected.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("A message that is made in place, in this object's buffer: memoryview(reservation). It\n"
+	             "counts against maxsize until it ends, and does not end by being collected.")},
 	{0, NULL},
 };
 

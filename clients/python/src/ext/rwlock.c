@@ -79,14 +79,15 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER("create", make_new,
 	             "create(client, name=None, *, mode=0o600, seats_max=64, lifetime='default')\n\n"
 	             "Creates a reader-writer lock. Raises Exists, BadName, Quota, NoSpace."),
-	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, read_only=False)\n\nRaises NotFound, Permission."),
+	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the lock exists."),
 	{"read_lock", SHMDPY_FAST(rwlock_read_lock),
 	 "read_lock(timeout=None)\n--\n\n"
 	 "Begins to read, waiting up to timeout seconds for the writer. Returns None, or a Notice\n"
 	 "if a writer died inside since the state was last marked consistent. Raises WouldBlock,\n"
 	 "TimedOut, Deadlock, Overflow, Removed, Permission."},
-	{"read_unlock", rwlock_read_unlock, METH_NOARGS, "read_unlock()\n--\n\nEnds one read of this thread. Raises NotOwner."},
+	{"read_unlock", rwlock_read_unlock, METH_NOARGS, 
+	 "read_unlock()\n--\n\nEnds one read of this thread. Raises NotOwner."},
 	{"write_lock", SHMDPY_FAST(rwlock_write_lock),
 	 "write_lock(timeout=None)\n--\n\n"
 	 "Begins to write, waiting up to timeout seconds for readers and writers. Returns and\n"
@@ -101,8 +102,9 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
-	{Py_tp_doc, SHMDPY_TEXT("Lets many readers in, or one writer: `with lock.reading():` and `with lock.writing():`. It\n"
-	                        "belongs to a thread, as a Mutex does.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Lets many readers in, or one writer: `with lock.reading():` and `with lock.writing():`. It\n"
+	             "belongs to a thread, as a Mutex does.")},
 	{0, NULL},
 };
 

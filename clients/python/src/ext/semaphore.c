@@ -126,7 +126,7 @@ static PyMethodDef methods[] = {
 	             "Creates a semaphore with `initial` permits. undo: permits belong to the process that\n"
 	             "acquired them, and come back when it dies. Raises Exists, BadName, Quota, NoSpace,\n"
 	             "Invalid."),
-	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, read_only=False)\n\nRaises NotFound, Permission."),
+	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the semaphore exists."),
 	{"acquire", SHMDPY_FAST(semaphore_acquire),
 	 "acquire(n=1, timeout=None)\n--\n\n"
@@ -147,8 +147,9 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
-	{Py_tp_doc, SHMDPY_TEXT("Counts permits between processes. A plain one is as sem_t; with undo the permits of a\n"
-	                        "process that dies come back, exactly once.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Counts permits between processes. A plain one is as sem_t; with undo the permits of a\n"
+	             "process that dies come back, exactly once.")},
 	{0, NULL},
 };
 

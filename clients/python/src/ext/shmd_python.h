@@ -119,7 +119,8 @@ struct shmdpy_wish {
 	uint64_t shape[8];
 	struct shmd_create_options create;
 	struct shmd_open_options open;
-	void *init; /* what create.init points to, to be freed */
+	struct shmd_ticket ticket; /* that open.ticket points to */
+	void *init;                /* what create.init points to, to be freed */
 };
 
 /* Options of create that not all kinds have, and what stands behind the name. */
@@ -258,6 +259,8 @@ struct shmdpy_handle {
 	bool created;
 	bool closed;
 	bool attached; /* it is, or was, an object: what is not is not in the registry */
+	bool has_ticket; /* for the child of a fork that is under way */
+	struct shmd_ticket ticket;
 	struct shmdpy_exported *exported;
 	struct shmdpy_handle *next; /* in the registry of this process */
 	struct shmdpy_handle *previous;
@@ -304,6 +307,8 @@ static inline struct shmdpy_handle *shmdpy_ready(PyObject *self)
 	return shmdpy_handle_ready((struct shmdpy_handle *)self) < 0 ? NULL : (struct shmdpy_handle *)self;
 }
 
+/* Before a fork: each object gets a ticket, for the parent may go before the child has opened it. */
+void shmdpy_handle_before_fork(void);
 /* After a fork, in the child: every object is opened anew. */
 void shmdpy_handle_after_fork(void);
 
@@ -326,6 +331,11 @@ void shmdpy_export_release(struct shmdpy_handle *self, struct shmdpy_exported *e
 	{                                                                                                          \
 		return shmdpy_handle_make((PyTypeObject *)type, &(kind), SHMDPY_OPEN_OR_CREATE, args, keywords);       \
 	}
+#define SHMDPY_MAKER_OPEN                                                                                      \
+	SHMDPY_MAKER("open", make_open,                                                                            \
+	             "open(client, name=None, *, id=0, ticket=None, read_only=False)\n\n"                          \
+	             "Opens by name or id; ticket: what ticket() of another process returned. Raises NotFound,\n"  \
+	             "KindMismatch, Permission, SeatsFull.")
 #define SHMDPY_MAKER(name, function, text)                                                                     \
 	{                                                                                                          \
 		name, (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS | METH_CLASS, text         \

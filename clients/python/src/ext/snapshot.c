@@ -137,8 +137,9 @@ static PyType_Slot slots[] = {
 	{Py_sq_length, length},
 	{Py_sq_item, item},
 	{Py_bf_getbuffer, get_buffer},
-	{Py_tp_doc, SHMDPY_TEXT("Elements of an Array as they were at one moment: a copy of this process's own, with the\n"
-	                        "buffer protocol, so that numpy.asarray(snapshot) copies nothing more.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Elements of an Array as they were at one moment: a copy of this process's own, with the\n"
+	             "buffer protocol, so that numpy.asarray(snapshot) copies nothing more.")},
 	{0, NULL},
 };
 

@@ -166,7 +166,7 @@ static PyMethodDef methods[] = {
 	             "Creates a stream. capacity: bytes under way, a power of two of 4 KiB to 256 MiB;\n"
 	             "message_max: up to capacity / 2 - 8, for which 0 stands. Raises Exists, BadName, Quota,\n"
 	             "NoSpace, Invalid."),
-	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, read_only=False)\n\nRaises NotFound, Permission."),
+	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the stream exists."),
 	{"claim", stream_claim, METH_O,
 	 "claim(role)\n--\n\nTakes a role, 'producer' or 'consumer', for this process. Raises Taken."},
@@ -194,8 +194,9 @@ static PyMethodDef methods[] = {
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
 	{Py_tp_getset, properties},
-	{Py_tp_doc, SHMDPY_TEXT("Messages one way, from the process that is the producer to the one that is the consumer.\n"
-	                        "A forked child has no role until it claims one.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Messages one way, from the process that is the producer to the one that is the consumer.\n"
+	             "A forked child has no role until it claims one.")},
 	{0, NULL},
 };
 

@@ -206,7 +206,7 @@ static PyMethodDef methods[] = {
 	             "Creates a value of a type code. lock: True for a lock of its own, False for none, or a\n"
 	             "Mutex. Raises Exists, BadName, Quota, NoSpace."),
 	SHMDPY_MAKER("open", make_open,
-	             "open(client, name=None, code=None, *, id=0, read_only=False)\n\n"
+	             "open(client, name=None, code=None, *, id=0, ticket=None, read_only=False)\n\n"
 	             "Raises NotFound, TypeMismatch, Permission."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the value exists."),
 	{"load", value_load, METH_NOARGS, "load()\n--\n\nThe element, loaded atomically."},
@@ -232,8 +232,9 @@ static PyType_Slot slots[] = {
 	{Py_tp_getset, properties},
 	{Py_bf_getbuffer, get_buffer},
 	{Py_bf_releasebuffer, release_buffer},
-	{Py_tp_doc, SHMDPY_TEXT("One element that processes share. Loads, stores and the atomic operations need no lock;\n"
-	                        "`with value:` is for what takes several of them.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("One element that processes share. Loads, stores and the atomic operations need no lock;\n"
+	             "`with value:` is for what takes several of them.")},
 	{0, NULL},
 };
 

@@ -304,10 +304,11 @@ static PyType_Slot slots[] = {
 	{Py_tp_dealloc, pollable_dealloc},
 	{Py_tp_methods, methods},
 	{Py_tp_members, members},
-	{Py_tp_doc, SHMDPY_TEXT("Pollable(object, until=None, version=None)\n--\n\n"
-	                        "A descriptor that is readable while a try on the object may succeed; what the arguments\n"
-	                        "mean wait_any() says. It stays readable until rearm(). Up to 126 in a process; in a forked\n"
-	                        "child they are dead. Raises Unsupported before Linux 5.16, Overflow, Permission.")},
+	{Py_tp_doc,
+	 SHMDPY_TEXT("Pollable(object, until=None, version=None)\n--\n\n"
+	             "A descriptor that is readable while a try on the object may succeed; what the arguments\n"
+	             "mean wait_any() says. It stays readable until rearm(). Up to 126 in a process; in a forked\n"
+	             "child they are dead. Raises Unsupported before Linux 5.16, Overflow, Permission.")},
 	{0, NULL},
 };
 

@@ -1,18 +1,23 @@
-"""How pickled objects come back: by the daemon's socket and their id."""
+"""How pickled objects come back: by the daemon's socket, their id, and a ticket."""
 
 from shmd import _shmd
+from shmd.errors import NotFound
 
 _clients = {}
 
 
 def client(socket):
-    """The client of this process for pickled objects of the daemon at this path (None: the default)."""
+    """The client of this process for pickled objects of the daemon at this path."""
     found = _clients.get(socket)
     if found is None or found.closed:
         found = _clients[socket] = _shmd.Client(socket)
     return found
 
 
-def reopen(kind, socket, id, name, read_only):
-    """Opens the object of the class `kind` that has this id; `name` is for its repr."""
-    return kind.open(client(socket), id=id, read_only=read_only)
+def reopen(kind, socket, id, name, read_only, ticket):
+    """Opens the object of the class `kind` that has this id. `name` is for who reads the pickle."""
+    try:
+        return kind.open(client(socket), id=id, read_only=read_only, ticket=ticket)
+    except NotFound:
+        # The ticket is for the first who opens it, and for a minute.
+        return kind.open(client(socket), id=id, read_only=read_only)

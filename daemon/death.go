@@ -30,6 +30,7 @@ func (s *Server) died(c *client) {
 func (s *Server) ended(session *session) {
 	s.mu.Lock()
 	delete(s.sessions, session)
+	s.checkDeserted()
 	s.mu.Unlock()
 	c := session.client
 	if c == nil || c.id == 0 { // it never said hello

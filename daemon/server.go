@@ -51,6 +51,7 @@ type Server struct {
 	detached   map[*client]struct{}     // protected by mu; that may come back
 	closing    bool                     // protected by mu
 	timers     map[*time.Timer]struct{} // protected by mu; of later
+	deserted   chan struct{}            // protected by mu; of Deserted, while sessions go on
 
 	tickets ticketClock
 }
@@ -103,6 +104,27 @@ func newEpoch() uint32 {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails, by its contract
 	return binary.LittleEndian.Uint32(b[:])%(shm.GenerationMax/2) + 1
+}
+
+// Deserted returns a channel that is closed when no client is connected, at once if that is
+// so now. Who connects later does not matter to it.
+func (s *Server) Deserted() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deserted == nil {
+		s.deserted = make(chan struct{})
+	}
+	deserted := s.deserted
+	s.checkDeserted()
+	return deserted
+}
+
+// checkDeserted tells who waits in Deserted; s.mu is held.
+func (s *Server) checkDeserted() {
+	if s.deserted != nil && len(s.sessions) == 0 {
+		close(s.deserted)
+		s.deserted = nil
+	}
 }
 
 // Socket is the path that the daemon listens on.

@@ -45,7 +45,7 @@ shmd keeper --stop`,
 				defer cancel()
 				return keeper.Quit(ctx, socket)
 			}
-			readyTo, err := readyFile(readyFD)
+			readyTo, err := givenFile("--ready-fd", readyFD)
 			if err != nil {
 				return err
 			}

@@ -291,6 +291,7 @@ func TestMistakes(t *testing.T) {
 		{"serve --log-level loud", 2, "debug"},
 		{"serve --socket-owner nobody-of-that-name", 2, "nobody-of-that-name"},
 		{"serve --ready-fd 987", 2, "987"},
+		{"serve --lifeline-fd 987", 2, "--lifeline-fd 987"},
 		{"serve", exitUnavailable, "another shmd daemon"},
 		{"--socket /nonexistent/s status", 1, "shmd serve"},
 	} {

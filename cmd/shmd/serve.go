@@ -49,6 +49,10 @@ The log goes to stderr, without times if that is the journal; nothing goes to st
 For a supervisor or a test that must know when the socket is there, --ready-fd N writes
 "ready" and a newline to descriptor N and closes it.
 
+--lifeline-fd N makes it the daemon of one process tree, which holds the writing end of a
+pipe whose reading end is descriptor N: once all who hold it have ended, and no client is
+connected, it ends for good, and removes the directory of the socket if it is empty.
+
 A supervisor that speaks systemd's protocols may listen on the socket itself, and is told
 when the daemon is ready, that it lives, and that it ends: see docs/operations.md.
 
@@ -121,7 +125,7 @@ shmd serve --check-config`,
 				return c.show()
 			}
 			c.config.Listener = listener
-			return serve(cmd.Context(), c, f.readyFD)
+			return serve(cmd.Context(), c, f.readyFD, f.lifelineFD)
 		},
 	}
 	f.register(cmd.Flags())
@@ -129,7 +133,7 @@ shmd serve --check-config`,
 }
 
 // serve runs a daemon until a signal, or the end of ctx, which is the same.
-func serve(ctx context.Context, configured *configuration, readyFD int) error {
+func serve(ctx context.Context, configured *configuration, readyFD, lifelineFD int) error {
 	// Before the start, so that no signal finds us half way.
 	signals, reloads := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
@@ -137,8 +141,12 @@ func serve(ctx context.Context, configured *configuration, readyFD int) error {
 	defer signal.Stop(signals)
 	defer signal.Stop(reloads)
 	c := configured.config
-	readyTo, err := readyFile(readyFD)
+	readyTo, err := givenFile("--ready-fd", readyFD)
 	if err != nil {
+		return err
+	}
+	line := lifeline{}
+	if line.file, err = givenFile("--lifeline-fd", lifelineFD); err != nil {
 		return err
 	}
 	limitHeap(c.MemoryBytes)
@@ -157,7 +165,7 @@ func serve(ctx context.Context, configured *configuration, readyFD int) error {
 	alive, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go keepAlive(alive, server.Socket(), c.Logger)
-	end := server.Shutdown
+	end, over := server.Shutdown, line.ended(server)
 	for running := true; running; {
 		select {
 		case s := <-signals:
@@ -168,6 +176,10 @@ func serve(ctx context.Context, configured *configuration, readyFD int) error {
 			}
 		case <-reloads:
 			configured.reload(server)
+		case <-over:
+			running = false
+			c.Logger.Info("stopping", "reason", "the process tree is gone")
+			end = server.End
 		case <-ctx.Done():
 			running = false
 			c.Logger.Info("stopping")
@@ -175,7 +187,9 @@ func serve(ctx context.Context, configured *configuration, readyFD int) error {
 	}
 	cancel()
 	tell(stopping, c.Logger)
-	return shutdown(end, signals, c.Logger)
+	err = shutdown(end, signals, c.Logger)
+	line.tidy(server.Socket())
+	return err
 }
 
 // limitHeap makes the runtime collect garbage rather than let it grow beyond what the
@@ -219,17 +233,17 @@ func cutOff(err error, log *slog.Logger) error {
 	return err
 }
 
-// readyFile is the descriptor of --ready-fd; nil if there is none.
-func readyFile(fd int) (*os.File, error) {
+// givenFile is a descriptor that a flag names; nil if that is -1.
+func givenFile(flag string, fd int) (*os.File, error) {
 	if fd == -1 {
 		return nil, nil
 	}
-	f := os.NewFile(uintptr(fd), "--ready-fd")
+	f := os.NewFile(uintptr(fd), flag)
 	if f == nil {
-		return nil, usage("--ready-fd %d is no descriptor", fd)
+		return nil, usage("%s %d is no descriptor", flag, fd)
 	}
 	if _, err := f.Stat(); err != nil {
-		return nil, usage("--ready-fd %d: %w", fd, err)
+		return nil, usage("%s %d: %w", flag, fd, err)
 	}
 	return f, nil
 }

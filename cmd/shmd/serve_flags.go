@@ -23,6 +23,7 @@ type serveFlags struct {
 	logJSON            bool
 	without            []string
 	readyFD            int
+	lifelineFD         int
 	keeper             string
 	file               string
 	check              bool
@@ -72,6 +73,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 		"kernel `FEATURES` to do without:\npeerpidfd,futex_waitv,noexec_seal")
 	flags.StringVar(&f.keeper, "keeper", keeperStart, "`WHO` has the keeper: start (this daemon starts it),\n"+
 		"external (a supervisor does), none (nothing outlives this daemon)")
+	flags.IntVar(&f.lifelineFD, "lifeline-fd", -1, "descriptor `N` of the process tree to end with; -1 is none")
 	flags.IntVar(&f.readyFD, "ready-fd", -1, "descriptor `N` to write \"ready\" to; -1 is none")
 }
 

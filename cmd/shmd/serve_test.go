@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -264,5 +265,48 @@ func TestNegativeNumbersAreValues(t *testing.T) {
 		if got := strings.Join(setNegatives(root, strings.Fields(in)), " "); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
+	}
+}
+
+// A daemon with a lifeline goes on while anybody holds it or is connected, and then leaves
+// nothing behind.
+func TestServeLifeline(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "private")
+	t.Setenv("SHMD_SOCKET", filepath.Join(dir, "s"))
+	ready, told, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Close()
+	line, held, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := spawn(t, "serve", "--ready-fd", "3", "--lifeline-fd", "4", "--keeper", "none")
+	p.ExtraFiles = []*os.File{told, line}
+	p.start()
+	if err := errors.Join(told.Close(), line.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(ready); err != nil || string(text) != "ready\n" {
+		t.Fatalf("--ready-fd: %q, %v; stderr %q", text, err, p.stderr)
+	}
+	must(t, "create", "m", "mutex") // a client that comes and goes while it is held
+	holder := spawn(t, "lock", "m", "--", "sh", "-c", "echo held; read x")
+	holder.start()
+	holder.line("held")
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "stat", "m") // the holder is connected
+	if err := holder.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	holder.end()
+	if code, _ := p.end(); code != 0 || !strings.Contains(p.stderr.String(), "the process tree is gone") {
+		t.Errorf("after all have gone: exit %d, stderr %q", code, p.stderr)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory of the socket: %v", err)
 	}
 }

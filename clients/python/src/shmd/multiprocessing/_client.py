@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The connection that this process makes objects with."""
+import os
 import threading
-
-import shmd
 
 from . import daemon
 
@@ -30,3 +29,11 @@ def adopt(client):
         with _lock:
             if _default is None:
                 _default = client
+
+
+def _after_fork():
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -3,6 +3,7 @@
  * module.c - the module shmd._shmd. It has one state for the process, as libshmd has, and
  * is of the main interpreter only.
  */
+#include "mp.h"
 #include "shmd_python.h"
 
 #include <string.h>
@@ -56,6 +57,8 @@ static int (*const parts[])(PyObject *module) = {
 	shmdpy_array_init, shmdpy_snapshot_init, shmdpy_queue_init, shmdpy_place_init,
 	shmdpy_stream_init, shmdpy_pipe_init, shmdpy_rwlock_init, shmdpy_waitable_init,
 	shmdpy_semaphore_init, shmdpy_event_init, shmdpy_condition_init, shmdpy_barrier_init,
+	/* shmd.multiprocessing */
+	shmdpy_semlock_init, shmdpy_synchronized_init,
 };
 
 PyMODINIT_FUNC PyInit__shmd(void);

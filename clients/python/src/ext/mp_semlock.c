@@ -297,7 +297,7 @@ static PyMemberDef members[] = {
 static PyType_Slot slots[] = {
 	{Py_tp_methods, methods},
 	{Py_tp_members, members},
-	{Py_tp_doc, "The base of shmd.multiprocessing's locks and semaphores."},
+	{Py_tp_doc, SHMDPY_TEXT("The base of shmd.multiprocessing's locks and semaphores.")},
 	{0, NULL},
 };
 

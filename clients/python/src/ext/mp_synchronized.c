@@ -221,7 +221,7 @@ static PyType_Slot base_slots[] = {
 	{Py_tp_methods, base_methods},
 	{Py_tp_getset, base_getset},
 	{Py_tp_members, base_members},
-	{Py_tp_doc, "A ctypes object and its lock; see shmd.multiprocessing.sharedctypes."},
+	{Py_tp_doc, SHMDPY_TEXT("A ctypes object and its lock; see shmd.multiprocessing.sharedctypes.")},
 	{0, NULL},
 };
 
@@ -314,7 +314,7 @@ static PyType_Slot value_slots[] = {
 	{Py_tp_getset, value_getset},
 	{Py_tp_traverse, base_traverse},
 	{Py_tp_clear, base_clear},
-	{Py_tp_doc, "A ctypes scalar and its lock."},
+	{Py_tp_doc, SHMDPY_TEXT("A ctypes scalar and its lock.")},
 	{0, NULL},
 };
 
@@ -427,7 +427,7 @@ static PyType_Slot array_slots[] = {
 	{Py_sq_item, array_item},
 	{Py_tp_traverse, base_traverse},
 	{Py_tp_clear, base_clear},
-	{Py_tp_doc, "A ctypes array and its lock, which is held for each access."},
+	{Py_tp_doc, SHMDPY_TEXT("A ctypes array and its lock, which is held for each access.")},
 	{0, NULL},
 };
 
@@ -451,7 +451,7 @@ static PyType_Slot string_slots[] = {
 	{Py_tp_getset, string_getset},
 	{Py_tp_traverse, base_traverse},
 	{Py_tp_clear, base_clear},
-	{Py_tp_doc, "An array of chars and its lock."},
+	{Py_tp_doc, SHMDPY_TEXT("An array of chars and its lock.")},
 	{0, NULL},
 };
 

@@ -286,6 +286,10 @@ class Internal(Error):
     code = 51
 
 
+class OwnerDiedWarning(RuntimeWarning):
+    """A lock of shmd.multiprocessing was acquired whose owner died: what it guards may be half done."""
+
+
 BY_CODE = {error.code: error for error in list(globals().values()) if isinstance(error, type) and issubclass(error, Error) and error.code}
 
-__all__ = ["Error", *(error.__name__ for error in BY_CODE.values())]
+__all__ = ["Error", "OwnerDiedWarning", *(error.__name__ for error in BY_CODE.values())]

@@ -42,6 +42,11 @@ class _Shared:
     def __reduce__(self):
         return _rebuild, (self._shmd_type, self._shmd_handle)
 
+    def __repr__(self):
+        if isinstance(self, ctypes._SimpleCData):
+            return f"{type(self).__name__}({self.value!r})"
+        return super().__repr__()
+
 
 def _shared_type(type_):
     try:

@@ -148,7 +148,7 @@ def main():
             print(f"{run.method:10} {run.name:30} {run.passed()}/{len(run.tests)}", flush=True)
             for test, text in run.failures():
                 failed += 1
-                print(f"FAILED {run.method} {run.name}.{test}: {text}", flush=True)
+                print(f"FAILED {run.method} {run.name}.{test}: {text}\n{run.log[-3000:]}", flush=True)
     if options.write:
         write(options.write, table(runs))
     print(f"{sum(run.passed() for run in runs.values())} passed, {failed} failed")

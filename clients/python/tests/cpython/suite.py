@@ -31,6 +31,10 @@ def _redirect():
     return face
 
 
+# Here, since a spawned child imports this module, as the main one does, but maybe not the one of the class.
+_FACE = _redirect()
+
+
 def _mixin(face):
     names = {name: staticmethod(getattr(face, name)) for name in OWN}
     # A subclass, since upstream asks isinstance(self, ProcessesMixin).
@@ -63,8 +67,7 @@ def classes():
 def install(namespace, start_method):
     """Puts the tests of a start method into a module, as upstream.install_tests_in_module_dict does."""
     upstream.install_tests_in_module_dict(namespace, start_method, only_type="none of them")
-    face = _redirect()
-    mixin = _mixin(face)
+    mixin = _mixin(_FACE)
     for name, base in classes():
         if not _is_mixed(base):
             bases = (base,)

@@ -52,6 +52,7 @@ class SharedMemory:
             self._name = "/" + name
             self._array = self._create(size) if create else self._attach()
         self._buf = memoryview(self._array)
+        self._size = self._buf.nbytes
 
     def _create_anywhere(self, size):
         while True:
@@ -105,7 +106,7 @@ class SharedMemory:
     @property
     def size(self):
         """Size in bytes."""
-        return self._array.length
+        return self._size
 
     def close(self):
         """Ends the access of this object; the block goes on. Raises BufferError while there are views of buf."""
@@ -137,8 +138,11 @@ def _encoded(value):
     return kind, struct.pack(_PACKINGS[kind], value if value is not None else False).rjust(_ALIGNMENT, b"\0")
 
 
-def _capacity(kind, data):
-    return _ALIGNMENT * (len(data) // _ALIGNMENT + 1) if kind in (b"str", b"bytes") else _ALIGNMENT
+def _capacity(value, data):
+    """The bytes that an item gets: as many as in CPython, where a str counts by its characters, but enough."""
+    if not isinstance(value, (str, bytes)):
+        return _ALIGNMENT
+    return max(_ALIGNMENT * (len(value) // _ALIGNMENT + 1), -(-len(data) // _ALIGNMENT) * _ALIGNMENT)
 
 
 class ShareableList:
@@ -154,15 +158,14 @@ class ShareableList:
         if name is not None and sequence is None:
             self.shm = SharedMemory(name)
             return
-        items = [_encoded(value) for value in sequence or ()]
+        items = [(*_encoded(value), value) for value in sequence or ()]
+        sizes = [_capacity(value, data) for _, data, value in items]
         start = _COUNT.size + _RECORD.size * len(items)
-        total = start + sum(_capacity(*item) for item in items)
-        self.shm = SharedMemory(name, create=True, size=total)
+        self.shm = SharedMemory(name, create=True, size=start + sum(sizes))
         _COUNT.pack_into(self.shm.buf, 0, len(items))
-        for position, (kind, data) in enumerate(items):
-            capacity = _capacity(kind, data)
-            self._write(position, start, capacity, kind, data)
-            start += capacity
+        for position, (kind, data, _) in enumerate(items):
+            self._write(position, start, sizes[position], kind, data)
+            start += sizes[position]
 
     def _write(self, position, offset, capacity, kind, data):
         self.shm.buf[offset:offset + len(data)] = data

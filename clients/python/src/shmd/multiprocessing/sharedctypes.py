@@ -40,7 +40,7 @@ class _Shared:
     __slots__ = ()
 
     def __reduce__(self):
-        return _rebuild, (self._shmd_type, self._shmd_handle)
+        return _rebuild_named, (_named(self._shmd_type), self._shmd_handle)
 
     def __repr__(self):
         if isinstance(self, ctypes._SimpleCData):
@@ -55,6 +55,23 @@ def _shared_type(type_):
         names = {"__module__": type_.__module__, "__qualname__": type_.__qualname__, "_shmd_type": type_}
         made = _shared_types[type_] = type(type_)(type_.__name__, (_Shared, type_), names)
         return made
+
+
+def _named(type_):
+    """What a type is pickled as: of arrays, which have no name, what they consist of."""
+    if issubclass(type_, ctypes.Array) and type_ is type_._type_ * type_._length_:
+        return _named(type_._type_), type_._length_
+    return type_
+
+
+def _typed(named):
+    if isinstance(named, tuple):
+        return _typed(named[0]) * named[1]
+    return named
+
+
+def _rebuild_named(named, handle):
+    return _rebuild(_typed(named), handle)
 
 
 def _rebuild(type_, handle):

@@ -237,9 +237,13 @@ static PyObject *semlock_open(PyObject *self, PyObject *args)
 	unsigned long long id;
 	int flavour;
 	unsigned long maximum;
-	if (!PyArg_ParseTuple(args, "OKik:_open", &object, &id, &flavour, &maximum) || read_client(object, &client) < 0)
+	PyObject *ticket;
+	if (!PyArg_ParseTuple(args, "OKOik:_open", &object, &id, &ticket, &flavour, &maximum) ||
+	    read_client(object, &client) < 0)
 		return NULL;
 	struct shmdpy_wish wish = {.method = SHMDPY_OPEN, .open = {.size = sizeof wish.open, .id = id}};
+	if (shmdpy_wish_ticket(ticket, &wish) < 0)
+		return NULL;
 	return attach((struct shmdpy_semlock *)self, client, flavour, maximum, &wish);
 }
 
@@ -282,7 +286,7 @@ static PyMethodDef methods[] = {
 	{"_is_mine", semlock_is_mine, METH_NOARGS, "Whether this thread acquired it last, and holds it."},
 	{"_get_value", semlock_get_value, METH_NOARGS, "The permits that can be acquired."},
 	{"_create", semlock_create, METH_VARARGS, "_create(client, flavour, seats_max, initial=0, maximum=0)"},
-	{"_open", semlock_open, METH_VARARGS, "_open(client, id, flavour, maximum)"},
+	{"_open", semlock_open, METH_VARARGS, "_open(client, id, ticket, flavour, maximum)"},
 	{"_suspend", semlock_suspend, METH_NOARGS, "Forgets who holds it, while a condition waits; the count."},
 	{"_resume", semlock_resume, METH_O, "_resume(count): this thread holds it again."},
 	{NULL, NULL, 0, NULL},

@@ -89,7 +89,7 @@ static int read_lock(PyObject *value, struct shmdpy_wish *wish)
 	return value == Py_False ? 0 : read_mutex(value, wish);
 }
 
-static int read_ticket(PyObject *value, struct shmdpy_wish *wish)
+int shmdpy_wish_ticket(PyObject *value, struct shmdpy_wish *wish)
 {
 	if (value == Py_None)
 		return 0;
@@ -127,7 +127,7 @@ static int read_option(const struct option *option, PyObject *value, struct shmd
 		return 0;
 	case LIFETIME: return read_lifetime(value, place);
 	case LOCK: return read_lock(value, wish);
-	case TICKET: return read_ticket(value, wish);
+	case TICKET: return shmdpy_wish_ticket(value, wish);
 	}
 	return 0;
 }

@@ -348,6 +348,8 @@ void shmdpy_export_release(struct shmdpy_handle *self, struct shmdpy_exported *e
 int shmdpy_wish_read(const struct shmdpy_kind *kind, enum shmdpy_method method, PyObject *args, PyObject *keywords,
                      struct shmdpy_wish *ret_wish);
 void shmdpy_wish_clear(struct shmdpy_wish *wish);
+/* The ticket to open with, as ticket() returned it; None is none. -1 with TypeError. */
+int shmdpy_wish_ticket(PyObject *value, struct shmdpy_wish *wish);
 
 /* ---- item.c: type codes -------------------------------------------------------------- */
 

@@ -47,18 +47,17 @@ class SemLock(_shmd.SemLock):
         self._create(_client.default(), flavour, SEATS_MAX, initial, maximum)
 
     def __reduce__(self):
-        return _rebuild, (type(self), *_reference(self), self._flavour, self._maximum)
+        return _rebuild, (type(self), self.client.socket, self.id, self.ticket(), self._flavour, self._maximum)
 
 
-def _reference(handle):
-    """What another process finds an object by."""
-    return handle.client.socket, handle.id
-
-
-def _rebuild(cls, socket, id, flavour, maximum):
+def _rebuild(cls, socket, id, ticket, flavour, maximum):
     self = cls.__new__(cls)
     client = reopen.client(socket)
-    self._open(client, id, flavour, maximum)
+    try:
+        self._open(client, id, ticket, flavour, maximum)
+    except shmd.NotFound:
+        # The ticket is for the first who opens it, and for a minute.
+        self._open(client, id, None, flavour, maximum)
     _client.adopt(client)
     return self
 

@@ -193,6 +193,11 @@ test: build $(VENV_READY) build/setup/model build/setup/check ## Run every test 
 	$(GO) test -tags models -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/models ./tests/litmus
 	$(call say,make test: passed)
 
+.PHONY: test-cpython
+test-cpython: python-ext $(VENV_READY) ## CPython's own tests over shmd.multiprocessing; the table in docs/python.md
+	PYTHONPATH='$(CURDIR)/clients/python/src' PATH='$(CURDIR)/bin':"$$PATH" \
+	  $(SHMD_PYTHON) clients/python/tests/cpython/run.py --jobs 2 --write docs/python.md
+
 .PHONY: check
 check: fmt-check tidy lint headers ## What CI runs first: format, tidy, linters, headers
 	$(call say,make check: passed)

@@ -90,7 +90,8 @@ def test_neither_exit_nor_kill_takes_it_away(name, method):
     assert again.buf[0] == 8
 
 
-ITEMS = ["hello", b"bytes\0\0", "zwölf Boxkämpfer", -273.154, 100, None, True, False, 2**63 - 1, -2**63, "", b"", "\0"]
+ITEMS = ["hello", b"bytes\0\0", "zwölf Boxkämpfer", -273.154, 100, None, True, False, 2**63 - 1, -2**63, "", b"",
+         "\0"]
 
 
 def test_a_list_keeps_what_it_is_given():

@@ -44,7 +44,8 @@ func TestLayoutsMeet(t *testing.T) {
 	} {
 		t.Run("daemon"+c.daemon+" client"+c.client, func(t *testing.T) {
 			d := harness.StartDaemonWith(t, harness.DaemonOptions{Program: program(t, c.daemon)})
-			run(t, program(t, c.daemon), "--socket", d.Socket, "create", "answer", "value", "--code", "q", "--init", "42")
+			run(t, program(t, c.daemon), "--socket", d.Socket, "create", "answer", "value", "--code", "q",
+				"--init", "42")
 			if got := run(t, program(t, c.client), "--socket", d.Socket, "get", "answer"); got != "42" {
 				t.Errorf("over the socket: %s", got)
 			}

@@ -28,7 +28,7 @@ const (
 
 	producers   = 3
 	consumers   = 4
-	numbersEach = 1 << 17 // of each producer; in one run none gets there
+	numbersEach = 1 << 21 // of each producer; in hours of `make chaos` none gets there
 	trafficMax  = producers * numbersEach
 	hiresMax    = 1 << 16
 	batchSize   = 3

@@ -251,7 +251,8 @@ PyObject *shmdpy_handle_make(PyTypeObject *type, const struct shmdpy_kind *kind,
 		return NULL;
 	if (shmdpy_wish_read(kind, method, args, keywords, &wish) < 0)
 		return NULL;
-	wish.name = text;
+	/* An id says which; the name is then what it is called here. */
+	wish.name = method == SHMDPY_OPEN && wish.open.id != 0 ? NULL : text;
 	allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
 	struct shmdpy_handle *self = (struct shmdpy_handle *)allocate(type, 0);
 	if (self != NULL && shmdpy_handle_attach(self, kind, client, name, &wish) < 0)

@@ -15,9 +15,9 @@ def client(socket):
 
 
 def reopen(kind, socket, id, name, read_only, ticket):
-    """Opens the object of the class `kind` that has this id. `name` is for who reads the pickle."""
+    """Opens the object of the class `kind` that has this id, and calls it by the name."""
     try:
-        return kind.open(client(socket), id=id, read_only=read_only, ticket=ticket)
+        return kind.open(client(socket), name, id=id, read_only=read_only, ticket=ticket)
     except NotFound:
         # The ticket is for the first who opens it, and for a minute.
-        return kind.open(client(socket), id=id, read_only=read_only)
+        return kind.open(client(socket), name, id=id, read_only=read_only)

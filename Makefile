@@ -56,10 +56,13 @@ TEST_TAGS := shmd_crash,shmd_sabotage,shmd_next_abi
 export SHMD_BIN    := $(CURDIR)/bin/shmd
 export SHMD_BUILD  := $(CURDIR)/build
 export SHMD_PYTHON := $(CURDIR)/build/venv/bin/python
+export SHMD_PYTHON_PACKAGE := $(CURDIR)/build/python/bin/python
 export SHMD_CC      = $(CC)
 export SHMD_CXX     = $(CXX)
 
 VENV_READY := build/venv/.ready
+# An environment with the Python package in it, as its wheel installs it.
+PYTHON_READY := build/python/.ready
 
 C_HEADERS := $(wildcard include/*.h clients/c/*.h)
 C_SOURCES := $(wildcard clients/c/*.c)
@@ -95,6 +98,7 @@ ARM64_LIBDIR   := $(ARM64_SYSROOT)/usr/lib/aarch64-linux-gnu
 ARM64_CC       := aarch64-linux-gnu-gcc -L$(ARM64_LIBDIR)
 ARM64_MSGPACK  := PKG_CONFIG_SYSROOT_DIR=$(ARM64_SYSROOT) PKG_CONFIG_LIBDIR=$(ARM64_LIBDIR)/pkgconfig
 
+PYTHON_FILES     := $(filter-out %.so,$(wildcard clients/python/*.* clients/python/src/*/*.* clients/python/src/shmd/*/*.*))
 PYTHON_SOURCES   := $(wildcard clients/python/src/ext/*.c)
 PYTHON_OBJECTS   := $(PYTHON_SOURCES:clients/python/src/ext/%.c=build/obj/python/%.o)
 PYTHON_EXTENSION := clients/python/src/shmd/_shmd.abi3.so
@@ -179,7 +183,7 @@ demo: build $(VENV_READY) ## Go, C and Python share memory, one is killed, nothi
 
 # From the cheapest to the dearest, so that a mistake shows early.
 .PHONY: test
-test: build $(VENV_READY) build/setup/model build/setup/check ## Run every test (does its own set-up)
+test: build $(VENV_READY) $(PYTHON_READY) build/setup/model build/setup/check ## Run every test (does its own set-up)
 	$(call say,units and everything with a second process)
 	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./...
 	$(call say,store-prefix replay: every prefix of the stores of every operation)
@@ -192,6 +196,10 @@ test: build $(VENV_READY) build/setup/model build/setup/check ## Run every test 
 	$(call say,models (short; all of them: make model) and memory orders)
 	$(GO) test -tags models -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/models ./tests/litmus
 	$(call say,make test: passed)
+
+.PHONY: python
+python: bin/shmd $(PYTHON_READY) ## The Python package: sdist and wheel into build/python-dist, installed and tested
+	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./tests/python
 
 .PHONY: test-cpython
 test-cpython: python-ext $(VENV_READY) ## CPython's own tests over shmd.multiprocessing; the table in docs/python.md
@@ -425,6 +433,15 @@ build/setup/%: scripts/setup.sh
 # Inside the environment, so that the two go together.
 $(VENV_READY): scripts/setup.sh tests/requirements.txt
 	@CC='$(CC)' CXX='$(CXX)' scripts/setup.sh test
+	@touch $@
+
+# The sdist from the tree, the wheel from the sdist, as a user gets them.
+$(PYTHON_READY): scripts/setup.sh clients/python/tests/requirements.txt $(PYTHON_FILES) $(C_SOURCES) $(C_HEADERS)
+	@CC='$(CC)' CXX='$(CXX)' scripts/setup.sh python
+	rm -rf build/python-dist
+	build/python/bin/python -m build --no-isolation --outdir build/python-dist clients/python
+	PIP_USER=0 build/python/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index \
+	  --force-reinstall build/python-dist/*.whl
 	@touch $@
 
 # --- The C library -------------------------------------------------------

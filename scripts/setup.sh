@@ -2,13 +2,15 @@
 # Installs what building and testing shmd needs and this machine lacks, and says
 # what and why. Running it again does nothing. make calls it; by hand:
 #
-#   scripts/setup.sh [build] [check] [test] [model] [arm64] [fuzz] [boost] [zeromq] [redis]
+#   scripts/setup.sh [build] [check] [test] [python] [model] [arm64] [fuzz] [boost] [zeromq] [redis]
 #   (default: build)
 #
 #   build   a C compiler, pkg-config, msgpack for C
 #   check   a C++ compiler: the headers must compile as C++ too; and the tools of
 #           systemd, of which nothing runs
 #   test    build, and Python with msgpack in build/venv
+#   python  build, and what the Python package is built and tested with: the headers of
+#           Python, and pytest, numpy and the like in build/python
 #   model   spin, the model checker, and a C compiler for what it generates; Relacy,
 #           which checks orders of memory accesses, and a C++ compiler for it
 #   arm64   a C compiler for arm64 and an emulator, qemu; and msgpack for C for arm64,
@@ -28,6 +30,8 @@ cc=${CC:-cc}
 cxx=${CXX:-g++}
 venv=build/venv
 requirements=tests/requirements.txt
+package_venv=build/python
+package_requirements=clients/python/tests/requirements.txt
 sysroot=build/arm64/sysroot
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -140,6 +144,13 @@ find_python() {
   return 1
 }
 have_python() { find_python >/dev/null; }
+# shellcheck disable=SC2086
+have_python_headers() {
+  local python include
+  python=$(find_python) || return 1
+  include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])') || return 1
+  printf '#include <Python.h>\n' | $cc "-I$include" -x c -fsyntax-only - >/dev/null 2>&1
+}
 
 # --- What is missing? packages and reasons are filled side by side.
 
@@ -156,6 +167,7 @@ need() { # reason, probe, packages...
 }
 
 want_venv=false
+want_package_venv=false
 want_sysroot=false
 plan() {
   case $1 in
@@ -172,6 +184,12 @@ plan() {
       plan build
       need 'the socket-only client of tests and demo' have_python python3 python3-venv
       want_venv=true
+      ;;
+    python)
+      plan build
+      need 'the Python package and its tests' have_python python3 python3-venv
+      need 'to compile the Python package' have_python_headers python3-dev
+      want_package_venv=true
       ;;
     model)
       need 'to check the protocol models' have_spin spin
@@ -199,7 +217,7 @@ plan() {
     redis)
       need 'a rival of the bench, Redis; no service is started' have_redis redis-tools
       ;;
-    *) fail "unknown group \"$1\"; the groups are build, check, test, model, arm64, fuzz, boost, zeromq, redis" ;;
+    *) fail "unknown group \"$1\"; the groups are build, check, test, python, model, arm64, fuzz, boost, zeromq, redis" ;;
   esac
 }
 
@@ -275,8 +293,8 @@ make_sysroot() {
 
 # The environment is complete when it runs and holds the pinned versions; one
 # whose Python has been removed since is made anew.
-venv_complete() {
-  "$venv/bin/python" - "$requirements" >/dev/null 2>&1 <<'PY'
+venv_complete() { # environment, requirements
+  "$1/bin/python" - "$2" >/dev/null 2>&1 <<'PY'
 import importlib.metadata, sys
 for line in open(sys.argv[1]):
     line = line.split("#")[0].strip()
@@ -287,9 +305,9 @@ for line in open(sys.argv[1]):
 PY
 }
 
-make_venv() {
-  local python
-  if venv_complete; then return 0; fi
+make_venv() { # environment, requirements
+  local venv=$1 requirements=$2 python
+  if venv_complete "$venv" "$requirements"; then return 0; fi
   python=$(find_python) || fail 'no python3 here can make virtual environments, even with python3-venv installed'
   say "Python packages of $requirements into $venv (with $python); nothing outside $venv changes"
   rm -rf "$venv"
@@ -298,7 +316,7 @@ make_venv() {
   # PIP_USER: a machine may have "install for the user" as its default, which
   # an environment refuses.
   PIP_USER=0 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
-  venv_complete || fail "$venv lacks packages of $requirements although pip reported success"
+  venv_complete "$venv" "$requirements" || fail "$venv lacks packages of $requirements although pip reported success"
 }
 
 if [ "$#" -eq 0 ]; then set -- build; fi
@@ -314,5 +332,6 @@ packages=()
 reasons=()
 for group in "$@"; do plan "$group"; done
 if [ "${#packages[@]}" -ne 0 ]; then fail "still missing after installing: ${packages[*]}"; fi
-if "$want_venv"; then make_venv; fi
+if "$want_venv"; then make_venv "$venv" "$requirements"; fi
+if "$want_package_venv"; then make_venv "$package_venv" "$package_requirements"; fi
 if "$want_sysroot"; then make_sysroot; fi

@@ -55,3 +55,8 @@ func Program(t testing.TB, source string) string {
 
 // Python is the interpreter of the virtual environment, which has msgpack.
 func Python(t testing.TB) string { return built(t, "SHMD_PYTHON", "build/venv/bin/python", "test") }
+
+// PythonPackage is the interpreter of the virtual environment that has the Python package.
+func PythonPackage(t testing.TB) string {
+	return built(t, "SHMD_PYTHON_PACKAGE", "build/python/bin/python", "python")
+}

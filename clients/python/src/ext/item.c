@@ -132,8 +132,9 @@ static bool half_of(double value, uint16_t *ret_half)
 	double magnitude = fabs(value);
 	if (magnitude >= 65520.0) /* would round beyond the largest */
 		return false;
-	int exponent;
-	frexp(magnitude, &exponent); /* 0.5 <= m < 1 */
+	int exponent = -24;
+	if (magnitude > 0)
+		frexp(magnitude, &exponent); /* 0.5 <= m < 1 */
 	/* Steps of the last place: 11 bits in all, no finer than 2^-24. */
 	int step = exponent - 11 < -24 ? -24 : exponent - 11;
 	double steps = nearbyint(ldexp(magnitude, -step));

@@ -202,9 +202,8 @@ python: bin/shmd $(PYTHON_READY) ## The Python package: sdist and wheel into bui
 	$(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./tests/python
 
 .PHONY: test-cpython
-test-cpython: python-ext $(VENV_READY) ## CPython's own tests over shmd.multiprocessing; the table in docs/python.md
-	PYTHONPATH='$(CURDIR)/clients/python/src' PATH='$(CURDIR)/bin':"$$PATH" \
-	  $(SHMD_PYTHON) clients/python/tests/cpython/run.py --jobs 2 --write docs/python.md
+test-cpython: bin/shmd $(PYTHON_READY) ## CPython's own tests over shmd.multiprocessing; the table in docs/python.md
+	$(SHMD_PYTHON_PACKAGE) clients/python/tests/cpython/run.py --jobs 2 --write docs/python.md
 
 .PHONY: check
 check: fmt-check tidy lint headers ## What CI runs first: format, tidy, linters, headers

@@ -151,6 +151,14 @@ have_python_headers() {
   include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])') || return 1
   printf '#include <Python.h>\n' | $cc "-I$include" -x c -fsyntax-only - >/dev/null 2>&1
 }
+# Debian ships CPython's own tests apart, by its version.
+have_cpython_tests() { "$(find_python)" -c 'import test._test_multiprocessing' >/dev/null 2>&1; }
+cpython_tests_package() {
+  local version
+  version=$("$(find_python)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
+    version=$(apt-cache policy python3 2>/dev/null | sed -n 's/^ *Candidate: \(3\.[0-9]*\).*/\1/p')
+  printf 'libpython%s-testsuite\n' "$version"
+}
 
 # --- What is missing? packages and reasons are filled side by side.
 
@@ -189,6 +197,7 @@ plan() {
       plan build
       need 'the Python package and its tests' have_python python3 python3-venv
       need 'to compile the Python package' have_python_headers python3-dev
+      need "CPython's own tests of multiprocessing, over ours" have_cpython_tests "$(cpython_tests_package)"
       want_package_venv=true
       ;;
     model)

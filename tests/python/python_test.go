@@ -29,3 +29,19 @@ func suite(t *testing.T, directory string, environment ...string) {
 func TestNamed(t *testing.T) {
 	suite(t, "named", "SHMD_SOCKET="+harness.StartDaemon(t).Socket)
 }
+
+// shmd.multiprocessing, with private daemons of its own.
+func TestMultiprocessing(t *testing.T) {
+	suite(t, "multiprocessing")
+}
+
+// CPython's own tests of multiprocessing, the quick ones, over ours: make test-cpython runs all.
+func TestCPython(t *testing.T) {
+	command := exec.CommandContext(t.Context(), harness.PythonPackage(t),
+		filepath.Join(harness.Root(t), "clients/python/tests/cpython/run.py"), "--short", "--method", "fork")
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", command, err, out)
+	}
+	t.Logf("%s", out)
+}

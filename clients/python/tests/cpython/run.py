@@ -20,7 +20,13 @@ import sys
 import tempfile
 import unittest
 
-import suite
+try:
+    import suite
+except ImportError as error:
+    if not (error.name or "").startswith("test"):
+        raise
+    sys.exit(f"{sys.executable} came without CPython's own tests ({error}); on Debian and Ubuntu they are in the package "
+             f"libpython{sys.version_info.major}.{sys.version_info.minor}-testsuite")
 import verdicts
 
 HERE = pathlib.Path(__file__).parent

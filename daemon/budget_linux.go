@@ -29,7 +29,7 @@ func checkAvailable(size uint64) error {
 		return status.New(status.NoSpace, "", "it needs %d bytes and the machine has %d available: "+
 			"make it smaller, or destroy objects that nobody needs", size, available)
 	}
-	if available := cgroupAvailable(); size > available {
+	if available := cgroupAvailable("/"); size > available {
 		return status.New(status.NoSpace, "", "it needs %d bytes and the daemon's cgroup has %d available: "+
 			"make it smaller, destroy objects that nobody needs, or raise the limit of the cgroup", size, available)
 	}
@@ -44,7 +44,7 @@ func MemoryLimit() (uint64, error) {
 		return 0, status.New(status.System, "start the daemon", "/proc/meminfo does not say how much memory there is: "+
 			"mount /proc or set the budget")
 	}
-	return min(total, cgroupLimit()), nil
+	return min(total, cgroupLimit("/")), nil
 }
 
 // filesLimit is how many descriptors the process may have open. The Go runtime
@@ -78,19 +78,19 @@ func meminfo(field string) (uint64, bool) {
 }
 
 // cgroupLimit is the least memory limit on the way from this process's cgroup to the
-// root; no limit is the largest number.
-func cgroupLimit() uint64 {
+// root; no limit is the largest number. The file system that says so is mounted at root.
+func cgroupLimit(root string) uint64 {
 	limit := uint64(math.MaxUint64)
-	eachCgroup(func(c cgroup) { limit = min(limit, c.limit()) })
+	eachCgroup(root, func(c cgroup) { limit = min(limit, c.limit()) })
 	return limit
 }
 
 // cgroupAvailable is what can be had in all cgroups that this process is in, without
 // that anybody is killed.
-func cgroupAvailable() uint64 {
+func cgroupAvailable(root string) uint64 {
 	available := uint64(math.MaxUint64)
-	eachCgroup(func(c cgroup) {
-		if limit := c.limit(); limit < available {
+	eachCgroup(root, func(c cgroup) {
+		if limit := c.limit(); limit < math.MaxUint64 {
 			used := c.read(c.names.usage) - min(c.read(c.names.usage), c.cache())
 			available = min(available, limit-min(limit, used))
 		}
@@ -114,12 +114,13 @@ type cgroupNames struct {
 
 var cgroupVersions = []cgroupNames{
 	{"", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"},
+	{"", "/sys/fs/cgroup/unified", "memory.max", "memory.current", "inactive_file"}, // beside version 1
 	{"memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"},
 }
 
 // eachCgroup calls f for the process's cgroup and all above it.
-func eachCgroup(f func(cgroup)) {
-	text, err := os.ReadFile("/proc/self/cgroup")
+func eachCgroup(root string, f func(cgroup)) {
+	text, err := os.ReadFile(filepath.Join(root, "/proc/self/cgroup"))
 	if err != nil {
 		return
 	}
@@ -135,7 +136,7 @@ func eachCgroup(f func(cgroup)) {
 				continue
 			}
 			for dir := parts[2]; ; dir = filepath.Dir(dir) {
-				f(cgroup{filepath.Join(names.mount, dir), names})
+				f(cgroup{filepath.Join(root, names.mount, dir), names})
 				if dir == "/" || dir == "." {
 					break
 				}

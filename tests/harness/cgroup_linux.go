@@ -36,7 +36,11 @@ func NewCgroup(t testing.TB, bytes uint64) *Cgroup {
 		case parts[1] == "" && g.dir == "":
 			// Its processes are in the group itself, which may then have no children with
 			// limits of their own; its parent may.
-			g.dir = filepath.Join("/sys/fs/cgroup", filepath.Dir(parts[2]))
+			mount := "/sys/fs/cgroup"
+			if _, err := os.Stat(mount + "/cgroup.controllers"); err != nil {
+				mount += "/unified" // beside version 1
+			}
+			g.dir = filepath.Join(mount, filepath.Dir(parts[2]))
 		}
 	}
 	g.dir = filepath.Join(g.dir, fmt.Sprintf("shmd-test-%d", os.Getpid()))

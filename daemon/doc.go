@@ -24,6 +24,7 @@
 //
 // # Lock order
 //
+//	ticketClock.mu           when the next ticket ends; before server.mu too
 //	object.recoverMu
 //	  registry.mu            names, ids, objects' links, seats, references
 //	    sideTable.mu         side segments of one queue
@@ -38,8 +39,8 @@
 // # Life of an object
 //
 // An object counts references: its link (a name, or the fact that it is
-// persistent), every seat, every object it guards, and every call that looks at
-// it. It is freed with the last. A seat counts references too: its handles, its
+// persistent), every seat, every object it guards, every ticket that is good, and every
+// call that looks at it. It is freed with the last. A seat counts references too: its handles, its
 // waiting calls, and, in a mutex, the seats of the same client in the objects it
 // guards. With the last the seat is swept (recovered) and then given out again;
 // so the objects that a mutex guards are always swept before the mutex is. A mutex also

@@ -114,6 +114,8 @@ func (d *falseDaemon) honest(id any, method string, params any) answer {
 		if d.mutex != nil && fmt.Sprint(params) == fmt.Sprint([]any{mutexHandle}) {
 			fds = []int{int(d.mutex.Fd())} // as large
 		}
+	case "ticket":
+		result = members{"id": 5, "ticket": make([]byte, 16)}
 	case "stat":
 		result = d.stat
 	case "side":
@@ -181,7 +183,7 @@ func (d *falseDaemon) with(changes members) members {
 func TestFalseDaemon(t *testing.T) {
 	d := newFalseDaemon(t)
 	falseAnswers(t, d)
-	garbledAnswers(t, func() *falseDaemon { return d }, "hello", "open", "open", "map")
+	garbledAnswers(t, func() *falseDaemon { return d }, "hello", "open", "open", "map", "ticket")
 	d.probe.MustEnd()
 }
 
@@ -205,7 +207,7 @@ func TestCloseTellsTheNextDaemon(t *testing.T) {
 	if line := d.probe.Line(); line != "OK" {
 		t.Errorf("the client: %s", line)
 	}
-	if want := []string{"hello", "open", "map", "close", "bye", "hello", "bye"}; !slices.Equal(said, want) {
+	if want := []string{"hello", "open", "map", "ticket", "close", "bye", "hello", "bye"}; !slices.Equal(said, want) {
 		t.Errorf("it says %v, want %v", said, want)
 	}
 	d.probe.MustEnd()
@@ -319,6 +321,15 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 			a.fds = []int{int(other.Fd()), int(other.Fd())}
 		}},
 		{"a file, not sealed", "CORRUPT", at("map", func(_ any, a *answer) { a.fds = []int{int(other.Fd())} })},
+		{"a short ticket", "BAD_FRAME", at("ticket", func(id any, a *answer) {
+			a.bytes = packed(t, []any{1, id, nil, members{"id": 5, "ticket": make([]byte, 15)}})
+		})},
+		{"a ticket in text", "BAD_FRAME", at("ticket", func(id any, a *answer) {
+			a.bytes = packed(t, []any{1, id, nil, members{"id": 5, "ticket": strings.Repeat("x", 16)}})
+		})},
+		{"no ticket", "BAD_FRAME", at("ticket", func(id any, a *answer) {
+			a.bytes = packed(t, []any{1, id, nil, nil})
+		})},
 		{"no layout", "VERSION", at("hello", func(id any, a *answer) {
 			a.bytes = packed(t, []any{1, id, nil, members{"version": 1}})
 		})},

@@ -29,9 +29,11 @@ static int use(struct shmd_client *client)
 	int result = shmd_array_open(client, "hostile", 0, 0, NULL, NULL, &array);
 	if (result < 0)
 		return result;
+	struct shmd_ticket ticket;
+	result = shmd_ticket(client, shmd_array_id(array), 0, &ticket);
 	size_t size_bytes = shmd_array_length(array) * shmd_array_item_size_bytes(array);
 	void *items = calloc(1, size_bytes);
-	if (items != NULL) {
+	if (items != NULL && result == 0) {
 		result = shmd_array_write(array, 0, shmd_array_length(array), 0, items);
 		if (result >= 0)
 			result = shmd_array_read(array, 0, shmd_array_length(array), 0, items, NULL);

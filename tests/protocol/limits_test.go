@@ -53,6 +53,40 @@ func TestSilentClients(t *testing.T) {
 	patient.must(wire.MethodPing)
 }
 
+// Who stops in the middle of a message keeps his connection, pays for what has come, and
+// disturbs nobody; when he goes on he is served.
+func TestStopsInsideMessage(t *testing.T) {
+	s := serve(t, daemon.Config{HelloTimeout: 2 * time.Second})
+	p, witness := dial(t, s.Socket()).greet(), dial(t, s.Socket())
+	witness.must(wire.MethodHello, 1, 1, uuid(1), "witness")
+	p.must(wire.MethodCreate, "q", "queue", m{"content": "raw", "slot_size": 1 << 10, "message_max": 1 << 20,
+		"maxsize": 2})
+	long := p.request(wire.MethodPut, 1, make([]byte, 512<<10))
+	p.send(long[:len(long)/2])
+	paid := func() (n uint64) {
+		var r wire.QuotaResult
+		if err := wire.Decode(witness.must(wire.MethodQuota), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, use := range r.Users[0].Uses {
+			if use.Resource == "buffer_bytes" {
+				n = use.Used
+			}
+		}
+		return n
+	}
+	harness.Await(t, "the charge for half a message", func() bool { return paid() >= uint64(len(long)/4) })
+	// A connection that has not said hello is gone meanwhile, this one is not.
+	if r, err := wire.ParseResponse(dial(t, s.Socket()).receive()); err != nil || r.Err == nil {
+		t.Errorf("who says nothing: %+v, %v", r, err)
+	}
+	p.send(long[len(long)/2:])
+	if r := p.response(p.id); r.Err != nil {
+		t.Errorf("the message: %v", r.Err)
+	}
+	harness.Await(t, "the end of the charge", func() bool { return paid() == 0 })
+}
+
 func TestSeatsFull(t *testing.T) {
 	d := harness.StartDaemon(t)
 	first, second, third := dial(t, d.Socket).greet(), dial(t, d.Socket).greet(), dial(t, d.Socket).greet()

@@ -14,8 +14,8 @@ import (
 // lies in the tree.
 func suite(t *testing.T, directory string, environment ...string) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), harness.PythonPackage(t), "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider",
-		"-rs", filepath.Join(harness.Root(t), "clients/python/tests", directory))
+	command := exec.CommandContext(t.Context(), harness.PythonPackage(t), "-I", "-m", "pytest", "-q",
+		"-p", "no:cacheprovider", "-rs", filepath.Join(harness.Root(t), "clients/python/tests", directory))
 	command.Dir = t.TempDir()
 	command.Env = append(os.Environ(), environment...)
 	out, err := command.CombinedOutput()

@@ -86,7 +86,7 @@ static PyMethodDef methods[] = {
 	 "Begins to read, waiting up to timeout seconds for the writer. Returns None, or a Notice\n"
 	 "if a writer died inside since the state was last marked consistent. Raises WouldBlock,\n"
 	 "TimedOut, Deadlock, Overflow, Removed, Permission."},
-	{"read_unlock", rwlock_read_unlock, METH_NOARGS, 
+	{"read_unlock", rwlock_read_unlock, METH_NOARGS,
 	 "read_unlock()\n--\n\nEnds one read of this thread. Raises NotOwner."},
 	{"write_lock", SHMDPY_FAST(rwlock_write_lock),
 	 "write_lock(timeout=None)\n--\n\n"

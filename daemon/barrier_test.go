@@ -316,7 +316,7 @@ func TestPartyThatLeftDies(t *testing.T) {
 	s.registry.mu.Lock()
 	left := o.seats.taken[2]
 	s.registry.mu.Unlock()
-	sweeps := s.registry.closed(left.client.session.takeHandles())
+	sweeps, _ := s.registry.closed(left.client.session.takeHandles())
 	if len(sweeps) != 1 || sweeps[0] != left {
 		t.Fatalf("%d seats to sweep", len(sweeps))
 	}

@@ -184,7 +184,7 @@ func (s *seat) recorded(generation uint32) journal.Record {
 // recorded is the handle's record.
 func (h *handle) recorded() journal.Record {
 	r := &journal.Handle{Client: h.seat.client.id, Number: h.number, Object: h.seat.object.id, Seat: h.seat.number,
-		Request: h.request, ReadOnly: h.readOnly}
+		Request: h.request, ReadOnly: h.readOnly, Roles: uint8(h.roles)}
 	if h.mutex != nil {
 		r.Mutex = h.mutex.number
 	}

@@ -10,12 +10,13 @@ import (
 
 // handle is an object that a connection has open.
 type handle struct {
-	number   uint64  // immutable
-	request  uint32  // immutable; that opened it
-	seat     *seat   // immutable; the handle holds a reference
-	readOnly bool    // immutable
-	mutex    *handle // immutable; on the foreign mutex, opened along; or nil
-	ticket   *ticket // immutable; that it was opened with; or nil
+	number   uint64     // immutable
+	request  uint32     // immutable; that opened it
+	seat     *seat      // immutable; the handle holds a reference
+	readOnly bool       // immutable
+	mutex    *handle    // immutable; on the foreign mutex, opened along; or nil
+	roles    queueRoles // protected by registry.mu; in a queue
+	ticket   *ticket    // immutable; that it was opened with; or nil
 }
 
 // room checks that n more handles may be opened.
@@ -32,7 +33,7 @@ func (s *session) room(n int) error {
 // addHandle makes a handle of a reference to a seat, and, if the seat has a
 // guard, one on that too.
 func (s *session) addHandle(target *seat, e entry, used *ticket, request uint32) *handle {
-	h := &handle{seat: target, readOnly: e.readOnly, request: request, ticket: used}
+	h := &handle{seat: target, readOnly: e.readOnly, request: request, ticket: used, roles: e.queueRoles}
 	if target.guard != nil {
 		h.mutex = &handle{seat: target.guard, readOnly: e.readOnly, request: request}
 	}
@@ -134,7 +135,7 @@ func (s *session) closeHandle(h *handle) {
 	for _, each := range closing {
 		s.pending.cancelHandle(each.number)
 	}
-	s.server.sweepAll(s.server.registry.closed(closing))
+	s.server.dropHandles(closing)
 }
 
 // openedBy are the handles that requests opened; not those on mutexes opened along.

@@ -71,6 +71,11 @@ func (c *call) open() error {
 	if err := o.admits(e, &options); err != nil {
 		return on(o, err)
 	}
+	if o.queue != nil && e.role != nil {
+		if e.queueRoles, err = queueRole(*e.role); err != nil {
+			return on(o, err)
+		}
+	}
 	return c.attach(o, e)
 }
 
@@ -123,7 +128,9 @@ type entry struct {
 	party    bool    // of a barrier, from now on
 	role     *string // of a stream or a pipe, from now on; nil = none
 	ticket   []byte  // nil = none
-	created  bool
+	// queueRoles are those of a queue, from now on.
+	queueRoles queueRoles
+	created    bool
 }
 
 // admits checks what makes no sense with the kind of the object.
@@ -131,7 +138,7 @@ func (o *object) admits(e entry, given *wire.OpenOptions) error {
 	switch {
 	case given.Party != nil && o.barrier == nil:
 		return status.New(status.Invalid, "", "party is no option of %s", withArticle(o.geometry.Kind.String()))
-	case given.Role != nil && o.stream == nil && o.pipe == nil:
+	case given.Role != nil && o.stream == nil && o.pipe == nil && o.queue == nil:
 		return status.New(status.Invalid, "", "role is no option of %s", withArticle(o.geometry.Kind.String()))
 	case e.party && e.readOnly:
 		return status.New(status.Invalid, "", `a party arrives, for which access "r" is not enough`)
@@ -208,6 +215,10 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 	if s.guard != nil {
 		cost.n++
 	}
+	if e.ticket != nil {
+		srv.coming(o)
+		defer srv.arrived(o)
+	}
 	var role string
 	var used *ticket
 	err := srv.quota.charge(c.session.uid, cost)
@@ -249,6 +260,8 @@ func (s *Server) takePart(target *seat, e entry) (role string, err error) {
 	switch {
 	case e.party:
 		return "", target.object.barrier.Declare(s.actor(target))
+	case e.queueRoles != 0:
+		return *e.role, nil // the handle has it from its beginning
 	case e.role != nil:
 		return s.claim(target, *e.role)
 	}

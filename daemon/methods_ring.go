@@ -30,7 +30,13 @@ func (c *call) ring(least, most int) (*handle, error) {
 
 // role reads what claim and retire are about.
 func (c *call) role() (*handle, string, error) {
-	h, err := c.ring(2, 2)
+	if err := c.params.Arity(2, 2); err != nil {
+		return nil, "", err
+	}
+	h, err := c.live()
+	if err == nil {
+		err = h.writable()
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -43,7 +49,12 @@ func (c *call) claim() error {
 	if err != nil {
 		return err
 	}
-	if role, err = c.session.server.claim(h.seat, role); err != nil {
+	if h.seat.object.queue != nil {
+		err = c.session.server.claimQueue(h, role)
+	} else {
+		role, err = c.session.server.claim(h.seat, role)
+	}
+	if err != nil {
 		return on(h.seat.object, err)
 	}
 	c.out = wire.AppendStr(wire.AppendResultHeader(c.out, c.id), role)
@@ -59,6 +70,15 @@ func (c *call) retire() error {
 		return err
 	}
 	s := h.seat
+	if s.object.queue != nil {
+		if err := c.session.server.retireQueue(h, role); err != nil {
+			return on(s.object, err)
+		}
+		return c.nothing()
+	}
+	if s.object.stream == nil && s.object.pipe == nil {
+		return s.object.isNo("stream, pipe or queue")
+	}
 	leaving, err := s.takeRole(role)
 	if err != nil {
 		return on(s.object, err)

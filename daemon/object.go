@@ -45,12 +45,13 @@ type object struct {
 	// uid and gid own it, the creator's at first; protected by registry.mu, and for who
 	// has it by sides.mu too.
 	uid, gid uint32
-	mode     uint32    // protected by registry.mu
-	linked   bool      // protected by registry.mu; it has a name, or persists without
-	freed    bool      // protected by registry.mu
-	refs     int       // protected by registry.mu; see doc.go
-	handles  uint64    // protected by registry.mu; of all clients
-	seats    seatTable // protected by registry.mu
+	mode     uint32     // protected by registry.mu
+	linked   bool       // protected by registry.mu; it has a name, or persists without
+	freed    bool       // protected by registry.mu
+	refs     int        // protected by registry.mu; see doc.go
+	handles  uint64     // protected by registry.mu; of all clients
+	seats    seatTable  // protected by registry.mu
+	parts    queueParts // protected by registry.mu; of a queue
 	// bound are the conditions of a mutex, which its destruction wakes; protected by
 	// registry.mu.
 	bound map[*object]struct{}

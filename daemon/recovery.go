@@ -57,6 +57,15 @@ func (s *Server) reportHolder(o *object) {
 		"seat", holder.Seat, "pid", holder.PID, "uid", holder.UID)
 }
 
+// dropHandles drops handles that were taken from their session.
+func (s *Server) dropHandles(handles []*handle) {
+	sweeps, over := s.registry.closed(handles)
+	s.sweepAll(sweeps)
+	for _, o := range over { // behind the sweeps: what a dead consumer held is there again
+		s.endQueue(o, recoveryRetry)
+	}
+}
+
 func (s *Server) sweepAll(targets []*seat) {
 	for _, target := range targets {
 		s.sweep(target)
@@ -146,7 +155,7 @@ func (s *Server) recoverClient(c *client, how string) {
 		s.metrics.deaths.Add(1)
 	}
 	s.log.Debug("client ended", "client", c.id, "pid", c.peer.pid, "uid", c.peer.uid, "how", how)
-	s.sweepAll(s.registry.closed(former.takeHandles()))
+	s.dropHandles(former.takeHandles())
 	s.registry.mu.Lock()
 	owned := slices.Collect(maps.Values(c.owned))
 	s.registry.mu.Unlock()

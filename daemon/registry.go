@@ -407,16 +407,23 @@ func (r *registry) opened(h *handle) {
 	}
 	h.seat.handles++
 	h.seat.object.handles++
+	h.seat.object.parts.add(h.roles, 1)
 }
 
 // closed counts handles out and drops their references; the seats that had no
-// other are returned, to be swept.
-func (r *registry) closed(handles []*handle) (sweeps []*seat) {
+// other are returned, to be swept, and pinned the queues that are to be shut down.
+func (r *registry) closed(handles []*handle) (sweeps []*seat, over []*object) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, h := range handles {
 		h.seat.handles--
 		h.seat.object.handles--
+		if h.roles != 0 {
+			h.seat.object.parts.add(h.roles, -1)
+			if r.endsQueue(h.seat.object) {
+				over = append(over, h.seat.object)
+			}
+		}
 		r.quota.release(h.seat.client.peer.uid, amount{resHandles, 1})
 		if r.releaseLocked(h.seat) {
 			sweeps = append(sweeps, h.seat)
@@ -427,7 +434,7 @@ func (r *registry) closed(handles []*handle) (sweeps []*seat) {
 	slices.SortStableFunc(sweeps, func(a, b *seat) int {
 		return min(2, len(b.object.seats.taken)) - min(2, len(a.object.seats.taken))
 	})
-	return sweeps
+	return sweeps, over
 }
 
 // release takes one reference of a seat away; true means that it was the last

@@ -156,6 +156,7 @@ func (h *heir) object(state *journal.ObjectState) error {
 		}
 		o.guard.bound[o] = struct{}{}
 	}
+	o.parts.had = queueRoles(state.Roles)
 	o.removed.Store(state.Removed)
 	if o.linked {
 		if o.name != "" {
@@ -206,11 +207,12 @@ func (h *heir) handles(c *client, state *journal.ClientState) error {
 	for number, each := range state.Handles {
 		target := h.server.registry.ids[each.Object].seats.taken[each.Seat]
 		s.handles[number] = &handle{number: number, seat: target, readOnly: each.ReadOnly,
-			request: each.Request}
+			request: each.Request, roles: queueRoles(each.Roles)}
 		s.nextHandle = max(s.nextHandle, number)
 		target.refs++
 		target.handles++
 		target.object.handles++
+		target.object.parts.add(queueRoles(each.Roles), 1)
 		h.server.quota.inherit(c.peer.uid, amount{resHandles, 1})
 		c.seats[each.Object] = target
 	}
@@ -287,6 +289,7 @@ func (h *heir) recover(ids []uint64) {
 		}
 	}
 	for _, o := range objects {
+		s.lookAtRoles(o) // in case that the daemon before had no time
 		r.unpin(o)
 	}
 	s.watchTickets()

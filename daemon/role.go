@@ -120,7 +120,7 @@ func (s *Server) claim(target *seat, role string) (string, error) {
 	case o.pipe != nil:
 		role, err = s.claimEnd(target, role)
 	default:
-		err = o.isNo("stream or pipe")
+		err = o.isNo("stream, pipe or queue")
 	}
 	switch err {
 	case status.Taken:

@@ -228,14 +228,20 @@ func (s *Server) endTickets() {
 	s.tickets.cancel = nil
 	s.tickets.mu.Unlock()
 	r := s.registry
-	var freed []*object
+	var freed, over []*object
 	r.mu.Lock()
 	for now := sinceBoot(); len(r.tickets.byEnd) > 0 && r.tickets.byEnd[0].deadline <= now; {
 		t := r.tickets.byEnd[0]
 		r.chronicle.record(&journal.TicketGone{Secret: t.secret})
 		freed = append(freed, r.dropTicket(t)...)
+		if r.endsQueue(t.object) {
+			over = append(over, t.object)
+		}
 	}
 	r.mu.Unlock()
+	for _, o := range over {
+		s.endQueue(o, recoveryRetry)
+	}
 	for _, o := range freed {
 		s.log.Debug("an object is gone with the last ticket that kept it", "object", o.label(), "uid", o.uid)
 	}

@@ -332,6 +332,7 @@ struct shmd_open_options {
 	bool read_only;                   /* map for reading; whatever writes or locks is PERMISSION */
 	bool party;                       /* barrier: this process is a party already, before it arrives */
 	const struct shmd_ticket *ticket; /* that keeps the object, and is used up; null = none */
+	int role;                         /* queue: an enum shmd_role of this handle, see shmd_queue_claim; 0 = none */
 };
 
 /* Makes a ticket: the object stays until somebody has opened it with that, though everybody
@@ -507,6 +508,9 @@ struct shmd_reservation {
 	uint32_t side;       /* number of the side segment that the buffer is in; 0 = in the slot */
 };
 
+/* What somebody does at a queue or a stream. */
+enum shmd_role { SHMD_PRODUCER = 1, SHMD_CONSUMER = 2 };
+
 /* One delivery of one message. */
 struct shmd_lease {
 	const void *message; /* in shared memory, aligned to 8 bytes; valid until ack, nack or close */
@@ -634,6 +638,15 @@ SHMD_API int shmd_queue_redeliver(struct shmd_queue *queue, uint32_t *ret_count)
  * still come back. May be repeated. */
 SHMD_API int shmd_queue_shutdown(struct shmd_queue *queue);
 
+/* Says what this handle is for, as the option role of open does: shmd_queue_shutdown happens
+ * by itself once a role has been had and the last handle that has it is closed, gives it up
+ * by retire, or dies with its process; so consumers learn that no producer is left, and
+ * producers that nobody takes. It holds nobody back, and any number of handles may have each
+ * role. While a ticket for the queue is good, nothing ends. Control calls.
+ * Errors: INVALID (no role), NOT_OWNER (retire: this handle has it not). */
+SHMD_API int shmd_queue_claim(struct shmd_queue *queue, enum shmd_role role);
+SHMD_API int shmd_queue_retire(struct shmd_queue *queue, enum shmd_role role);
+
 SHMD_API int shmd_queue_counts(struct shmd_queue *queue, struct shmd_queue_counts *ret_counts);
 
 SHMD_API uint32_t shmd_queue_maxsize(const struct shmd_queue *queue); /* in messages */
@@ -669,8 +682,6 @@ SHMD_API bool shmd_queue_created(const struct shmd_queue *queue);
  * Errors that any of them may return: NOT_OWNER (this client has not the role), REMOVED,
  * CORRUPT (somebody has scribbled over the stream; nothing was overrun), PERMISSION
  * (read-only), INVALID, FORKED, SYSTEM. Those without a timeout never wait. */
-
-enum shmd_role { SHMD_PRODUCER = 1, SHMD_CONSUMER = 2 };
 
 SHMD_API int shmd_stream_create(struct shmd_client *client, const char *name,
                                 const struct shmd_create_options *options, struct shmd_stream **ret_stream);

@@ -45,7 +45,8 @@ func (r *recorder) stream() {
 	r.call("claim again", MethodClaim, "what one has", RoleProducer, flow, RoleProducer)
 	r.call("claim of an unknown role", MethodClaim, "", fails(status.Invalid,
 		`role is "writer"; of a stream it must be producer or consumer`).On("jobs/flow"), flow, "writer")
-	r.call("claim of an event", MethodClaim, "", isNo("an event", "stream or pipe").On("jobs/go"), gate, RoleProducer)
+	r.call("claim of an event", MethodClaim, "", isNo("an event", "stream, pipe or queue").On("jobs/go"), gate,
+		RoleProducer)
 	r.call("send", MethodSend, "timeout left out", nil, flow, []byte("first"))
 	r.call("send_many", MethodSendMany, "three, the second empty", 3, flow,
 		[]any{[]byte("second"), []byte{}, []byte("fourth")})

@@ -371,6 +371,9 @@ struct shmdi_handle_type {
 int shmdi_handle_open(struct shmd_client *client, const struct shmdi_wish *wish, const struct shmdi_handle_type *type,
                       void *ret_handle);
 void shmdi_handle_close(void *handle, struct shmdi_object *object);
+/* As the wire names an enum shmd_role; NULL = it is none. */
+const char *shmdi_role_name(int role);
+
 int shmdi_object_attach(struct shmd_client *client, const struct shmdi_wish *wish, struct shmdi_object *object);
 /* The pointers into the mapped segment, by what `is` and `generation` say. */
 void shmdi_object_bind(struct shmdi_object *object, uint32_t generation);

@@ -26,12 +26,18 @@ static const char *const lifetime_names[] = {
 	[SHMD_LIFETIME_OWNED] = "owned",
 };
 
+const char *shmdi_role_name(int role)
+{
+	return role == SHMD_PRODUCER ? "producer" : role == SHMD_CONSUMER ? "consumer" : NULL;
+}
+
 /* ---- the request ---- */
 
 static bool options_are_possible(const struct shmdi_wish *wish)
 {
 	const struct shmd_open_options *open = wish->open;
-	if (open != NULL && (open->size != sizeof *open || (open->party && wish->kind != SHMD_KIND_BARRIER)))
+	if (open != NULL && (open->size != sizeof *open || (open->party && wish->kind != SHMD_KIND_BARRIER) ||
+	                     (open->role != 0 && (wish->kind != SHMD_KIND_QUEUE || shmdi_role_name(open->role) == NULL))))
 		return false;
 	const struct shmd_create_options *create = wish->create;
 	if (create == NULL)
@@ -199,9 +205,10 @@ static void pack_open_options(struct shmdi_request *request, const struct shmdi_
 	const struct shmd_open_options *open = wish->open;
 	bool read_only = open != NULL && open->read_only;
 	bool party = open != NULL && open->party;
+	bool role = open != NULL && open->role != 0;
 	const struct shmd_ticket *ticket = open != NULL ? open->ticket : NULL;
-	msgpack_pack_map(&request->packer,
-	                 1u + read_only + party + (ticket != NULL) + (wish->code != 0) + (wish->rank != 0));
+	msgpack_pack_map(&request->packer, 1u + read_only + party + role + (ticket != NULL) + (wish->code != 0) +
+	                                       (wish->rank != 0));
 	shmdi_pack_text(request, "kind");
 	shmdi_pack_text(request, kind_names[wish->kind]);
 	if (read_only) {
@@ -209,6 +216,10 @@ static void pack_open_options(struct shmdi_request *request, const struct shmdi_
 		shmdi_pack_text(request, "r");
 	}
 	pack_true(request, "party", party);
+	if (role) {
+		shmdi_pack_text(request, "role");
+		shmdi_pack_text(request, shmdi_role_name(open->role));
+	}
 	if (ticket != NULL) {
 		shmdi_pack_text(request, "ticket");
 		shmdi_pack_bin(request, ticket->bytes, sizeof ticket->bytes);

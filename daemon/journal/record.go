@@ -54,6 +54,7 @@ type Object struct {
 	Removed     bool
 	Generations []uint32 // of seats, by number
 	LastSide    uint32   // the number given last
+	Roles       uint8    // in a queue, that a handle has had
 }
 
 // Unlinked means that the object has lost its name, and what kept it.
@@ -108,6 +109,13 @@ type Handle struct {
 	Request  uint32 // that opened it
 	ReadOnly bool
 	Mutex    uint64 // the handle that was opened along; 0 = none
+	Roles    uint8  // in a queue
+}
+
+// HandleRoles are the roles that a handle of a queue has from now on.
+type HandleRoles struct {
+	Client, Number uint64
+	Roles          uint8
 }
 
 // HandleGone means that it is closed.
@@ -146,26 +154,27 @@ type TicketUsed struct {
 // TicketGone means that its time is over, or its object was destroyed.
 type TicketGone struct{ Secret [16]byte }
 
-func (*Start) op() byte      { return 1 }
-func (*Client) op() byte     { return 2 }
-func (*ClientEnds) op() byte { return 3 }
-func (*ClientGone) op() byte { return 4 }
-func (*Object) op() byte     { return 5 }
-func (*Unlinked) op() byte   { return 6 }
-func (*Removed) op() byte    { return 7 }
-func (*Mode) op() byte       { return 8 }
-func (*ObjectGone) op() byte { return 9 }
-func (*Seat) op() byte       { return 10 }
-func (*SeatMapped) op() byte { return 11 }
-func (*SeatGone) op() byte   { return 12 }
-func (*Handle) op() byte     { return 13 }
-func (*HandleGone) op() byte { return 14 }
-func (*Side) op() byte       { return 15 }
-func (*SideGone) op() byte   { return 16 }
-func (*Owner) op() byte      { return 17 }
-func (*Ticket) op() byte     { return 18 }
-func (*TicketUsed) op() byte { return 19 }
-func (*TicketGone) op() byte { return 20 }
+func (*Start) op() byte       { return 1 }
+func (*Client) op() byte      { return 2 }
+func (*ClientEnds) op() byte  { return 3 }
+func (*ClientGone) op() byte  { return 4 }
+func (*Object) op() byte      { return 5 }
+func (*Unlinked) op() byte    { return 6 }
+func (*Removed) op() byte     { return 7 }
+func (*Mode) op() byte        { return 8 }
+func (*ObjectGone) op() byte  { return 9 }
+func (*Seat) op() byte        { return 10 }
+func (*SeatMapped) op() byte  { return 11 }
+func (*SeatGone) op() byte    { return 12 }
+func (*Handle) op() byte      { return 13 }
+func (*HandleGone) op() byte  { return 14 }
+func (*Side) op() byte        { return 15 }
+func (*SideGone) op() byte    { return 16 }
+func (*Owner) op() byte       { return 17 }
+func (*Ticket) op() byte      { return 18 }
+func (*TicketUsed) op() byte  { return 19 }
+func (*TicketGone) op() byte  { return 20 }
+func (*HandleRoles) op() byte { return 21 }
 
 var makers = [...]func() Record{
 	1:  func() Record { return new(Start) },
@@ -188,6 +197,7 @@ var makers = [...]func() Record{
 	18: func() Record { return new(Ticket) },
 	19: func() Record { return new(TicketUsed) },
 	20: func() Record { return new(TicketGone) },
+	21: func() Record { return new(HandleRoles) },
 }
 
 // encoder turns records into payloads.

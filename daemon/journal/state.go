@@ -87,6 +87,16 @@ func (s *State) Apply(record Record) error {
 		})
 	case *Handle:
 		return s.addHandle(r)
+	case *HandleRoles:
+		return withClient(s, r.Client, func(c *ClientState) error {
+			h := c.Handles[r.Number]
+			if h == nil {
+				return fmt.Errorf("client %d has no handle %d", r.Client, r.Number)
+			}
+			h.Roles = r.Roles
+			s.Objects[h.Object].Roles |= r.Roles
+			return nil
+		})
 	case *HandleGone:
 		return withClient(s, r.Client, func(c *ClientState) error {
 			h := c.Handles[r.Number]
@@ -244,6 +254,7 @@ func (s *State) addHandle(r *Handle) error {
 	handle := *r
 	c.Handles[r.Number] = &handle
 	o.open[r.Seat]++
+	o.Roles |= r.Roles
 	return nil
 }
 

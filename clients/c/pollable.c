@@ -220,6 +220,7 @@ int shmd_pollable_open(const struct shmd_waitable *item, struct shmd_pollable **
 		free(pollable);
 		return result;
 	}
+	(void)shmd_pollable_rearm(pollable); /* readable at once, if there is something */
 	*ret_pollable = pollable;
 	return 0;
 }
@@ -241,7 +242,10 @@ int shmd_pollable_rearm(struct shmd_pollable *pollable)
 	/* Looked at here, so that what is there already leaves it readable throughout. */
 	struct shmdi_sleep unused;
 	int result = shmdi_waitable_arm(&pollable->item, false, shmdi_deadline(PATIENCE_NS), &unused);
-	if (!pollable->armed && (result == 0 || result == SHMD_E_TIMED_OUT)) {
+	bool waits = result == 0 || result == SHMD_E_TIMED_OUT;
+	if (pollable->armed && !waits) {
+		fire(pollable); /* the thread would, but the caller may look before it */
+	} else if (!pollable->armed && waits) {
 		uint64_t count;
 		ssize_t drained = read(pollable->fd, &count, sizeof count);
 		(void)drained;

@@ -19,7 +19,7 @@ import shmd.multiprocessing
 
 # Modules whose ROWS are measured: (name, times as fast as is asked for, make), where make(face) returns a function
 # that does the thing once or many times, and how often it did.
-MODULES = ["rows_sync", "rows_import"]
+MODULES = ["rows_sync", "rows_queue", "rows_import"]
 
 
 def measure(work):

@@ -67,6 +67,7 @@ int shmdpy_handle_attach(struct shmdpy_handle *self, const struct shmdpy_kind *k
 	self->created = kind->created(handle);
 	self->read_only = wish->method == SHMDPY_OPEN && wish->open.read_only;
 	self->party = wish->method == SHMDPY_OPEN && wish->open.party;
+	self->role = wish->open.role;
 	adopt(self, handle);
 	enter(self);
 	return 0;
@@ -77,7 +78,8 @@ static int open_again(struct shmdpy_handle *self, struct shmd_client *connection
 {
 	struct shmdpy_wish wish = {.method = SHMDPY_OPEN};
 	wish.open = (struct shmd_open_options){
-		.size = sizeof wish.open, .id = self->id, .read_only = self->read_only, .party = self->party};
+		.size = sizeof wish.open, .id = self->id, .read_only = self->read_only, .party = self->party,
+		.role = self->role};
 	wish.open.ticket = self->has_ticket ? &self->ticket : NULL;
 	void *handle = NULL;
 	int result;

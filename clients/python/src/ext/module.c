@@ -4,6 +4,8 @@
  * is of the main interpreter only.
  */
 #include "mp.h"
+#include "mp_connection.h"
+#include "mp_queue.h"
 #include "shmd_python.h"
 
 #include <string.h>
@@ -58,7 +60,8 @@ static int (*const parts[])(PyObject *module) = {
 	shmdpy_stream_init, shmdpy_pipe_init, shmdpy_rwlock_init, shmdpy_waitable_init,
 	shmdpy_semaphore_init, shmdpy_event_init, shmdpy_condition_init, shmdpy_barrier_init,
 	/* shmd.multiprocessing */
-	shmdpy_semlock_init, shmdpy_synchronized_init,
+	shmdpy_semlock_init, shmdpy_synchronized_init, shmdpy_pickle_init, shmdpy_mpqueue_init,
+	shmdpy_connection_init,
 };
 
 PyMODINIT_FUNC PyInit__shmd(void);

@@ -256,6 +256,7 @@ struct shmdpy_handle {
 	uint32_t users; /* threads that are in a call without the GIL: close waits for the last */
 	bool read_only;
 	bool party; /* a barrier's */
+	int role;   /* in a queue */
 	bool created;
 	bool closed;
 	bool attached; /* it is, or was, an object: what is not is not in the registry */

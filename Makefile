@@ -230,9 +230,14 @@ arm64: build $(VENV_READY) build/setup/arm64 $(ARM64_BUILT) ## Build for arm64, 
 	$(call say,Go for arm64 under $(ARM64_EMULATOR))
 	$(ARM64_GO) test -exec '$(ARM64_EMULATOR)' $(ARM64_FLAGS) $(CORE)
 	$(call say,C for arm64 beside the daemon and clients of this machine)
+	$(call beside_go,$(ARM64))
 	SHMD_EMULATOR='$(ARM64_EMULATOR)' SHMD_BUILD='$(CURDIR)/$(ARM64)' SHMD_CC='$(ARM64_CC) -static' $(ARM64_MSGPACK) \
 	  $(GO) test $(ARM64_FLAGS) ./tests/abi ./tests/clib ./tests/interop ./tests/linear ./tests/crash
 	$(call say,make arm64: passed)
+
+# Tests look for programs in one directory. Those in Go are the same in each.
+beside_go = @for program in $(TEST_PROGRAMS:build/%=%); do \
+	  mkdir -p "$(1)/$$(dirname $$program)"; ln -sfn "$(CURDIR)/build/$$program" "$(1)/$$program"; done
 
 # The probes of tests/clib, and the C programs that other tests drive, with each
 # sanitizer. `make test` has the first for addresses, and one probe with the second.
@@ -248,6 +253,7 @@ sanitize: $(SANITIZERS:%=sanitize-%) ## The C library under address, undefined a
 
 $(SANITIZERS:%=sanitize-%): sanitize-%: build build/sanitize/%/built $(VENV_READY)
 	$(call say,C tests with sanitizers: $*)
+	$(call beside_go,build/sanitize/$*)
 	SHMD_SANITIZE=$* $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./tests/clib
 	SHMD_BUILD='$(CURDIR)/build/sanitize/$*' TSAN_OPTIONS=die_after_fork=0 \
 	  $(GO) test -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/interop ./tests/crash

@@ -224,8 +224,8 @@ SHMD_API const char *shmd_socket_path(const struct shmd_client *client);
  * function may do anything but close what is waited for, and when it forks it must say nonzero
  * in the child. A condition takes its mutex again first, without another call once one has
  * said nonzero; who has arrived at a barrier, and is let go so, breaks it as by
- * shmd_barrier_abort. A try (timeout_ns 0) never asks, nor do waits for the daemon's answer,
- * nor for another thread that is at the same queue or semaphore for a moment.
+ * shmd_barrier_abort. A try (timeout_ns 0) never asks, nor do control calls that are no waits,
+ * nor what waits for another thread that is at the same queue or semaphore for a moment.
  * One for the process; null for none. Set it before anybody waits. */
 SHMD_API void shmd_set_interrupt(int (*interrupted)(void *argument), void *argument);
 

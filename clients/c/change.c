@@ -50,6 +50,7 @@ static int wait_remotely(struct shmdi_object *object, uint64_t version, int64_t 
 	msgpack_pack_uint64(&request.packer, object->is.handle);
 	msgpack_pack_uint64(&request.packer, version);
 	msgpack_pack_int64(&request.packer, timeout_ns);
+	request.waits = timeout_ns != 0;
 	int result = shmdi_call(object->client, &request, &reply);
 	if (result < 0)
 		return result;

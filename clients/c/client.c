@@ -168,7 +168,6 @@ int shmd_connect(const struct shmd_connect_options *options, struct shmd_client 
 	client->next_id = 1;
 	pthread_mutex_init(&client->send_mutex, NULL);
 	pthread_mutex_init(&client->state_mutex, NULL);
-	pthread_cond_init(&client->state_changed, NULL);
 	pthread_mutex_init(&client->again.mutex, NULL);
 	client->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int result = 0;

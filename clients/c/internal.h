@@ -96,6 +96,8 @@ struct shmdi_request {
 	msgpack_packer packer;
 	uint32_t id;
 	bool failed; /* out of memory */
+	bool waits;     /* the application may end it, once the daemon has it */
+	bool cancelled; /* and has: what was granted all the same is given up */
 	const char *method;
 };
 
@@ -144,7 +146,7 @@ struct shmd_client {
 	pthread_mutex_t send_mutex;
 	/* state_mutex guards what follows up to input. */
 	pthread_mutex_t state_mutex;
-	pthread_cond_t state_changed;
+	uint32_t changes; /* a futex: no signal interrupts the wait for a condition variable */
 	struct shmdi_pending *pending;
 	bool reading; /* some thread is the reader */
 	bool lost;     /* the connection is over */
@@ -176,7 +178,7 @@ void shmdi_reply_clear(struct shmdi_reply *reply);
  * before the request was sent, or before it was answered. */
 #define SHMDI_BROKEN_UNSENT 2
 #define SHMDI_BROKEN 3
-int shmdi_exchange(struct shmd_client *client, const struct shmdi_request *request, struct shmdi_reply *reply);
+int shmdi_exchange(struct shmd_client *client, struct shmdi_request *request, struct shmdi_reply *reply);
 /* The error of a client that is lost; state_mutex is not held. */
 int shmdi_fail_lost(struct shmd_client *client);
 /* Makes a connected socket the client's; the one before is closed, with what came by it. */

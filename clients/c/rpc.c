@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,6 +33,8 @@ void shmdi_request_begin(struct shmd_client *client, struct shmdi_request *reque
 	msgpack_sbuffer_init(&request->buffer);
 	msgpack_packer_init(&request->packer, request, append);
 	request->failed = false;
+	request->waits = false;
+	request->cancelled = false;
 	request->method = method;
 	request->id = __atomic_fetch_add(&client->next_id, 1, __ATOMIC_RELAXED);
 	msgpack_pack_array(&request->packer, 4);
@@ -94,15 +97,18 @@ static bool take_fds(struct shmd_client *client, struct msghdr *message)
 	return complete;
 }
 
-/* More bytes behind what there is; false = the connection is over. */
-static bool receive(struct shmd_client *client)
+/* How receiving ended. */
+enum received { GOT, SIGNALLED, OVER };
+
+/* More bytes behind what there is; SIGNALLED only if it may be. */
+static enum received receive(struct shmd_client *client, bool may_be_signalled)
 {
 	size_t space_bytes = SHMDI_MESSAGE_MAX + CHUNK_BYTES - client->input_size_bytes;
 	if (space_bytes > CHUNK_BYTES)
 		space_bytes = CHUNK_BYTES;
 	char *input = realloc(client->input, client->input_size_bytes + space_bytes);
 	if (input == NULL)
-		return false;
+		return OVER;
 	client->input = input;
 	union {
 		struct cmsghdr align;
@@ -118,12 +124,12 @@ static bool receive(struct shmd_client *client)
 	ssize_t received;
 	do
 		received = recvmsg(client->socket, &message, MSG_CMSG_CLOEXEC);
-	while (received < 0 && errno == EINTR);
+	while (received < 0 && errno == EINTR && !may_be_signalled);
 	if (received < 0)
-		return false;
+		return errno == EINTR ? SIGNALLED : OVER;
 	bool complete = take_fds(client, &message);
 	client->input_size_bytes += (size_t)received;
-	return received > 0 && complete;
+	return received > 0 && complete ? GOT : OVER;
 }
 
 /* Cuts the first message out of the input. */
@@ -145,17 +151,20 @@ static bool unpack_one(struct shmd_client *client, size_t size_bytes, struct shm
 	return false;
 }
 
-/* Reads until a whole message is there. */
-static bool read_message(struct shmd_client *client, struct shmdi_reply *reply)
+/* Reads until a whole message is there; what a signal interrupts goes on the next time. */
+static enum received read_message(struct shmd_client *client, bool may_be_signalled, struct shmdi_reply *reply)
 {
 	for (;;) {
 		int64_t size_bytes = shmdi_message_scan(client->input, client->input_size_bytes);
 		if (size_bytes < 0)
-			return false;
+			return OVER;
 		if (size_bytes > 0)
-			return unpack_one(client, (size_t)size_bytes, reply);
-		if (client->input_size_bytes >= SHMDI_MESSAGE_MAX || !receive(client))
-			return false;
+			return unpack_one(client, (size_t)size_bytes, reply) ? GOT : OVER;
+		if (client->input_size_bytes >= SHMDI_MESSAGE_MAX)
+			return OVER;
+		enum received received = receive(client, may_be_signalled);
+		if (received != GOT)
+			return received;
 	}
 }
 
@@ -251,27 +260,89 @@ static void forget(struct shmd_client *client, const struct shmdi_pending *pendi
 	}
 }
 
-/* Until this call's answer is in, or the connection is over; state_mutex is held. */
-static void await(struct shmd_client *client, struct shmdi_pending *pending)
+/* Waits for what state_mutex guards to change, which is held; true = a signal interrupted it. */
+static bool sleep_until_changed(struct shmd_client *client)
 {
+	uint32_t seen = __atomic_load_n(&client->changes, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&client->state_mutex);
+	int result = shmdi_futex_wait(&client->changes, seen, SHMDI_FOREVER_NS);
+	pthread_mutex_lock(&client->state_mutex);
+	return result == -EINTR;
+}
+
+/* state_mutex is held. */
+static void tell_change(struct shmd_client *client)
+{
+	__atomic_fetch_add(&client->changes, 1, __ATOMIC_RELAXED);
+	shmdi_futex_wake(&client->changes, INT_MAX);
+}
+
+/* Asks the daemon to end a call; its answer says how that came out. */
+static void cancel(struct shmd_client *client, uint32_t id)
+{
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+	msgpack_sbuffer_init(&buffer);
+	msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+	msgpack_pack_array(&packer, 3);
+	msgpack_pack_int(&packer, 2);
+	msgpack_pack_str(&packer, strlen("cancel"));
+	msgpack_pack_str_body(&packer, "cancel", strlen("cancel"));
+	msgpack_pack_array(&packer, 1);
+	msgpack_pack_uint32(&packer, id);
+	pthread_mutex_lock(&client->send_mutex);
+	if (!send_all(client, buffer.data, buffer.size))
+		(void)shutdown(client->socket, SHUT_WR);
+	pthread_mutex_unlock(&client->send_mutex);
+	msgpack_sbuffer_destroy(&buffer);
+}
+
+/* Asks the application, with no mutex held; false = it has forked, and this is the child. */
+static bool ask(struct shmd_client *client, struct shmdi_request *request)
+{
+	pthread_mutex_unlock(&client->state_mutex);
+	bool ends = shmdi_interrupted();
+	if (!shmdi_fork_same(client->generation))
+		return false; /* other threads of the parent may have had the mutexes */
+	if (ends) {
+		request->cancelled = true;
+		cancel(client, request->id);
+	}
+	pthread_mutex_lock(&client->state_mutex);
+	return true;
+}
+
+/* Until this call's answer is in, or the connection is over; state_mutex is held. false: as of ask. */
+static bool await(struct shmd_client *client, struct shmdi_pending *pending, struct shmdi_request *request)
+{
+	bool asks = request->waits && !request->cancelled;
 	while (!pending->done && !client->lost && pending->link == client->link) {
+		if (asks) {
+			if (!ask(client, request))
+				return false;
+			asks = false;
+			continue; /* the state may be another by now */
+		}
+		bool may_ask = request->waits && !request->cancelled;
 		if (client->reading) {
-			pthread_cond_wait(&client->state_changed, &client->state_mutex);
+			asks = sleep_until_changed(client) && may_ask;
 			continue;
 		}
 		client->reading = true;
 		pthread_mutex_unlock(&client->state_mutex);
 		struct shmdi_reply reply;
-		bool read = read_message(client, &reply);
+		enum received received = read_message(client, may_ask, &reply);
 		pthread_mutex_lock(&client->state_mutex);
 		client->reading = false;
-		if (!read || !dispatch(client, &reply)) {
+		asks = received == SIGNALLED;
+		if (received == OVER || (received == GOT && !dispatch(client, &reply))) {
 			client->lost = true;
 			/* Whatever still comes would be misread; the descriptor itself is closed with the client. */
 			(void)shutdown(client->socket, SHUT_RDWR);
 		}
-		pthread_cond_broadcast(&client->state_changed);
+		tell_change(client);
 	}
+	return true;
 }
 
 /* What the answer says: 0, or the daemon's error with its sentence. */
@@ -319,7 +390,7 @@ static bool send_request(struct shmd_client *client, struct shmdi_pending *pendi
 	return sent;
 }
 
-int shmdi_exchange(struct shmd_client *client, const struct shmdi_request *request, struct shmdi_reply *reply)
+int shmdi_exchange(struct shmd_client *client, struct shmdi_request *request, struct shmdi_reply *reply)
 {
 	struct shmdi_pending pending = {.id = request->id, .reply = reply};
 	pthread_mutex_lock(&client->state_mutex);
@@ -330,7 +401,8 @@ int shmdi_exchange(struct shmd_client *client, const struct shmdi_request *reque
 
 	bool sent = send_request(client, &pending, request);
 	pthread_mutex_lock(&client->state_mutex);
-	await(client, &pending);
+	if (!await(client, &pending, request))
+		return SHMD_E_FORKED;
 	if (!pending.done)
 		forget(client, &pending);
 	pthread_mutex_unlock(&client->state_mutex);
@@ -340,12 +412,14 @@ int shmdi_exchange(struct shmd_client *client, const struct shmdi_request *reque
 }
 
 /* Exchanges, on as many connections as it takes. */
-static int call(struct shmd_client *client, const struct shmdi_request *request, struct shmdi_reply *reply)
+static int call(struct shmd_client *client, struct shmdi_request *request, struct shmdi_reply *reply)
 {
 	for (;;) {
 		int result = shmdi_reattach(client, client->again.timeout_ns);
 		if (result == 0)
 			result = shmdi_exchange(client, request, reply);
+		if (request->cancelled) /* also if another daemon would have to be asked again */
+			return SHMD_E_CANCELLED;
 		if (result == SHMDI_BROKEN || result == SHMDI_BROKEN_UNSENT)
 			result = shmdi_unanswered(client, request, result);
 		else
@@ -381,7 +455,7 @@ void shmdi_connection_replace(struct shmd_client *client, int fd)
 	pthread_mutex_lock(&client->send_mutex);
 	pthread_mutex_lock(&client->state_mutex);
 	while (client->reading) /* its socket is shut down */
-		pthread_cond_wait(&client->state_changed, &client->state_mutex);
+		(void)sleep_until_changed(client);
 	close(client->socket);
 	client->socket = fd;
 	for (unsigned int i = 0; i < client->fds_count; i++)
@@ -391,7 +465,7 @@ void shmdi_connection_replace(struct shmd_client *client, int fd)
 	client->farewell = 0;
 	client->lost = false;
 	client->link++;
-	pthread_cond_broadcast(&client->state_changed);
+	tell_change(client);
 	pthread_mutex_unlock(&client->state_mutex);
 	pthread_mutex_unlock(&client->send_mutex);
 }
@@ -408,7 +482,6 @@ void shmdi_connection_clear(struct shmd_client *client)
 	 * destroying could wait for a thread that does not exist here. */
 	if (shmdi_fork_word == NULL || !shmdi_fork_same(client->generation))
 		return;
-	pthread_cond_destroy(&client->state_changed);
 	pthread_mutex_destroy(&client->state_mutex);
 	pthread_mutex_destroy(&client->send_mutex);
 	pthread_mutex_destroy(&client->again.mutex);

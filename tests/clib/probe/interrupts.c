@@ -5,6 +5,7 @@
  * there is. A try does not ask.
  */
 #define _GNU_SOURCE
+#include "../../../clients/c/internal.h"
 #include "expect.h"
 
 #include <sched.h>
@@ -12,9 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static int asked;  /* atomic; calls of the function */
-static int ending; /* atomic; what it says */
-static int ended;  /* atomic; the wait is over */
+static int asked;   /* atomic; calls of the function */
+static int ending;  /* atomic; what it says */
+static int refused; /* atomic; how often it said nonzero */
+static int ended;   /* atomic; the wait is over */
 static pthread_t waiter;
 static int argument;
 
@@ -35,6 +37,7 @@ static struct shmd_barrier *barrier;
 static struct shmd_rwlock *written;
 static struct shmd_rwlock *read_by;
 static struct shmd_value *value;
+static struct shmd_value *watched; /* read-only */
 static struct shmd_array *array;
 static struct shmd_array *locked;
 
@@ -51,12 +54,16 @@ static void store(int *number, int to)
 /* Asks libshmd for something else meanwhile: nothing internal is held. */
 static int interrupted(void *given)
 {
-	CHECK(given == &argument && pthread_equal(pthread_self(), waiter));
+	CHECK(given == &argument);
+	if (!pthread_equal(pthread_self(), waiter))
+		return 0; /* the other reader of the connection */
 	uint64_t version;
 	EXPECT(shmd_value_version(value, &version), 0);
 	EXPECT(shmd_unlink(client, "no/such/name"), SHMD_E_NOT_FOUND);
 	__atomic_add_fetch(&asked, 1, __ATOMIC_SEQ_CST);
-	return load(&ending);
+	int says = load(&ending);
+	__atomic_add_fetch(&refused, says, __ATOMIC_SEQ_CST);
+	return says;
 }
 
 static void ignore(int number)
@@ -170,6 +177,14 @@ static int wait_change(int64_t timeout_ns)
 	return shmd_value_wait_change(value, version, timeout_ns, NULL);
 }
 
+/* The daemon waits. */
+static int watch(int64_t timeout_ns)
+{
+	uint64_t version;
+	EXPECT(shmd_value_version(watched, &version), 0);
+	return shmd_value_wait_change(watched, version, timeout_ns, &version);
+}
+
 static int snapshot(int64_t timeout_ns)
 {
 	int items[4];
@@ -255,6 +270,8 @@ static void hold_everything(void)
 	EXPECT(shmd_rwlock_create(client, NULL, NULL, &read_by), 0);
 	EXPECT(shmd_rwlock_read_lock(read_by, 0), 0);
 	EXPECT(shmd_value_create(client, NULL, 'i', NULL, &value), 0);
+	struct shmd_open_options reading = {.size = sizeof reading, .id = shmd_value_id(value), .read_only = true};
+	EXPECT(shmd_value_open(client, NULL, 0, &reading, &watched), 0);
 	EXPECT(shmd_array_create_1d(client, NULL, 'i', 4, NULL, &array), 0);
 	EXPECT(shmd_array_lock(array, 0), 0);
 	EXPECT(shmd_array_begin_write(array), 0);
@@ -317,6 +334,7 @@ static void *run(void *given)
 static void begin(struct attempt *attempt, pthread_t *thread, int says)
 {
 	store(&asked, 0);
+	store(&refused, 0);
 	store(&ended, 0);
 	store(&ending, says);
 	CHECK(pthread_create(thread, NULL, run, attempt) == 0);
@@ -363,20 +381,45 @@ static void test(const struct wait *wait)
 		shmd_barrier_reset(barrier);
 }
 
+/* ---- waits for the daemon: whoever of them reads the connection, for all ---- */
+
+static void *watch_beside(void *unused)
+{
+	(void)unused;
+	EXPECT(watch(SHMD_FOREVER), 0);
+	return NULL;
+}
+
+static void test_reading(void)
+{
+	static const struct wait wait = {"value wait_change, read-only", watch};
+	pthread_t other;
+	uint32_t fresh = 0;
+	test(&wait);
+	waiter = pthread_self(); /* the other may have the number of a thread that has ended */
+	CHECK(pthread_create(&other, NULL, watch_beside, NULL) == 0);
+	while (!__atomic_load_n(&client->reading, __ATOMIC_RELAXED))
+		sched_yield();
+	for (int i = 0; i < 20; i++)
+		test(&wait);
+	EXPECT(shmd_value_store(value, &fresh), 0);
+	CHECK(pthread_join(other, NULL) == 0);
+}
+
 /* ---- a condition takes its mutex again first ---- */
 
 static void *hold_guard(void *thread)
 {
 	EXPECT(shmd_mutex_lock(guard, SHMD_FOREVER), 0);
 	store(&ending, 1);
-	while (load(&asked) < 2) /* it waits for the mutex, and its wish to end is noted */
+	while (load(&refused) < 1) /* now it waits for the mutex */
 		sched_yield();
 	for (int i = 0; i < 100; i++) {
 		pthread_kill(*(pthread_t *)thread, SIGUSR1);
 		sched_yield();
 	}
 	CHECK(!load(&ended));
-	CHECK(load(&asked) == 2); /* it is not asked again */
+	CHECK(load(&refused) == 1); /* it is not asked again */
 	EXPECT(shmd_condition_notify(condition, 1), 0);
 	EXPECT(shmd_mutex_unlock(guard), 0);
 	return NULL;
@@ -415,7 +458,7 @@ static void test_condition_holds(void)
 	EXPECT(shmd_mutex_lock(guard, SHMD_FOREVER), 0);
 	EXPECT(shmd_mutex_unlock(guard), 0);
 	CHECK(pthread_create(&holder, NULL, hold_guard, &thread) == 0);
-	while (load(&asked) < 2) {
+	while (load(&refused) < 1) {
 		pthread_kill(thread, SIGUSR1);
 		sched_yield();
 	}
@@ -432,6 +475,7 @@ int main(void)
 	shmd_set_interrupt(interrupted, &argument);
 	for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
 		test(&waits[i]);
+	test_reading();
 	test_condition_holds();
 	shmd_set_interrupt(NULL, NULL);
 	/* Broken by who was let go; and nobody is asked any more. */

@@ -7,7 +7,7 @@ turns. A coroutine that is cancelled has taken nothing.
 from shmd import _shmd
 from shmd.errors import WouldBlock
 
-_watches = {}
+_watches: dict = {}
 
 
 class _Watch:

@@ -21,6 +21,7 @@ def waits(client):
     data = shmd.Array.create(client, None, "i", 4)
     bracket = shmd.Array.create(client, None, "i", 4)
     value = shmd.Value.create(client, None, "i")
+    watched = shmd.Value.open(client, id=value.id, read_only=True)
     lock = shmd.RWLock.create(client)
     writer = shmd.RWLock.create(client)
     event = shmd.Event.create(client)
@@ -69,6 +70,8 @@ def waits(client):
         "array write": lambda: data.write([1, 2]),
         "array read": bracket.read,
         "value change": lambda: value.wait_change(value.version()),
+        "value change, read-only": lambda: watched.wait_change(watched.version()),
+        "array read, read-only": lambda: shmd.Array.open(client, id=bracket.id, read_only=True).read(),
         "read lock": lock.read_lock,
         "write lock": writer.write_lock,
         "event": event.wait,

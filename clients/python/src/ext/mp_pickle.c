@@ -25,6 +25,7 @@ static struct {
 	struct shmdpy_sink *sink;
 	PyObject *dump, *clear_memo;
 	bool busy;
+	uint32_t forks; /* when that was */
 } kept;
 
 /* ---- the sink ---- */
@@ -164,6 +165,12 @@ static struct shmdpy_sink *pickle_apart(PyObject *object)
 
 struct shmdpy_sink *shmdpy_pickle(PyObject *object)
 {
+	if (kept.forks != shmdpy_forks) { /* a thread of the parent may have been at it, or this one, further up */
+		kept.sink = NULL;
+		kept.dump = kept.clear_memo = NULL;
+		kept.busy = false;
+		kept.forks = shmdpy_forks;
+	}
 	if (kept.busy) /* pickling may run anything, also another put */
 		return pickle_apart(object);
 	kept.busy = true;

@@ -184,6 +184,23 @@ def test_put_inside_of_put():
     assert [queue.get(), queue.get()] == ["inner", ["outer", 1]]
 
 
+class Forks:
+    """Forks while it is pickled; the child goes on with that, and puts more."""
+
+    def __reduce__(self):
+        return int, (min(os.fork(), 1),)
+
+
+def test_fork_inside_of_put():
+    queue, parent = mp.Queue(), os.getpid()
+    queue.put(("forks", Forks()))
+    if os.getpid() != parent:
+        queue.put("child")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    assert sorted((queue.get() for _ in range(3)), key=str) == [("forks", 0), ("forks", 1), "child"]
+
+
 class Reduced:
     pass
 

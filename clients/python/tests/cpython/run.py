@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     if not (error.name or "").startswith("test"):
         raise
-    sys.exit(f"{sys.executable} came without CPython's own tests ({error}); on Debian and Ubuntu they are in the package "
+    sys.exit(f"{sys.executable} came without CPython's own tests ({error}); on Debian and Ubuntu they are in "
              f"libpython{sys.version_info.major}.{sys.version_info.minor}-testsuite")
 import verdicts
 

@@ -66,7 +66,9 @@ def classes():
 
 def install(namespace, start_method):
     """Puts the tests of a start method into a module, as upstream.install_tests_in_module_dict does."""
-    upstream.install_tests_in_module_dict(namespace, start_method, only_type="none of them")
+    theirs = {"__name__": namespace["__name__"]}
+    upstream.install_tests_in_module_dict(theirs, start_method)
+    namespace.update(setUpModule=theirs["setUpModule"], tearDownModule=theirs["tearDownModule"])
     mixin = _mixin(_FACE)
     for name, base in classes():
         if not _is_mixed(base):

@@ -45,7 +45,8 @@ NOT_APPLICABLE = {
 
 _FEEDER_ERRORS = ({"SHMD_QUEUE_FEEDER_ERRORS": "1"},
                   "what cannot be pickled raises in put(), where the mistake is, and not in another thread")
-_STANDARD_PIPE = ({"SHMD_STANDARD_PIPE": "1"}, "a pipe is memory, and carries no descriptors: a Listener's connection does")
+_STANDARD_PIPE = ({"SHMD_STANDARD_PIPE": "1"},
+                  "a pipe is memory, and carries no descriptors: a Listener's connection does")
 
 # What passes with the switch only: test -> (environment, the reason for the deviation).
 DEVIATIONS = {

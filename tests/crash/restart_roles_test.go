@@ -58,7 +58,7 @@ func TestRestartRoles(t *testing.T) {
 	if err := waits.Wait(t.Context(), &message); !errors.Is(err, status.OutcomeUnknown) {
 		t.Errorf("a recv under way: %v, want OUTCOME_UNKNOWN", err)
 	}
-	s = s.restarted(harness.DaemonOptions{})
+	s.restarted(harness.DaemonOptions{})
 	for i := range after {
 		call(clients[i], status.OK, &after[i], wire.MethodHoldings)
 	}

@@ -38,7 +38,7 @@ func TestRestartRelaysTickets(t *testing.T) {
 				go func() { done <- relayTickets(t.Context(), v, clients, &restarted) }()
 				s.Signal(syscall.SIGUSR1)
 				<-s.Done()
-				s = s.restarted(harness.DaemonOptions{})
+				s.restarted(harness.DaemonOptions{})
 				restarted.Store(true)
 				if err := <-done; err != nil {
 					t.Error(err)

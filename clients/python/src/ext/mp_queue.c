@@ -107,6 +107,7 @@ static PyObject *put(struct shmdpy_mpqueue *self, PyObject *object, int64_t time
 	struct shmdpy_sink *sink = shmdpy_pickle(object);
 	if (sink == NULL)
 		return self->late ? pickle_failed(self, object) : NULL;
+	self->used = true;
 	PyObject *result = put_sink(self, sink, timeout_ns);
 	shmdpy_pickle_done(sink);
 	return result;
@@ -220,10 +221,15 @@ static PyObject *queue_qsize(PyObject *self, PyObject *unused)
 	return PyLong_FromUnsignedLongLong((unsigned long long)counts.ready + queue_of(self)->spilled);
 }
 
+/* multiprocessing closes what empty() looks at only if this process has put something. */
 static PyObject *queue_empty(PyObject *self, PyObject *unused)
 {
 	(void)unused;
 	struct shmd_queue_counts counts;
+	if (queue_of(self)->closed && (queue_of(self)->simple || queue_of(self)->used)) {
+		PyErr_SetString(PyExc_OSError, "handle is closed");
+		return NULL;
+	}
 	if (count_it(self, &counts) < 0)
 		return NULL;
 	return PyBool_FromLong(counts.ready == 0 && queue_of(self)->spilled == 0);
@@ -329,7 +335,8 @@ static PyMethodDef methods[] = {
 	{"get_nowait", queue_get_nowait, METH_NOARGS, "get_nowait()\n--\n\nget(False)"},
 	{"qsize", queue_qsize, METH_NOARGS,
 	 "qsize()\n--\n\nHow many objects can be got, with those that this process has yet to put."},
-	{"empty", queue_empty, METH_NOARGS, "empty()\n--\n\nWhether qsize() is 0."},
+	{"empty", queue_empty, METH_NOARGS,
+	 "empty()\n--\n\nWhether qsize() is 0. OSError if this process has put something and closed the queue."},
 	{"full", queue_full, METH_NOARGS, "full()\n--\n\nWhether maxsize objects can be got."},
 	{"_counts", queue_counts, METH_NOARGS, "_counts(): slots that are ready, leased, free."},
 	{"_put_bytes", queue_put_bytes, METH_VARARGS, "_put_bytes(bytes, timeout): False if there was no room."},
@@ -342,6 +349,7 @@ static PyMethodDef methods[] = {
 
 static PyMemberDef members[] = {
 	{"_closed", T_BOOL, offsetof(struct shmdpy_mpqueue, closed), 0, "Whether this process has closed it."},
+	{"_used", T_BOOL, offsetof(struct shmdpy_mpqueue, used), 0, "Whether this process has put something."},
 	{"_bounded", T_BOOL, offsetof(struct shmdpy_mpqueue, bounded), 0, "Whether it has a maxsize."},
 	{"_joinable", T_BOOL, offsetof(struct shmdpy_mpqueue, joinable), 0, "Whether leases are kept until task_done."},
 	{"_simple", T_BOOL, offsetof(struct shmdpy_mpqueue, simple), 0, "Whether it is a SimpleQueue."},

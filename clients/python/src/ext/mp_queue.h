@@ -17,6 +17,7 @@ struct shmdpy_mpqueue {
 	uint32_t slot_size_bytes;
 	uint32_t spilled;
 	bool closed;
+	bool used; /* this process has put something */
 	bool bounded;
 	bool joinable;
 	bool simple;

@@ -91,6 +91,21 @@ def test_a_simple_queue_that_is_closed():
             queue.get(False)
 
 
+def test_empty_of_a_queue_that_is_closed():
+    for face in FACES:
+        for kind in (face.Queue, face.JoinableQueue):
+            queue = kind()
+            queue.close()
+            queue.join_thread()
+            assert queue.empty()
+            queue = kind()
+            queue.put(1)
+            queue.close()
+            queue.join_thread()
+            with pytest.raises(OSError, match="is closed"):
+                queue.empty()
+
+
 def test_task_done_too_often():
     for face in FACES:
         queue = face.JoinableQueue()

@@ -134,7 +134,7 @@ class Queue(_shmd.QueueCore):
         self._feeder = _Spill()
         self._joins = None
         self._join_cancelled = False
-        self._closed = False
+        self._closed = self._used = False
         self._spilled = 0
 
     def _state(self):
@@ -254,12 +254,6 @@ class SimpleQueue(Queue):
         super().close()
         for end in self._ends.values():
             end.close()
-
-    def empty(self):
-        """Whether there is nothing to get."""
-        if self._closed:
-            raise OSError("handle is closed")
-        return super().empty()
 
 
 class JoinableQueue(Queue):

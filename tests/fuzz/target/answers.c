@@ -88,7 +88,6 @@ static struct shmd_client *make_client(int fd)
 	client->layout = (struct shmdi_layout){SHMD_ABI_VERSION, SHMD_ABI_COMPAT, SHMD_ABI_FINGERPRINT};
 	pthread_mutex_init(&client->send_mutex, NULL);
 	pthread_mutex_init(&client->state_mutex, NULL);
-	pthread_cond_init(&client->state_changed, NULL);
 	pthread_mutex_init(&client->again.mutex, NULL);
 	must(shmdi_fork_enter(&client->generation) == 0);
 	return client;

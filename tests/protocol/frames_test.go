@@ -152,6 +152,17 @@ func TestGarbage(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	// And tickets, for any time, of what has no name any more.
+	var last wire.Attachment
+	if err := witness.Call(t.Context(), wire.MethodCreate, &last, "", wire.KindMutex, wire.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for id := range last.ID + 1 {
+		err := witness.Call(t.Context(), wire.MethodDestroy, nil, id)
+		if err != nil && !errors.Is(err, status.NotFound) && !errors.Is(err, status.Removed) {
+			t.Error(err)
+		}
+	}
 }
 
 // A client never sends descriptors; one that does is told, and they are closed.

@@ -261,6 +261,29 @@ def test_who_leaves_in_order_breaks_nothing(method):
     assert not barrier.broken
 
 
+def _tell(barrier, told):
+    told.put(raised(barrier.wait)[0].__name__)
+
+
+def test_a_party_that_was_stopped_for_too_long():
+    barrier, told = mp.Barrier(2), mp.SimpleQueue()
+    process = mp.get_context("fork").Process(target=_tell, args=(barrier, told))
+    process.start()
+    until(lambda: barrier.n_waiting == 1, "the child to arrive")
+    os.kill(process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    barrier.wait()
+    for _ in range(100):
+        thread = threading.Thread(target=barrier.wait)
+        thread.start()
+        barrier.wait()
+        thread.join()
+    os.kill(process.pid, signal.SIGCONT)
+    assert told.get() == "BrokenBarrierError"
+    process.join()
+    assert not barrier.broken
+
+
 def test_a_killed_party_breaks_the_barrier():
     barrier, outcomes = mp.Barrier(3), []
     killed = Killed(lambda: threading.Thread(target=barrier.wait, daemon=True).start())

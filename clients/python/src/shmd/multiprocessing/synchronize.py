@@ -306,8 +306,8 @@ class Barrier:
         """Arrives, and waits for the others; the number of this arrival, 0 to parties - 1.
 
         timeout is in seconds, None that of the barrier. Raises threading.BrokenBarrierError if the barrier is broken,
-        by a death, an abort, a reset or a timeout, also by this one's; what action raises is raised here, and breaks
-        it too.
+        by a death, an abort, a reset or a timeout, also by this one's, or if the others met so often since that how it
+        ended for this one is not known any more; what action raises is raised here, and breaks it too.
         """
         if timeout is None:
             timeout = self._timeout
@@ -317,7 +317,7 @@ class Barrier:
             return self._barrier.wait(timeout, self._action)
         except (shmd.TimedOut, shmd.WouldBlock):
             raise threading.BrokenBarrierError from None
-        except (shmd.Broken, shmd.PeerDied) as error:
+        except (shmd.Broken, shmd.PeerDied, shmd.OutcomeUnknown) as error:
             raise threading.BrokenBarrierError(str(error)) from error
 
     def reset(self):

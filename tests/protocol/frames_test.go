@@ -154,7 +154,8 @@ func TestGarbage(t *testing.T) {
 	}
 	// And tickets, for any time, of what has no name any more.
 	var last wire.Attachment
-	if err := witness.Call(t.Context(), wire.MethodCreate, &last, "", wire.KindMutex, wire.CreateOptions{}); err != nil {
+	err := witness.Call(t.Context(), wire.MethodCreate, &last, "", wire.KindMutex, wire.CreateOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	for id := range last.ID + 1 {

@@ -19,6 +19,7 @@ class _Watch:
         self.waiting = []
         self.pollable = _shmd.Pollable(handle, until, version)
         self.descriptor = self.pollable.fileno()
+        self.closed = False
         loop.add_reader(self.descriptor, self.ready)
 
     def ready(self):
@@ -36,6 +37,9 @@ class _Watch:
         self.loop.add_reader(self.descriptor, self.ready)
 
     def close(self):
+        if self.closed:
+            return  # the number of its descriptor may be another's by now
+        self.closed = True
         if _watches.get(self.key) is self:
             del _watches[self.key]
         self.loop.remove_reader(self.descriptor)

@@ -5,7 +5,9 @@
  */
 #include "shmd_python.h"
 
+#include <poll.h>
 #include <structmember.h>
+#include <time.h>
 
 PyTypeObject *shmdpy_client_type;
 
@@ -31,6 +33,30 @@ static void leave(struct shmdpy_client *self)
 	self->previous = NULL;
 }
 
+#define REATTACH_NS INT64_C(5000000000)
+#define PAUSE_MAX_MS 50
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Connects in a forked child, which is as patient with a daemon that is being restarted as its
+ * parent, who comes back to the next one. */
+static int connect_again(const struct shmd_connect_options *options, struct shmd_client **ret_client)
+{
+	int64_t patience_ns = options->reattach_timeout_ns == 0 ? REATTACH_NS : options->reattach_timeout_ns;
+	int64_t deadline_ns = now_ns() + patience_ns;
+	for (int pause_ms = 1;; pause_ms = pause_ms < PAUSE_MAX_MS ? 2 * pause_ms : PAUSE_MAX_MS) {
+		int result = shmd_connect(options, ret_client);
+		if ((result != SHMD_E_NO_DAEMON && result != SHMD_E_LOST) || now_ns() >= deadline_ns)
+			return result;
+		(void)poll(NULL, 0, pause_ms);
+	}
+}
+
 /* Connects; a status. Without the GIL, unless a fork has just left one thread. */
 static int connect_it(struct shmdpy_client *self, bool alone)
 {
@@ -45,7 +71,7 @@ static int connect_it(struct shmdpy_client *self, bool alone)
 	struct shmd_client *client = NULL;
 	int result;
 	if (alone) {
-		result = shmd_connect(&options, &client);
+		result = connect_again(&options, &client);
 	} else {
 		Py_BEGIN_ALLOW_THREADS
 		result = shmd_connect(&options, &client);

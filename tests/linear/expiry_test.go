@@ -40,6 +40,9 @@ func expiries(actions []*action, ns int64) []*action {
 			}
 		}
 	}
+	for _, a := range actions {
+		a.repeated = a.repeated || a.Op == history.OpAck && a.OK() && acknowledgedLater(a.actor, a.Result, a.Extra, terms)
+	}
 	for _, t := range terms {
 		for _, a := range actions {
 			t.watch(a, terms)
@@ -125,12 +128,14 @@ func (t *term) told(a *action, code status.Code, terms []*term) {
 // again reports whether its client has acknowledged a later delivery of the message: then
 // an ack of this one is that ack once more.
 func (t *term) again(terms []*term) bool {
-	for _, o := range terms {
-		if o.number == t.number && o.lease.actor == t.lease.actor && o.deliveries > t.deliveries && o.acknowledged {
-			return true
-		}
-	}
-	return false
+	return acknowledgedLater(t.lease.actor, t.number, t.deliveries, terms)
+}
+
+// acknowledgedLater is again for a lease that may not be known, for it ended before its call did.
+func acknowledgedLater(actor int, number int64, deliveries uint32, terms []*term) bool {
+	return slices.ContainsFunc(terms, func(o *term) bool {
+		return o.number == number && o.lease.actor == actor && o.deliveries > deliveries && o.acknowledged
+	})
 }
 
 func (t *term) see(at int64) {

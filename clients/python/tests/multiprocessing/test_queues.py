@@ -461,6 +461,7 @@ def test_what_a_killed_process_had_got_is_got_again():
     killed = Killed(lambda: [queue.get() for _ in range(3)])
     assert queue.qsize() == 2
     killed.kill()
+    until(lambda: queue.qsize() == 5, "the daemon to hear of the death")
     assert [queue.get() for _ in range(5)] == list(range(5))
     for _ in range(5):
         queue.task_done()

@@ -41,7 +41,7 @@ func expiries(actions []*action, ns int64) []*action {
 		}
 	}
 	for _, a := range actions {
-		a.repeated = a.repeated || a.Op == history.OpAck && a.OK() && acknowledgedLater(a.actor, a.Result, a.Extra, terms)
+		a.repeated = a.repeated || a.acksAgain(terms)
 	}
 	for _, t := range terms {
 		for _, a := range actions {
@@ -58,6 +58,22 @@ func expiries(actions []*action, ns int64) []*action {
 		actions = append(actions, e)
 	}
 	return actions
+}
+
+// acksAgain reports whether an ack that counted, or one of many, may be one once more.
+func (a *action) acksAgain(terms []*term) bool {
+	switch {
+	case a.end || a.Return == 0:
+	case a.Op == history.OpAck:
+		return a.OK() && acknowledgedLater(a.actor, a.Result, a.Extra, terms)
+	case a.Op == history.OpAckMany:
+		for i, number := range a.Numbers[:min(max(a.Result, 0), history.BatchMax)] {
+			if acknowledgedLater(a.actor, number, a.Deliveries(i), terms) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // begun are the leases that an action has given, or may have: then their number is 0.

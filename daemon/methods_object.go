@@ -36,6 +36,19 @@ func (c *call) attachNew(o *object) error {
 	return err
 }
 
+// pinned reads the ref that is the first of so many parameters, and pins its object, which
+// the caller unpins.
+func (c *call) pinned(least, most int) (*object, error) {
+	if err := c.params.Arity(least, most); err != nil {
+		return nil, err
+	}
+	which, err := c.ref()
+	if err != nil {
+		return nil, err
+	}
+	return c.session.server.registry.pin(which)
+}
+
 func (c *call) open() error {
 	if err := c.params.Arity(1, 2); err != nil {
 		return err
@@ -342,14 +355,7 @@ func (c *call) close() error {
 
 // owned reads a ref to an object that the client may do away with, and pins it.
 func (c *call) owned(arity int, what string) (*object, error) {
-	if err := c.params.Arity(arity, arity); err != nil {
-		return nil, err
-	}
-	which, err := c.ref()
-	if err != nil {
-		return nil, err
-	}
-	o, err := c.session.server.registry.pin(which)
+	o, err := c.pinned(arity, arity)
 	if err != nil {
 		return nil, err
 	}

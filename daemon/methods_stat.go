@@ -6,18 +6,11 @@ import (
 )
 
 func (c *call) stat() error {
-	if err := c.params.Arity(1, 1); err != nil {
-		return err
-	}
-	which, err := c.ref()
+	o, err := c.pinned(1, 1)
 	if err != nil {
 		return err
 	}
 	srv := c.session.server
-	o, err := srv.registry.pin(which)
-	if err != nil {
-		return err
-	}
 	defer srv.registry.unpin(o)
 	result := srv.stat(o)
 	return c.encoded(&result)

@@ -63,18 +63,11 @@ func (t *ticket) recorded() journal.Record {
 
 // ticket makes one for an object.
 func (c *call) ticket() error {
-	if err := c.params.Arity(1, 2); err != nil {
-		return err
-	}
-	which, err := c.ref()
+	o, err := c.pinned(1, 2)
 	if err != nil {
 		return err
 	}
 	srv := c.session.server
-	o, err := srv.registry.pin(which)
-	if err != nil {
-		return err
-	}
 	defer srv.registry.unpin(o)
 	ns, err := c.params.Int64Or("timeout_ns", int64(wire.TicketTimeout))
 	if err == nil && (ns < 1 || ns > int64(wire.TicketTimeoutMax)) {

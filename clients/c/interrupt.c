@@ -18,9 +18,8 @@ static void *interrupt_argument;
 
 void shmd_set_interrupt(int (*function)(void *argument), void *argument)
 {
-	__atomic_store_n(&interrupted, NULL, __ATOMIC_RELEASE); /* never the one with the other's argument */
-	__atomic_store_n(&interrupt_argument, argument, __ATOMIC_RELEASE);
-	__atomic_store_n(&interrupted, function, __ATOMIC_RELEASE);
+	__atomic_store_n(&interrupt_argument, argument, __ATOMIC_RELAXED);
+	__atomic_store_n(&interrupted, function, __ATOMIC_RELEASE); /* pairs with shmdi_interrupted */
 }
 
 bool shmdi_interrupted(void)
@@ -29,7 +28,7 @@ bool shmdi_interrupted(void)
 	if (SHMDI_LIKELY(function == NULL))
 		return false;
 	int saved = errno;
-	bool ends = function(__atomic_load_n(&interrupt_argument, __ATOMIC_ACQUIRE)) != 0;
+	bool ends = function(__atomic_load_n(&interrupt_argument, __ATOMIC_RELAXED)) != 0;
 	errno = saved;
 	return ends;
 }

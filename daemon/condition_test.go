@@ -3,6 +3,7 @@ package daemon
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -98,6 +99,26 @@ func TestNotifyAll(t *testing.T) {
 	}
 }
 
+// A wait with a timeout that sees the mutex go to another before it ends: the answer to
+// the call that is returned comes when that one gives the mutex back. Who is too slow to
+// take the mutex in time finds the wait over, and the next wait is longer.
+func waitOvertaken(t *testing.T,
+	waiter *rawClient, mutex, condition uint64, other *rawClient, otherMutex uint64,
+) uint32 {
+	t.Helper()
+	for timeout := int64(time.Millisecond); ; timeout *= 2 {
+		wantCode(t, "lock", waiter.call(nil, wire.MethodLock, mutex), status.OK)
+		waiting := waiter.send(wire.MethodWaitCondition, condition, timeout)
+		err := other.call(nil, wire.MethodLock, otherMutex, 1000*timeout)
+		if status.Of(err) != status.TimedOut {
+			wantCode(t, "lock by another", err, status.OK)
+			return waiting
+		}
+		wantCode(t, "the wait", errOrNil(waiter.answer(waiting).Err), status.TimedOut)
+		wantCode(t, "unlock", waiter.call(nil, wire.MethodUnlock, mutex), status.OK)
+	}
+}
+
 // What ends the sleep does not end taking the mutex again: a timeout and a cancel are
 // told when it is held, and only then.
 func TestMutexIsTakenAgainAfterTimeoutAndCancel(t *testing.T) {
@@ -106,15 +127,13 @@ func TestMutexIsTakenAgainAfterTimeoutAndCancel(t *testing.T) {
 	am, _ := a.conditionFor(nil)
 	bm, bc := b.conditionFor(nil)
 	for _, want := range []status.Code{status.TimedOut, status.Cancelled} {
-		wantCode(t, "lock", b.call(nil, wire.MethodLock, bm), status.OK)
-		timeout := int64(1e6)
-		if want == status.Cancelled {
-			timeout = -1
-		}
-		waiting := b.send(wire.MethodWaitCondition, bc, timeout)
-		// Granted once the wait has begun, which may be over already.
-		wantCode(t, "lock by another", a.call(nil, wire.MethodLock, am), status.OK)
-		if want == status.Cancelled {
+		var waiting uint32
+		if want == status.TimedOut {
+			waiting = waitOvertaken(t, b, bm, bc, a, am)
+		} else {
+			wantCode(t, "lock", b.call(nil, wire.MethodLock, bm), status.OK)
+			waiting = b.send(wire.MethodWaitCondition, bc)
+			wantCode(t, "lock by another", a.call(nil, wire.MethodLock, am), status.OK)
 			s.awaitWaiters(t, "c", 1)
 			for range 3 { // only the first one matters
 				if err := b.conn.Write(wire.AppendCancel(nil, waiting)); err != nil {
@@ -191,15 +210,17 @@ func TestConditionTellsOfADeath(t *testing.T) {
 	s := startAt(t, Config{Socket: filepath.Join(t.TempDir(), "s")})
 	b := greeted(t, s, 1)
 	bm, bc := b.conditionFor(nil)
-	for i, timeout := range []int64{-1, 1e6} {
+	for i, timed := range []bool{false, true} {
 		a := greeted(t, s, byte(2+i))
 		_, ac := a.conditionFor(nil)
-		wantCode(t, "lock", b.call(nil, wire.MethodLock, bm), status.OK)
-		waiting := b.send(wire.MethodWaitCondition, bc, timeout)
-		wantCode(t, "lock by another", a.call(nil, wire.MethodLock, ac), status.OK)
-		if timeout > 0 {
+		var waiting uint32
+		if timed {
+			waiting = waitOvertaken(t, b, bm, bc, a, ac)
 			s.awaitWaiters(t, "m", 1)
 		} else {
+			wantCode(t, "lock", b.call(nil, wire.MethodLock, bm), status.OK)
+			waiting = b.send(wire.MethodWaitCondition, bc)
+			wantCode(t, "lock by another", a.call(nil, wire.MethodLock, ac), status.OK)
 			s.awaitWaiters(t, "c", 1)
 			wantCode(t, "notify", a.call(nil, wire.MethodNotify, ac), status.OK)
 		}

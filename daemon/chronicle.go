@@ -153,9 +153,10 @@ func begin(link *keeper.Link, state *journal.State, log *slog.Logger, point func
 	var err error
 	c.journal, err = journal.New(journal.Options{
 		Fingerprint: shm.ABIFingerprint,
+		SizeMin:     journalSizeMin,
 		Publish:     func(f *os.File) error { return link.Put(keeper.JournalKey, f) },
 		Failed: func(err error) {
-			log.Error("the journal cannot grow: until it can, nothing survives the daemon", "error", err)
+			log.Error("the journal lacks records: until it has them all, nothing survives the daemon", "error", err)
 		},
 		Point: point,
 	}, state)

@@ -4,3 +4,6 @@ package daemon
 
 // point is where a test may end the daemon: see failpoint_crash.go.
 func (s *Server) point(string) {}
+
+// journalSizeMin is the journal's default.
+const journalSizeMin = 0

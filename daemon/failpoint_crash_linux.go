@@ -27,6 +27,9 @@ import (
 //	recover    a successor has recovered an object
 var failpoint = newFailpoint()
 
+// journalSizeMin makes compaction frequent.
+const journalSizeMin = 64 << 10
+
 type failpoints struct {
 	mu    sync.Mutex
 	name  string

@@ -175,16 +175,16 @@ func (h *heir) object(state *journal.ObjectState) error {
 			file: h.left.take(h.link, sideKey(id, number))}, state.LastSide)
 	}
 	o.seats.inherit(state.Generations)
-	for number, seated := range state.Seats {
-		h.seat(o, number, seated)
+	for _, seated := range state.Seats {
+		h.seat(o, &seated.Seat)
 	}
 	o.seats.vacate()
 	return nil
 }
 
 // seat restores a client's place.
-func (h *heir) seat(o *object, number uint16, state *journal.Seat) {
-	c := h.clients[state.Client]
+func (h *heir) seat(o *object, state *journal.Seat) {
+	c, number := h.clients[state.Client], state.Number
 	restored := &seat{object: o, client: c, number: number, word: shm.OwnerWord(number, state.Generation)}
 	restored.mapped.Store(state.Mapped)
 	if o.rwlock != nil && !state.Mapped {

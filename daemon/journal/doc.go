@@ -22,6 +22,8 @@
 //
 // # Size
 //
-// A full journal is replaced by one that holds the state and room for as much again, so
-// its size follows what there is. The old one counts until the keeper has the new.
+// A full journal is replaced by one that holds the state and room for three times as much
+// again, so its size follows what there is. The old one counts until the keeper has the
+// new. The writer keeps the state beside the journal: reading it back would take several
+// times as long as writing it, while whoever creates something waits.
 package journal

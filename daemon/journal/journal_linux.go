@@ -1,9 +1,9 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"os"
-	"slices"
 	"sync"
 
 	mmap "github.com/edsrzf/mmap-go"
@@ -12,14 +12,19 @@ import (
 	"github.com/shmd/shmd/status"
 )
 
-// sizeMin is the size of a journal of little.
-const sizeMin = 64 << 10
+const (
+	// sizeMin is the default of Options.SizeMin.
+	sizeMin = 1 << 20
+	// spareFactor is how often a new journal has room for what is in it.
+	spareFactor = 4
+)
 
 // Journal appends to a journal. Safe for concurrent use; nil journals nothing.
 type Journal struct {
 	fingerprint uint64               // immutable
 	publish     func(*os.File) error // immutable; makes a new file the journal
 	failed      func(err error)      // immutable; told of trouble
+	sizeMin     int                  // immutable
 	point       func(name string)    // immutable; where a test may kill the daemon
 
 	mu      sync.Mutex
@@ -27,31 +32,39 @@ type Journal struct {
 	mem     mmap.MMap // protected by mu
 	end     int       // protected by mu; where the next record goes
 	encoder *encoder  // protected by mu
-	// backlog are payloads for which there was no memory; protected by mu.
-	backlog [][]byte
+	state   *State    // protected by mu; what all records say; nil = a record contradicted it
+	lacks   bool      // protected by mu; the file does not have them all
 }
 
 // Options of a Journal.
 type Options struct {
 	// Fingerprint names the layout of what the records speak of.
 	Fingerprint uint64
+	// SizeMin is the size in bytes of a journal of little, of which only what is written
+	// takes memory; 0 = 1 MiB.
+	SizeMin int
 	// Publish makes a file the journal, in place of the one before. It borrows the file.
 	Publish func(*os.File) error
 	// Failed is told why the journal lacks records, until one that has them all is
-	// published.
+	// published; for good, if a record contradicts what was said before.
 	Failed func(err error)
 	// Point is called at named points; nil = no.
 	Point func(name string)
 }
 
-// New publishes a journal of a state.
+// New publishes a journal of a state, which stays the caller's.
 func New(o Options, state *State) (*Journal, error) {
 	if o.Point == nil {
 		o.Point = func(string) {}
 	}
 	j := &Journal{fingerprint: o.Fingerprint, publish: o.Publish, failed: o.Failed, point: o.Point,
-		encoder: newEncoder()}
-	if err := j.replace(state); err != nil {
+		sizeMin: cmp.Or(o.SizeMin, sizeMin), encoder: newEncoder(), state: NewState()}
+	for r := range state.Records {
+		if err := j.state.Apply(r); err != nil {
+			return nil, status.Wrap(status.Corrupt, "journal", err, "the state")
+		}
+	}
+	if err := j.replace(); err != nil {
 		return nil, err
 	}
 	return j, nil
@@ -91,71 +104,63 @@ func (j *Journal) Append(records ...Record) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, r := range records {
-		j.append(j.encoder.payload(r))
+		j.append(r)
 	}
 }
 
-func (j *Journal) append(payload []byte) {
-	if j.backlog == nil && j.end+frameSize(len(payload)) <= len(j.mem) {
-		word := writeFrame(j.mem, j.end, payload)
-		j.point("append")
-		storeWord(j.mem, j.end, word)
-		j.end += frameSize(len(payload))
-		j.point("appended")
+func (j *Journal) append(r Record) {
+	if j.state == nil {
 		return
 	}
-	payload = slices.Clone(payload) // the encoder is needed meanwhile
-	if j.backlog == nil {
-		if err := j.compact(nil); err == nil {
-			j.end = appendFrame(j.mem, j.end, payload)
-			return
-		} else {
-			j.failed(err)
-		}
-		storeWord(j.mem, brokenAt, 1)
+	if err := j.state.Apply(r); err != nil {
+		// A bug of the daemon. A successor that believed this journal would do harm.
+		j.lack(status.Wrap(status.Corrupt, "journal", err, "a record of kind %d", r.op()))
+		j.state = nil
+		return
 	}
-	// What cannot be written is kept, and the journal says that it is not whole.
-	j.backlog = append(j.backlog, payload)
-	if err := j.compact(j.backlog); err == nil {
-		j.backlog = nil
+	if !j.lacks {
+		payload := j.encoder.payload(r)
+		if j.end+frameSize(len(payload)) <= len(j.mem) {
+			word := writeFrame(j.mem, j.end, payload)
+			j.point("append")
+			storeWord(j.mem, j.end, word)
+			j.end += frameSize(len(payload))
+			j.point("appended")
+			return
+		}
+	}
+	switch err := j.replace(); {
+	case err == nil:
+		j.lacks = false
+	case !j.lacks:
+		j.lack(err)
 	}
 }
 
-// compact replaces the journal by a shorter one, with more records behind it.
-func (j *Journal) compact(more [][]byte) error {
-	broken := loadWord(j.mem, brokenAt)
-	storeWord(j.mem, brokenAt, 0) // Replay refuses it, and nobody else looks before it says so again
-	state, _, err := Replay(j.mem, j.fingerprint)
-	storeWord(j.mem, brokenAt, broken)
-	for _, payload := range more {
-		if err != nil {
-			break
-		}
-		var r Record
-		if r, err = decode(payload); err == nil {
-			err = state.Apply(r)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return j.replace(state)
+// lack makes the file say that it is not whole.
+func (j *Journal) lack(why error) {
+	j.lacks = true
+	storeWord(j.mem, brokenAt, 1)
+	j.failed(why)
 }
 
 // replace publishes a journal of the state and writes to that from now on.
-func (j *Journal) replace(state *State) error {
-	payloads, size := make([][]byte, 0, 1+len(state.Clients)+2*len(state.Objects)), 0
-	for r := range state.Records {
-		payload := slices.Clone(j.encoder.payload(r))
-		payloads, size = append(payloads, payload), size+frameSize(len(payload))
+func (j *Journal) replace() error {
+	var records []byte // appended frames
+	for r := range j.state.Records {
+		payload := j.encoder.payload(r)
+		at := len(records)
+		records = append(records, make([]byte, frameSize(len(payload)))...)
+		appendFrame(records, at, payload)
 	}
-	file, mem, err := create(max(sizeMin, (headerSize+2*size+payloadMax/16+headerSize-1)&^(headerSize-1)))
+	file, mem, err := create(max(j.sizeMin, (headerSize+spareFactor*len(records)+headerSize-1)&^(headerSize-1)))
 	if err != nil {
 		return err
 	}
-	at := headerSize
-	for _, payload := range payloads {
-		at = appendFrame(mem, at, payload)
+	for at := 0; at < len(records); {
+		next := at + frameSize(int(uint32(loadWord(records, at))))
+		copy(mem[headerSize+at:], records[at:next])
+		at = next
 		j.point("compact")
 	}
 	storeWord(mem, formatAt, format)
@@ -169,7 +174,7 @@ func (j *Journal) replace(state *State) error {
 		_ = j.mem.Unmap() // nothing can be done about it, and nothing refers to it
 		j.file.Close()
 	}
-	j.file, j.mem, j.end = file, mem, at
+	j.file, j.mem, j.end = file, mem, headerSize+len(records)
 	return nil
 }
 

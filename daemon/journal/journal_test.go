@@ -15,12 +15,15 @@ import (
 	"github.com/shmd/shmd/status"
 )
 
-const fingerprint = 0x1234
+const (
+	fingerprint = 0x1234
+	smallSize   = 64 << 10
+)
 
 // open makes a journal whose current file is kept by the returned function.
 func open(t testing.TB) (*Journal, func() *os.File) {
 	var current *os.File
-	j, err := New(Options{Fingerprint: fingerprint, Failed: func(err error) { t.Error(err) },
+	j, err := New(Options{Fingerprint: fingerprint, SizeMin: smallSize, Failed: func(err error) { t.Error(err) },
 		Publish: func(f *os.File) error { current = f; return nil }}, NewState())
 	if err != nil {
 		t.Fatal(err)
@@ -108,17 +111,19 @@ func (a *author) draft() Record {
 	return nil
 }
 
+// text is what a state says.
+func text(s *State) (all [][]byte) {
+	e := newEncoder()
+	for r := range s.Records {
+		all = append(all, slices.Clone(e.payload(r)))
+	}
+	return all
+}
+
 // same compares what two states say.
 func same(t testing.TB, got, want *State) {
 	t.Helper()
-	e := newEncoder()
-	text := func(s *State) (all [][]byte) {
-		for r := range s.Records {
-			all = append(all, slices.Clone(e.payload(r)))
-		}
-		return all
-	}
-	if g, w := text(got), text(want); !reflect.DeepEqual(g, w) {
+	if !reflect.DeepEqual(text(got), text(want)) {
 		t.Fatalf("the state is\n%+v, want\n%+v", got, want)
 	}
 }
@@ -143,7 +148,7 @@ func TestReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, state, a.state)
-	if info, err := current().Stat(); err != nil || info.Size() > 64*sizeMin {
+	if info, err := current().Stat(); err != nil || info.Size() > 64*smallSize {
 		t.Errorf("the journal has %d bytes: it is not bounded (%v)", info.Size(), err)
 	}
 }
@@ -221,7 +226,7 @@ func TestNoMemory(t *testing.T) {
 	var current *os.File
 	var full error
 	failures := 0
-	j, err := New(Options{Fingerprint: fingerprint, Failed: func(error) { failures++ },
+	j, err := New(Options{Fingerprint: fingerprint, SizeMin: smallSize, Failed: func(error) { failures++ },
 		Publish: func(f *os.File) error {
 			if full == nil {
 				current = f
@@ -233,7 +238,7 @@ func TestNoMemory(t *testing.T) {
 	}
 	a := newAuthor(t, rand.Uint64())
 	full = errors.New("no memory")
-	for j.backlog == nil {
+	for !j.lacks {
 		j.Append(a.next())
 	}
 	for range 3 {
@@ -249,6 +254,61 @@ func TestNoMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, state, a.state)
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A record that contradicts the others is a bug, after which nothing is believed.
+func TestContradiction(t *testing.T) {
+	var current *os.File
+	failures := 0
+	j, err := New(Options{Fingerprint: fingerprint, SizeMin: smallSize, Failed: func(error) { failures++ },
+		Publish: func(f *os.File) error { current = f; return nil }}, NewState())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAuthor(t, rand.Uint64())
+	for range 10 {
+		j.Append(a.next())
+	}
+	j.Append(&Client{})
+	for range 10 {
+		j.Append(a.next())
+	}
+	if _, err := Load(current, fingerprint); !errors.Is(err, status.Corrupt) || failures != 1 {
+		t.Errorf("a journal that contradicts itself: %v, %d failures reported", err, failures)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The state that a journal begins with stays the caller's, who restores from it while there
+// are new records already.
+func TestStateIsTheCallers(t *testing.T) {
+	a := newAuthor(t, rand.Uint64())
+	for range 200 {
+		a.next()
+	}
+	kept := NewState()
+	for r := range a.state.Records {
+		if err := kept.Apply(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j, err := New(Options{Fingerprint: fingerprint, Publish: func(*os.File) error { return nil },
+		Failed: func(err error) { t.Error(err) }}, kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := text(kept)
+	for range 200 {
+		j.Append(a.next())
+	}
+	if !reflect.DeepEqual(text(kept), before) {
+		t.Error("the caller's state has changed")
+	}
 	if err := j.Close(); err != nil {
 		t.Error(err)
 	}

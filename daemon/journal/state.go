@@ -20,11 +20,27 @@ type State struct {
 // ObjectState is an object with who sits in it.
 type ObjectState struct {
 	Object
-	Seats map[uint16]*Seat
-	Sides map[uint32]*Side
-	users int            // objects that it guards
-	kept  int            // by tickets that are good
-	open  map[uint16]int // handles by seat
+	Seats []*SeatState     // by number
+	Sides map[uint32]*Side // nil = there never were any
+	users int              // objects that it guards
+	kept  int              // by tickets that are good
+}
+
+// SeatState is a seat with what is open in it.
+type SeatState struct {
+	Seat
+	handles int
+}
+
+// seat finds a seat, or where it belongs.
+func (o *ObjectState) seat(number uint16) (at int, seat *SeatState) {
+	at, found := slices.BinarySearchFunc(o.Seats, number, func(s *SeatState, number uint16) int {
+		return cmp.Compare(s.Number, number)
+	})
+	if found {
+		seat = o.Seats[at]
+	}
+	return at, seat
 }
 
 // ClientState is a client with what it has open.
@@ -72,16 +88,17 @@ func (s *State) Apply(record Record) error {
 	case *Seat:
 		return s.addSeat(r)
 	case *SeatMapped:
-		return s.withSeat(r.Object, r.Number, func(_ *ObjectState, seat *Seat) error {
+		return s.withSeat(r.Object, r.Number, func(_ *ObjectState, seat *SeatState) error {
 			seat.Mapped, s.Clients[seat.Client].Mapped = true, true
 			return nil
 		})
 	case *SeatGone:
-		return s.withSeat(r.Object, r.Number, func(o *ObjectState, seat *Seat) error {
-			if o.open[r.Number] > 0 {
-				return fmt.Errorf("seat %d of object %d is free with %d handles", r.Number, r.Object, o.open[r.Number])
+		return s.withSeat(r.Object, r.Number, func(o *ObjectState, seat *SeatState) error {
+			if seat.handles > 0 {
+				return fmt.Errorf("seat %d of object %d is free with %d handles", r.Number, r.Object, seat.handles)
 			}
-			delete(o.Seats, r.Number)
+			at, _ := o.seat(r.Number)
+			o.Seats = slices.Delete(o.Seats, at, at+1)
 			s.Clients[seat.Client].seats--
 			return nil
 		})
@@ -103,7 +120,8 @@ func (s *State) Apply(record Record) error {
 			if h == nil {
 				return fmt.Errorf("client %d has no handle %d", r.Client, r.Number)
 			}
-			s.Objects[h.Object].open[h.Seat]--
+			_, seat := s.Objects[h.Object].seat(h.Seat)
+			seat.handles--
 			delete(c.Handles, r.Number)
 			if secret, opened := c.tickets[r.Number]; opened {
 				delete(c.tickets, r.Number)
@@ -149,9 +167,9 @@ func withObject(s *State, id uint64, f func(*ObjectState) error) error {
 	return fmt.Errorf("no object %d", id)
 }
 
-func (s *State) withSeat(object uint64, number uint16, f func(*ObjectState, *Seat) error) error {
+func (s *State) withSeat(object uint64, number uint16, f func(*ObjectState, *SeatState) error) error {
 	return withObject(s, object, func(o *ObjectState) error {
-		if seat := o.Seats[number]; seat != nil {
+		if _, seat := o.seat(number); seat != nil {
 			return f(o, seat)
 		}
 		return fmt.Errorf("object %d has nobody in seat %d", object, number)
@@ -188,8 +206,8 @@ func (s *State) addObject(r *Object) error {
 	case r.Name != "" && !r.Unlinked && s.names[r.Name] != 0:
 		return fmt.Errorf("object %d with the name %q of object %d", r.ID, r.Name, s.names[r.Name])
 	}
-	o := &ObjectState{Object: *r, Seats: make(map[uint16]*Seat), Sides: make(map[uint32]*Side),
-		open: make(map[uint16]int)}
+	o := &ObjectState{Object: *r}
+	o.Generations = slices.Clone(r.Generations)
 	if r.Name != "" && !r.Unlinked {
 		s.names[r.Name] = r.ID
 	}
@@ -228,11 +246,12 @@ func (s *State) addSeat(r *Seat) error {
 		return fmt.Errorf("seat %d of client %d in object %d, one of which is unknown", r.Number, r.Client, r.Object)
 	case r.Number == 0 || uint32(r.Number) > o.Geometry.SeatsMax:
 		return fmt.Errorf("object %d has no seat %d", r.Object, r.Number)
-	case o.Seats[r.Number] != nil:
+	}
+	at, taken := o.seat(r.Number)
+	if taken != nil {
 		return fmt.Errorf("seat %d of object %d twice", r.Number, r.Object)
 	}
-	seat := *r
-	o.Seats[r.Number] = &seat
+	o.Seats = slices.Insert(o.Seats, at, &SeatState{Seat: *r})
 	for len(o.Generations) <= int(r.Number) {
 		o.Generations = append(o.Generations, 0)
 	}
@@ -248,12 +267,14 @@ func (s *State) addHandle(r *Handle) error {
 		return fmt.Errorf("handle %d of client %d on object %d, one of which is unknown", r.Number, r.Client, r.Object)
 	case r.Number == 0 || c.Handles[r.Number] != nil:
 		return fmt.Errorf("handle %d of client %d twice", r.Number, r.Client)
-	case o.Seats[r.Seat] == nil || o.Seats[r.Seat].Client != r.Client:
+	}
+	_, seat := o.seat(r.Seat)
+	if seat == nil || seat.Client != r.Client {
 		return fmt.Errorf("client %d has a handle on object %d and not its seat %d", r.Client, r.Object, r.Seat)
 	}
 	handle := *r
 	c.Handles[r.Number] = &handle
-	o.open[r.Seat]++
+	seat.handles++
 	o.Roles |= r.Roles
 	return nil
 }
@@ -264,6 +285,9 @@ func (s *State) addSide(r *Side) error {
 		was := o.Sides[r.Number]
 		if r.Number == 0 || was != nil && (was.Slot == r.Slot || was.Size != r.Size) {
 			return fmt.Errorf("side segment %d of object %d twice", r.Number, r.Object)
+		}
+		if o.Sides == nil {
+			o.Sides = make(map[uint32]*Side)
 		}
 		side := *r
 		o.Sides[r.Number] = &side
@@ -335,8 +359,8 @@ func (s *State) Records(yield func(Record) bool) {
 		if !yield(&o.Object) {
 			return
 		}
-		for _, number := range slices.Sorted(maps.Keys(o.Seats)) {
-			if !yield(o.Seats[number]) {
+		for _, seat := range o.Seats {
+			if !yield(&seat.Seat) {
 				return
 			}
 		}

@@ -163,7 +163,7 @@ func (k *keeper) serve(ctx context.Context, conn *net.UnixConn) (quit bool) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	for {
-		verb, key, fd, err := receive(conn)
+		verb, key, fd, err := receive(conn, true)
 		if err == nil {
 			quit, err = k.obey(conn, verb, key, fd)
 		}

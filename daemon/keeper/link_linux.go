@@ -115,7 +115,7 @@ func list(conn *net.UnixConn) (entries []Entry, err error) {
 		return nil, err
 	}
 	for {
-		verb, key, fd, err := receive(conn)
+		verb, key, fd, err := receive(conn, false)
 		switch {
 		case err != nil:
 			return entries, err
@@ -139,7 +139,7 @@ func (l *Link) attach(conn *net.UnixConn) {
 // watch waits for the end of the keeper, and replaces it.
 func (l *Link) watch(conn *net.UnixConn) {
 	defer l.wg.Done()
-	_, _, fd, err := receive(conn) // it never says anything unasked
+	_, _, fd, err := receive(conn, false) // it never says anything unasked
 	if fd >= 0 {
 		_ = unix.Close(fd)
 	}
@@ -334,7 +334,12 @@ func (l *Link) deliver(key string, f *os.File) error {
 	return failed
 }
 
+// send sends a message. A deadline is for a keeper that does not read only.
 func (l *Link) send(verb byte, key string, fd int) error {
+	err := trySend(l.conn, verb, key, fd)
+	if !errors.Is(err, unix.EAGAIN) {
+		return err
+	}
 	if err := l.conn.SetWriteDeadline(time.Now().Add(sendPatience)); err != nil {
 		return err
 	}
@@ -383,7 +388,7 @@ func Quit(ctx context.Context, socket string) error {
 	if err := send(conn, verbQuit, "", -1); err != nil {
 		return status.Wrap(status.System, "keep", err, "tell the keeper").On(socket)
 	}
-	if _, _, _, err = receive(conn); !gone(err) {
+	if _, _, _, err = receive(conn, false); !gone(err) {
 		return status.Wrap(status.System, "keep", err, "it serves a daemon: stop that first").On(socket)
 	}
 	return nil

@@ -23,24 +23,72 @@ const (
 
 const messageMax = 256
 
-// send sends one message; fd is borrowed, -1 = none.
-func send(conn *net.UnixConn, verb byte, key string, fd int) error {
-	message := append(append(make([]byte, 0, messageMax), verb), key...)
-	var rights []byte
+// pack makes one message; fd is borrowed, -1 = none.
+func pack(verb byte, key string, fd int) (message, rights []byte) {
 	if fd >= 0 {
 		rights = unix.UnixRights(fd)
 	}
+	return append(append(make([]byte, 0, messageMax), verb), key...), rights
+}
+
+// send sends one message.
+func send(conn *net.UnixConn, verb byte, key string, fd int) error {
+	message, rights := pack(verb, key, fd)
 	_, _, err := conn.WriteMsgUnix(message, rights, nil)
 	return err
 }
 
-// receive receives one message; fd is the caller's, -1 = none came.
-func receive(conn *net.UnixConn) (verb byte, key string, fd int, err error) {
+// trySend is send, but returns unix.EAGAIN in place of waiting for room.
+func trySend(conn *net.UnixConn, verb byte, key string, fd int) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	message, rights := pack(verb, key, fd)
+	var failed error
+	err = raw.Control(func(socket uintptr) {
+		failed = unix.Sendmsg(int(socket), message, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+	return errors.Join(err, failed)
+}
+
+// gatherMS is how long a keeper lets messages gather, in milliseconds, before it waits
+// for one. They are safe where they lie, and being woken for each costs as much as
+// creating an object; the socket has room for what comes in that time, and who finds it
+// full waits.
+const gatherMS = 1
+
+// receive receives one message; fd is the caller's, -1 = none came. With gather it lets
+// messages gather before it waits.
+func receive(conn *net.UnixConn, gather bool) (verb byte, key string, fd int, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, "", -1, err
+	}
 	var message [messageMax]byte
 	control := make([]byte, unix.CmsgSpace(4*4))
-	n, controlLength, flags, _, err := conn.ReadMsgUnix(message[:], control)
-	fd = -1
-	if err != nil {
+	var n, controlLength, flags int
+	var failed error
+	attempt := func(fd uintptr) bool {
+		n, controlLength, flags, _, failed = unix.Recvmsg(int(fd), message[:], control,
+			unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		return !errors.Is(failed, unix.EAGAIN)
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		if attempt(fd) {
+			return true
+		}
+		if !gather {
+			return false
+		}
+		// Not time.Sleep, with which the runtime would wait for the socket too.
+		if _, err := unix.Poll(nil, gatherMS); err != nil && !errors.Is(err, unix.EINTR) {
+			failed = err
+			return true
+		}
+		return attempt(fd)
+	})
+	if err = errors.Join(err, failed); err != nil {
 		return 0, "", -1, err
 	}
 	if fd, err = onlyRight(control[:controlLength]); err != nil {
@@ -78,7 +126,6 @@ func onlyRight(control []byte) (fd int, err error) {
 				continue
 			}
 			fd = each
-			unix.CloseOnExec(fd)
 		}
 	}
 	return fd, nil

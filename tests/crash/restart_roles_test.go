@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"errors"
 	"reflect"
 	"testing"
@@ -100,5 +101,46 @@ func TestRestartRoles(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestRestartRemembersRoles kills the daemon while a queue has no producer any more, and a
+// ticket that may bring one: when it brings none, the queue is shut down, as it would have
+// been by the daemon before.
+func TestRestartRemembersRoles(t *testing.T) {
+	for _, role := range []string{"", wire.RoleProducer} {
+		t.Run("opened as "+cmp.Or(role, "nobody"), func(t *testing.T) {
+			s := newScene(t)
+			producer, consumer, heir := s.Dial(t), s.Dial(t), s.Dial(t)
+			call := func(c *shmd.Client, want status.Code, result any, method string, params ...any) {
+				t.Helper()
+				if err := c.Call(t.Context(), method, result, params...); status.Of(err) != want {
+					t.Fatalf("%s %v: %v, want %s", method, params, err, want.Name())
+				}
+			}
+			s.create("jobs", wire.KindQueue, wire.CreateOptions{})
+			var put, take, other wire.Attachment
+			call(producer, status.OK, &put, wire.MethodOpen, "jobs", map[string]any{"role": wire.RoleProducer})
+			call(consumer, status.OK, &take, wire.MethodOpen, "jobs", map[string]any{"role": wire.RoleConsumer})
+			var ticket wire.TicketResult
+			call(producer, status.OK, &ticket, wire.MethodTicket, "jobs")
+			call(producer, status.OK, nil, wire.MethodClose, put.Handle)
+			call(consumer, status.WouldBlock, nil, wire.MethodTake, take.Handle, 0)
+			s.Kill()
+			s.restarted(harness.DaemonOptions{})
+			call(consumer, status.WouldBlock, nil, wire.MethodTake, take.Handle, 0)
+			options := map[string]any{"ticket": ticket.Ticket}
+			want := status.Ended
+			if role != "" {
+				options["role"], want = role, status.WouldBlock
+			}
+			call(heir, status.OK, &other, wire.MethodOpen, "jobs", options)
+			call(consumer, want, nil, wire.MethodTake, take.Handle, 0)
+			for _, c := range []*shmd.Client{producer, consumer, heir} {
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }

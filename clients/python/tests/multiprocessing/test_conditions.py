@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 
 import pytest
@@ -11,6 +12,9 @@ from helpers import METHODS, Killed, run, until
 
 import shmd
 import shmd.multiprocessing as mp
+
+# Before, an event and a barrier tell nothing of themselves.
+TELLING = sys.version_info >= (3, 11)
 
 
 def raised(call, *args):
@@ -159,10 +163,10 @@ def test_event():
     for face in mp, multiprocessing:
         event = face.Event()
         assert [event.is_set(), event.wait(0), event.wait(-1), event.wait(0.01)] == [False] * 4
-        assert "unset>" in repr(event) and repr(event).startswith("<Event at 0x")
+        assert not TELLING or "unset>" in repr(event) and repr(event).startswith("<Event at 0x")
         assert event.set() is None and event.set() is None
         assert [event.is_set(), event.wait(), event.wait(0)] == [True] * 3
-        assert repr(event).endswith(" set>")
+        assert not TELLING or repr(event).endswith(" set>")
         assert event.clear() is None and not event.is_set()
 
 
@@ -201,9 +205,9 @@ def test_barrier():
         barrier = face.Barrier(1)
         assert [barrier.wait(), barrier.wait(0), barrier.parties, barrier.n_waiting, barrier.broken] == \
             [0, 0, 1, 0, False]
-        assert "waiters=0/1>" in repr(barrier)
+        assert not TELLING or "waiters=0/1>" in repr(barrier)
         barrier.abort()
-        assert barrier.broken and "broken>" in repr(barrier)
+        assert barrier.broken and (not TELLING or "broken>" in repr(barrier))
         with pytest.raises(threading.BrokenBarrierError):
             barrier.wait()
         barrier.reset()

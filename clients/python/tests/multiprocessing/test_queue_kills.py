@@ -61,10 +61,10 @@ class Child:
             finally:
                 os._exit(status)
 
-    def kill_after(self, records):
-        """Kills it once it has written so many more records: it may be anywhere by then."""
+    def kill_after(self, records, over=lambda: False):
+        """Kills it once it has written so many more records, or all is over: it may be anywhere by then."""
         wanted = self.log.count() + records
-        until(lambda: self.log.count() >= wanted, "it goes on")
+        until(lambda: self.log.count() >= wanted or over(), "it goes on")
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
@@ -160,9 +160,12 @@ def test_getters_of_a_joinable_queue_are_killed(tmp_path, dice):
     putter = Child(tmp_path, "put", put_all(queue, 0, 0, count))
     getters = [Child(tmp_path, f"get{n}", get_all(queue, queue.task_done)) for n in range(2)]
     kills = 0
-    while kills < KILLS and sum(getter.log.count() for getter in getters) < count - 500:
+
+    def nearly_over():
+        return sum(getter.log.count() for getter in getters) >= count - 500
+    while kills < KILLS and not nearly_over():
         victim = dice.randrange(2)
-        getters[victim].kill_after(dice.randrange(1, 100))
+        getters[victim].kill_after(dice.randrange(1, 100), nearly_over)
         getters.append(getters[victim])
         getters[victim] = Child(tmp_path, f"again{kills}", get_all(queue, queue.task_done))
         kills += 1

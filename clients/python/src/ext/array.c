@@ -86,19 +86,19 @@ SHMDPY_MAKERS(shmdpy_array_kind)
 
 /* ---- which element ---- */
 
-/* One of length places, from the end if it is negative; -1 with IndexError. */
-static int read_place(PyObject *given, uint64_t length, uint64_t *ret)
+/* One of length places, from the end if it is negative; -1 with an exception. */
+static int read_place(const struct shmdpy_handle *self, PyObject *given, uint64_t length, uint64_t *ret)
 {
-	Py_ssize_t place = PyNumber_AsSsize_t(given, PyExc_IndexError);
+	Py_ssize_t place = PyNumber_AsSsize_t(given, NULL); /* one that is too far away stays so */
 	if (place == -1 && PyErr_Occurred() != NULL)
 		return -1;
-	if (place < 0)
-		place += (Py_ssize_t)length;
-	if (place < 0 || (uint64_t)place >= length) {
-		PyErr_Format(PyExc_IndexError, "index %S is outside of a length of %llu", given, (unsigned long long)length);
+	Py_ssize_t at = place < 0 ? place + (Py_ssize_t)length : place;
+	if (at < 0 || (uint64_t)at >= length) {
+		shmdpy_raise_text(SHMD_E_BAD_INDEX, self, "index %zd is outside of a length of %llu", place,
+		                  (unsigned long long)length);
 		return -1;
 	}
-	*ret = (uint64_t)place;
+	*ret = (uint64_t)at;
 	return 0;
 }
 
@@ -107,7 +107,7 @@ static int read_index(struct shmdpy_handle *self, PyObject *given, uint64_t *ret
 {
 	const struct shmd_array *array = self->handle;
 	if (PyIndex_Check(given))
-		return read_place(given, shmd_array_length(array), ret_index);
+		return read_place(self, given, shmd_array_length(array), ret_index);
 	unsigned int rank = shmd_array_rank(array);
 	if (!PyTuple_Check(given)) {
 		PyErr_Format(PyExc_TypeError,
@@ -116,7 +116,7 @@ static int read_index(struct shmdpy_handle *self, PyObject *given, uint64_t *ret
 		return -1;
 	}
 	if (PyTuple_Size(given) != (Py_ssize_t)rank) {
-		PyErr_Format(PyExc_IndexError, "%zd indices for %u dimensions", PyTuple_Size(given), rank);
+		shmdpy_raise_text(SHMD_E_BAD_INDEX, self, "%zd indices for %u dimensions", PyTuple_Size(given), rank);
 		return -1;
 	}
 	uint64_t shape[8];
@@ -124,7 +124,7 @@ static int read_index(struct shmdpy_handle *self, PyObject *given, uint64_t *ret
 	uint64_t index = 0;
 	for (unsigned int i = 0; i < rank; i++) {
 		uint64_t place;
-		if (read_place(PyTuple_GetItem(given, (Py_ssize_t)i), shape[i], &place) < 0)
+		if (read_place(self, PyTuple_GetItem(given, (Py_ssize_t)i), shape[i], &place) < 0)
 			return -1;
 		index = index * shape[i] + place;
 	}
@@ -307,7 +307,7 @@ static PyObject *write_sequence(struct shmdpy_handle *self, PyObject *given, uin
 	char *items = PyMem_Calloc((size_t)count + 1, item_size);
 	PyObject *result = items == NULL ? PyErr_NoMemory() : Py_None;
 	for (Py_ssize_t i = 0; result != NULL && i < count; i++)
-		if (shmdpy_item_pack(name, PyTuple_GetItem(tuple, i), items + (size_t)i * item_size) < 0)
+		if (shmdpy_item_pack(self, name, PyTuple_GetItem(tuple, i), items + (size_t)i * item_size) < 0)
 			result = NULL;
 	if (result != NULL)
 		result = write_items(self, start, (uint64_t)count, timeout_ns, items);
@@ -495,7 +495,7 @@ static PyMethodDef methods[] = {
 	 "load(index)\n--\n\nAn element, loaded atomically. index is its number in row-major order, or a tuple of one\n"
 	 "index for each dimension; negative ones count from the end. Raises IndexError."},
 	{"store", SHMDPY_FAST(array_store),
-	 "store(index, item)\n--\n\nStores an element atomically, which is a change. Raises OverflowError if it does not\n"
+	 "store(index, item)\n--\n\nStores an element atomically, which is a change. Raises OutOfRange if it does not\n"
 	 "fit the type code, IndexError, Permission, Removed."},
 	{"fetch_add", SHMDPY_FAST(array_fetch_add),
 	 "fetch_add(index, delta)\n--\n\nAdds to an element atomically, and returns what it was. Codes of 4 and 8 bytes\n"

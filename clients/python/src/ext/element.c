@@ -23,7 +23,7 @@ static PyObject *unpack_or_raise(int result, struct shmdpy_handle *self, const u
 /* What packing called may have closed the handle. */
 static int pack(struct shmdpy_handle *self, PyObject *given, union item *ret_item)
 {
-	return shmdpy_item_pack(code_of(self), given, ret_item) < 0 ? -1 : shmdpy_handle_ready(self);
+	return shmdpy_item_pack(self, code_of(self), given, ret_item) < 0 ? -1 : shmdpy_handle_ready(self);
 }
 
 PyObject *shmdpy_element_load(struct shmdpy_handle *self, uint64_t index)

@@ -6,6 +6,7 @@
 #include "shmd_python.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 struct code {
@@ -45,17 +46,27 @@ const char *shmdpy_item_format(char code)
 
 /* ---- packing ---- */
 
-static int out_of_range(const struct code *code, PyObject *object)
+static int out_of_range(const struct shmdpy_handle *about, const struct code *code, PyObject *object)
 {
-	unsigned int bits = 8u * code->size_bytes - (code->is_signed ? 1 : 0);
-	unsigned long long max = bits == 64 ? UINT64_MAX : (1ull << bits) - 1;
+	char range[64] = "";
+	if (code->is_integer) {
+		unsigned int bits = 8u * code->size_bytes - (code->is_signed ? 1 : 0);
+		unsigned long long max = bits == 64 ? UINT64_MAX : (1ull << bits) - 1;
+		snprintf(range, sizeof range, ": %s%llu to %llu", code->is_signed ? "-" : "",
+		         code->is_signed ? max + 1 : 0ull, max);
+	}
 	PyErr_Clear();
-	PyErr_Format(PyExc_OverflowError, "%S does not fit type code '%c': %s%llu to %llu", object, code->code,
-	             code->is_signed ? "-" : "", code->is_signed ? max + 1 : 0ull, max);
+	PyObject *text = PyObject_Str(object);
+	const char *said = text == NULL ? NULL : PyUnicode_AsUTF8AndSize(text, NULL);
+	PyErr_Clear(); /* of a number with too many digits */
+	shmdpy_raise_text(SHMD_E_OUT_OF_RANGE, about, "%s does not fit type code '%c'%s", said == NULL ? "it" : said,
+	                  code->code, range);
+	Py_XDECREF(text);
 	return -1;
 }
 
-static int pack_integer(const struct code *code, PyObject *object, bool wraps, void *ret_item)
+static int pack_integer(const struct shmdpy_handle *about, const struct code *code, PyObject *object, bool wraps,
+                        void *ret_item)
 {
 	PyObject *number = PyNumber_Index(object);
 	if (number == NULL) {
@@ -89,7 +100,7 @@ static int pack_integer(const struct code *code, PyObject *object, bool wraps, v
 			fits = value >= 0 && (width == 64 || value < 1ll << width);
 	}
 	if (!fits && !wraps)
-		return out_of_range(code, object);
+		return out_of_range(about, code, object);
 	memcpy(ret_item, &bits, code->size_bytes); /* little endian */
 	return 0;
 }
@@ -159,34 +170,31 @@ static double half_value(uint16_t half)
 	return (half & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
-static int pack_real(const struct code *code, PyObject *object, bool wraps, void *ret_item)
+static int pack_real(const struct shmdpy_handle *about, const struct code *code, PyObject *object, bool wraps,
+                     void *ret_item)
 {
 	double value = PyFloat_AsDouble(object);
 	if (value == -1.0 && PyErr_Occurred() != NULL)
-		return -1;
+		return !wraps && PyErr_ExceptionMatches(PyExc_OverflowError) ? out_of_range(about, code, object) : -1;
 	if (code->code == 'd') {
 		memcpy(ret_item, &value, sizeof value);
 		return 0;
 	}
 	if (code->code == 'f') {
 		float single = (float)value;
-		if (isinf(single) && !isinf(value) && !wraps) {
-			PyErr_Format(PyExc_OverflowError, "%S does not fit type code 'f'", object);
-			return -1;
-		}
+		if (isinf(single) && !isinf(value) && !wraps)
+			return out_of_range(about, code, object);
 		memcpy(ret_item, &single, sizeof single);
 		return 0;
 	}
 	uint16_t half;
-	if (!half_of(value, &half)) {
-		PyErr_Format(PyExc_OverflowError, "%S does not fit type code 'e'", object);
-		return -1;
-	}
+	if (!half_of(value, &half))
+		return out_of_range(about, code, object);
 	memcpy(ret_item, &half, sizeof half);
 	return 0;
 }
 
-static int pack(char name, PyObject *object, bool wraps, void *ret_item)
+static int pack(const struct shmdpy_handle *about, char name, PyObject *object, bool wraps, void *ret_item)
 {
 	const struct code *code = find(name);
 	if (code == NULL) {
@@ -194,13 +202,13 @@ static int pack(char name, PyObject *object, bool wraps, void *ret_item)
 		return -1;
 	}
 	if (code->is_integer)
-		return pack_integer(code, object, wraps, ret_item);
+		return pack_integer(about, code, object, wraps, ret_item);
 	if (name == 'c')
 		return pack_character(object, ret_item);
 	if (name == 'u')
 		return pack_wide(object, ret_item);
 	if (name != '?')
-		return pack_real(code, object, wraps, ret_item);
+		return pack_real(about, code, object, wraps, ret_item);
 	int truth = PyObject_IsTrue(object);
 	if (truth < 0)
 		return -1;
@@ -208,14 +216,14 @@ static int pack(char name, PyObject *object, bool wraps, void *ret_item)
 	return 0;
 }
 
-int shmdpy_item_pack(char code, PyObject *object, void *ret_item)
+int shmdpy_item_pack(const struct shmdpy_handle *about, char code, PyObject *object, void *ret_item)
 {
-	return pack(code, object, false, ret_item);
+	return pack(about, code, object, false, ret_item);
 }
 
 int shmdpy_item_pack_wrapping(char code, PyObject *object, void *ret_item)
 {
-	return pack(code, object, true, ret_item);
+	return pack(NULL, code, object, true, ret_item);
 }
 
 /* ---- unpacking ---- */

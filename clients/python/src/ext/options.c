@@ -227,7 +227,7 @@ static int read_init(PyObject *value, bool scalar, struct shmdpy_wish *wish)
 		PyObject *item = PyTuple_GetItem(items, i);
 		/* Of bytes come ints. */
 		bool number = wish->code == 'c' && PyLong_Check(item);
-		int result = shmdpy_item_pack(number ? 'B' : wish->code, item, bytes + (size_t)i * item_size);
+		int result = shmdpy_item_pack(NULL, number ? 'B' : wish->code, item, bytes + (size_t)i * item_size);
 		if (result < 0) {
 			PyMem_Free(bytes);
 			Py_DECREF(items);

@@ -418,7 +418,7 @@ static PyMethodDef methods[] = {
 	{"put_many", SHMDPY_FAST(queue_put_many),
 	 "put_many(messages, timeout=None)\n--\n\n"
 	 "Appends copies of the first of the messages, and returns of how many; waits for the first\n"
-	 "slot only. Raises as put(), of the first message."},
+	 "slot only. There may be more than maxsize. Raises as put(), of the first message."},
 	{"reserve", SHMDPY_FAST(queue_reserve),
 	 "reserve(size=None, timeout=None)\n--\n\n"
 	 "Room for a message of size bytes, None: of a slot, to be made in place; a Reservation.\n"
@@ -437,7 +437,8 @@ static PyMethodDef methods[] = {
 	{"lease_many", SHMDPY_FAST(queue_lease_many),
 	 "lease_many(count, timeout=None)\n--\n\nLeases on up to count messages; waits for the first only."},
 	{"ack_many", queue_ack_many, METH_O,
-	 "ack_many(leases)\n--\n\nAcknowledges in order up to the first lease that is over; how many. Raises NotOwner."},
+	 "ack_many(leases)\n--\n\nAcknowledges in order up to the first lease that is over; how many. Raises NotOwner,\n"
+	 "whose count says how many were acknowledged before."},
 	{"nack_many", queue_nack_many, METH_O, "nack_many(leases)\n--\n\nGives back, likewise."},
 	{"take_dead", queue_take_dead, METH_NOARGS,
 	 "take_dead()\n--\n\nA Lease on the oldest dead letter; nack() puts it back. Raises WouldBlock if there is none."},

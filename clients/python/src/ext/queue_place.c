@@ -74,20 +74,30 @@ static void dealloc(PyObject *object)
 	Py_DECREF(type);
 }
 
-/* Whether the memory is still this message's, as far as can be known; -1 with an exception. */
+static int refuse(const struct place *self, const char *why)
+{
+	const char *noun = Py_TYPE((PyObject *)self) == lease_type ? "lease" : "reservation";
+	shmdpy_raise_text(SHMD_E_NOT_OWNER, self->queue, "the %s %s", noun, why);
+	return -1;
+}
+
+/* Whether libshmd may be asked about it; -1 with an exception. */
 static int check(struct place *self)
 {
 	if (shmdpy_handle_ready(self->queue) < 0)
 		return -1;
-	if (!self->ended && self->forks == shmdpy_forks)
-		return 0;
-	const char *noun = Py_TYPE((PyObject *)self) == lease_type ? "lease" : "reservation";
-	shmdpy_raise_text(SHMD_E_NOT_OWNER, self->queue, "the %s %s", noun,
-	                  self->ended ? "has ended" : "belongs to the parent process");
-	return -1;
+	return self->forks == shmdpy_forks ? 0 : refuse(self, "belongs to the parent process");
 }
 
-/* The same before it ends. */
+/* Whether the memory is still this message's, as far as can be known; -1 with an exception. */
+static int check_memory(struct place *self)
+{
+	if (check(self) < 0)
+		return -1;
+	return self->ended ? refuse(self, "has ended") : 0;
+}
+
+/* Before it ends, or does so once more. */
 static int check_end(struct place *self)
 {
 	if (check(self) < 0)
@@ -112,7 +122,7 @@ static int get_buffer(PyObject *object, Py_buffer *view, int flags)
 {
 	struct place *self = (struct place *)object;
 	view->obj = NULL;
-	if (check(self) < 0) {
+	if (check_memory(self) < 0) {
 		PyErr_Clear();
 		PyErr_SetString(PyExc_BufferError, "it has ended, and its memory may be another message's");
 		return -1;
@@ -172,7 +182,7 @@ static PyObject *lease_extend(PyObject *object, PyObject *seconds)
 static PyObject *place_enter(PyObject *object, PyObject *unused)
 {
 	(void)unused;
-	if (check((struct place *)object) < 0)
+	if (check_memory((struct place *)object) < 0)
 		return NULL;
 	Py_INCREF(object);
 	return object;
@@ -189,6 +199,23 @@ static PyObject *lease_exit(PyObject *object, PyObject *args)
 	if (((struct place *)object)->ended)
 		Py_RETURN_NONE;
 	return is_failure(args) ? lease_nack(object, NULL) : lease_ack(object, NULL);
+}
+
+/* The exception says how many leases were ended before it. */
+static PyObject *raise_after(int status, struct shmdpy_handle *queue, uint32_t done)
+{
+	shmdpy_raise(status, queue);
+	PyObject *type;
+	PyObject *exception;
+	PyObject *trace;
+	PyErr_Fetch(&type, &exception, &trace);
+	PyErr_NormalizeException(&type, &exception, &trace);
+	PyObject *number = PyLong_FromUnsignedLong(done);
+	if (number == NULL || PyObject_SetAttrString(exception, "count", number) < 0)
+		PyErr_Clear();
+	Py_XDECREF(number);
+	PyErr_Restore(type, exception, trace);
+	return NULL;
 }
 
 PyObject *shmdpy_lease_end_many(struct shmdpy_handle *queue, PyObject *leases,
@@ -222,13 +249,13 @@ PyObject *shmdpy_lease_end_many(struct shmdpy_handle *queue, PyObject *leases,
 	Py_DECREF(tuple);
 	if (failed)
 		return NULL;
-	return result < 0 ? shmdpy_raise(result, queue) : PyLong_FromUnsignedLong(done);
+	return result < 0 ? raise_after(result, queue, done) : PyLong_FromUnsignedLong(done);
 }
 
 static PyMethodDef lease_methods[] = {
 	{"ack", lease_ack, METH_NOARGS,
-	 "ack()\n--\n\nEnds the lease: the message is done. Raises NotOwner if the lease was over already, and\n"
-	 "BufferError while a view exists."},
+	 "ack()\n--\n\nEnds the lease: the message is done. May be repeated until the slot is used again. Raises\n"
+	 "NotOwner if it is no lease of this process any more, and BufferError while a view exists."},
 	{"nack", lease_nack, METH_NOARGS,
 	 "nack()\n--\n\nEnds the lease: the message goes back to the front, or after deliveries_max deliveries\n"
 	 "becomes a dead letter. Raises as ack()."},
@@ -300,8 +327,9 @@ static PyObject *reservation_exit(PyObject *object, PyObject *args)
 
 static PyMethodDef reservation_methods[] = {
 	{"commit", SHMDPY_FAST(reservation_commit),
-	 "commit(size=None)\n--\n\nMakes the first size bytes the last message of the queue; None: all of them. Raises\n"
-	 "NotOwner, TooLarge, BadType, and BufferError while a view exists."},
+	 "commit(size=None)\n--\n\nMakes the first size bytes the last message of the queue; None: all of them. May be\n"
+	 "repeated until the slot is used again. Raises NotOwner, TooLarge, BadType, and BufferError while a\n"
+	 "view exists."},
 	{"abort", reservation_abort, METH_NOARGS, "abort()\n--\n\nGives it up. Raises NotOwner, and BufferError."},
 	{"__enter__", place_enter, METH_NOARGS, NULL},
 	{"__exit__", reservation_exit, METH_VARARGS,

@@ -360,8 +360,8 @@ int shmdpy_wish_ticket(PyObject *value, struct shmdpy_wish *wish);
 size_t shmdpy_item_size(char code);
 /* The code as PEP 3118 has it. */
 const char *shmdpy_item_format(char code);
-/* One item; -1 with TypeError or OverflowError, which tell the range. */
-int shmdpy_item_pack(char code, PyObject *object, void *ret_item);
+/* One item for an object, NULL: for none yet; -1 with TypeError, or OutOfRange, which tells the range. */
+int shmdpy_item_pack(const struct shmdpy_handle *about, char code, PyObject *object, void *ret_item);
 /* The same, but what does not fit wraps, as with ctypes. */
 int shmdpy_item_pack_wrapping(char code, PyObject *object, void *ret_item);
 PyObject *shmdpy_item_unpack(char code, const void *item);

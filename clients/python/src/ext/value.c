@@ -211,7 +211,7 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the value exists."),
 	{"load", value_load, METH_NOARGS, "load()\n--\n\nThe element, loaded atomically."},
 	{"store", value_store, METH_O,
-	 "store(item)\n--\n\nStores atomically, which is a change. Raises OverflowError if it does not fit the type\n"
+	 "store(item)\n--\n\nStores atomically, which is a change. Raises OutOfRange if it does not fit the type\n"
 	 "code, Permission, Removed."},
 	{"fetch_add", value_fetch_add, METH_O,
 	 "fetch_add(delta)\n--\n\nAdds atomically, and returns the element before. Codes of 4 and 8 bytes but u. A sum\n"

@@ -19,7 +19,7 @@ class Error(Exception):
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).upper() if self.code else "UNKNOWN"
 
     def __reduce__(self):
-        return type(self), self.args, {"code": self.code, "object": self.object}
+        return type(self), self.args, self.__dict__.copy()
 
 
 class WouldBlock(Error, BlockingIOError):
@@ -167,9 +167,13 @@ class Permission(Error, PermissionError):
 
 
 class NotOwner(Error):
-    """The caller does not hold the lock, lease, reservation or role."""
+    """The caller does not hold the lock, lease, reservation or role.
+
+    count: of ack_many() and nack_many(), how many leases were ended before it.
+    """
 
     code = 32
+    count = 0
 
 
 class Deadlock(Error):

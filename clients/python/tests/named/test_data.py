@@ -25,7 +25,7 @@ def test_integers(client, code):
         assert value.value == number
         assert memoryview(value).tobytes() == number.to_bytes(size, "little", signed=signed)
     for number in (low - 1, high + 1, 2**64, -(2**63) - 1, 2**200):
-        with pytest.raises(OverflowError, match=f"{low} to {high}"):
+        with pytest.raises(shmd.OutOfRange, match=f"value .* {low} to {high}"):
             value.value = number
     for bad in (1.5, "1", None, b"1"):
         with pytest.raises(TypeError):
@@ -44,7 +44,7 @@ def test_floats(client, code):
     value.value = math.nan
     assert math.isnan(value.value)
     for number in {"f": [1e39, -1e300], "e": [65520.0, 1e10], "d": []}[code]:
-        with pytest.raises(OverflowError):
+        with pytest.raises(shmd.OutOfRange):
             value.value = number
     with pytest.raises(TypeError):
         value.value = "1.0"
@@ -199,8 +199,13 @@ def test_elements(client):
             array[bad]
     with pytest.raises(TypeError):
         del array[0]
-    with pytest.raises(OverflowError):
+    with pytest.raises(shmd.OutOfRange) as raised:
         array[0] = 2**31
+    assert raised.value.object == array.id
+    with pytest.raises(shmd.BadIndex, match="array .*: index -7 is outside of a length of 6"):
+        array[-7]
+    with pytest.raises(shmd.BadIndex):
+        array[2**100]
 
 
 def test_read_and_write(client):
@@ -293,8 +298,14 @@ def test_messages(client):
     leases = queue.lease_many(2) + queue.lease_many(2, 0)
     assert [bytes(lease) for lease in leases] == [b"1", b"2", b"3"]
     assert queue.ack_many(leases[:2]) == 2 and queue.nack_many(leases[2:]) == 1
-    with pytest.raises(shmd.NotOwner):
+    with pytest.raises(shmd.NotOwner) as raised:
         queue.ack_many(leases)
+    assert raised.value.count == 2  # which were acknowledged already
+    leases[0].ack()
+    with pytest.raises(shmd.NotOwner):
+        leases[0].nack()
+    with pytest.raises(BufferError):
+        memoryview(leases[0])
     with queue.lease() as lease, memoryview(lease) as view:
         assert view.readonly and bytes(view) == b"3" and lease.deliveries == 2
         with pytest.raises(BufferError):

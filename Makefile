@@ -220,7 +220,7 @@ ARM64_GO    = GOARCH=arm64 CGO_ENABLED=0 $(GO)
 ARM64_FLAGS = -count=1 -short -timeout $(TEST_TIMEOUT) -skip '$(ARM64_SKIP)'
 
 .PHONY: arm64
-arm64: build $(VENV_READY) build/setup/arm64 $(ARM64_BUILT) ## Build for arm64, and test what runs under qemu
+arm64: build $(VENV_READY) $(PYTHON_READY) build/setup/arm64 $(ARM64_BUILT) ## Build for arm64, and test what runs under qemu
 	$(call say,all Go code and tests for arm64)
 	$(ARM64_GO) build ./...
 	$(ARM64_GO) vet ./...
@@ -251,7 +251,7 @@ SANITIZERS := address thread
 sanitize: $(SANITIZERS:%=sanitize-%) ## The C library under address, undefined and thread sanitizers
 	$(call say,make sanitize: passed)
 
-$(SANITIZERS:%=sanitize-%): sanitize-%: build build/sanitize/%/built $(VENV_READY)
+$(SANITIZERS:%=sanitize-%): sanitize-%: build build/sanitize/%/built $(VENV_READY) $(PYTHON_READY)
 	$(call say,C tests with sanitizers: $*)
 	$(call beside_go,build/sanitize/$*)
 	SHMD_SANITIZE=$* $(GO) test -count=1 -timeout $(TEST_TIMEOUT) ./tests/clib

@@ -3,8 +3,8 @@
 //
 // A driver is a program that connects to the daemon and obeys commands on its
 // standard input, one answer on its standard output for each: c/driver.c with
-// libshmd, driver.py with a socket and msgpack alone, and this test binary, run
-// once more, with clients/go. The tests are generated from the list of drivers;
+// libshmd, driver.py with a socket and msgpack alone, package_driver.py with the Python
+// package, and this test binary, run once more, with clients/go. The tests are generated from the list of drivers;
 // a new language is one new driver and one new entry.
 //
 // The first line that a driver prints is "ok": it is connected. Then:

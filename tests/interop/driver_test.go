@@ -23,6 +23,8 @@ type language struct {
 	wraps bool
 	// maps: it has reservations.
 	maps bool
+	// fills: putmany takes more messages than a queue has room for, and puts the first of them.
+	fills bool
 }
 
 // languages is what the tests are generated from.
@@ -40,6 +42,10 @@ var languages = []language{
 	{name: "python", command: func(t testing.TB, socket string) *exec.Cmd {
 		script := filepath.Join(harness.Root(t), "tests", "interop", "driver.py")
 		return exec.Command(harness.Python(t), script, socket)
+	}},
+	{name: "python-package", maps: true, fills: true, command: func(t testing.TB, socket string) *exec.Cmd {
+		script := filepath.Join(harness.Root(t), "tests", "interop", "package_driver.py")
+		return exec.Command(harness.PythonPackage(t), script, socket)
 	}},
 }
 

@@ -3,6 +3,8 @@ package interop
 import (
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,25 +19,36 @@ import (
 // whatever languages they are in, also if the daemon was killed meanwhile.
 func TestTicketsAcross(t *testing.T) {
 	d := harness.StartDaemon(t)
-	passer := func(args ...string) string {
+	run := func(cmd *exec.Cmd) string {
 		t.Helper()
-		cmd := harness.Command(harness.Program(t, "tests/interop/c/passer"), args...)
 		cmd.Env = append(os.Environ(), "SHMD_SOCKET="+d.Socket)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			t.Fatalf("passer %s: %v\n%s", args[0], err, out)
+			t.Fatalf("%v: %v\n%s", cmd, err, out)
 		}
 		return strings.TrimSpace(string(out))
 	}
-	type ticket struct{ id, secret string }
-	giveC := func(timeout time.Duration) ticket {
+	passer := func(args ...string) string {
 		t.Helper()
-		id, secret, ok := strings.Cut(passer("give", strconv.FormatInt(int64(timeout), 10)), " ")
-		if !ok || strings.Contains(id, ":") {
-			t.Fatalf("C gives %s %s", id, secret)
-		}
-		return ticket{id, secret}
+		return run(harness.Command(harness.Program(t, "tests/interop/c/passer"), args...))
 	}
+	pythonPasser := func(args ...string) string {
+		t.Helper()
+		script := filepath.Join(harness.Root(t), "tests", "interop", "package_passer.py")
+		return run(exec.Command(harness.PythonPackage(t), append([]string{script}, args...)...))
+	}
+	type ticket struct{ id, secret string }
+	giveBy := func(passer func(...string) string) func(time.Duration) ticket {
+		return func(timeout time.Duration) ticket {
+			t.Helper()
+			id, secret, ok := strings.Cut(passer("give", strconv.FormatInt(int64(timeout), 10)), " ")
+			if !ok || strings.Contains(id, ":") {
+				t.Fatalf("it gives %s %s", id, secret)
+			}
+			return ticket{id, secret}
+		}
+	}
+	giveC, givePython := giveBy(passer), giveBy(pythonPasser)
 	dial := func() *shmd.Client { // for less than the test: clients outlive daemons
 		t.Helper()
 		c, err := shmd.Dial(t.Context(), shmd.Options{Socket: d.Socket})
@@ -58,12 +71,15 @@ func TestTicketsAcross(t *testing.T) {
 		parts := strings.Split(text, ":")
 		return ticket{parts[1], parts[2]}
 	}
-	takeC := func(given ticket) {
-		t.Helper()
-		if got := passer("take", given.id, given.secret); got != "42, then NOT_FOUND" {
-			t.Errorf("C takes %s", got)
+	takeBy := func(passer func(...string) string) func(ticket) {
+		return func(given ticket) {
+			t.Helper()
+			if got := passer("take", given.id, given.secret); got != "42, then NOT_FOUND" {
+				t.Errorf("it takes %s", got)
+			}
 		}
 	}
+	takeC, takePython := takeBy(passer), takeBy(pythonPasser)
 	takeGo := func(given ticket) {
 		t.Helper()
 		c := dial()
@@ -82,11 +98,18 @@ func TestTicketsAcross(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	ways := []struct {
+	type way struct {
 		name string
 		give func(time.Duration) ticket
 		take func(ticket)
-	}{{"C to C", giveC, takeC}, {"C to Go", giveC, takeGo}, {"Go to C", giveGo, takeC}, {"Go to Go", giveGo, takeGo}}
+	}
+	var ways []way
+	languages := []way{{"C", giveC, takeC}, {"Go", giveGo, takeGo}, {"Python", givePython, takePython}}
+	for _, from := range languages {
+		for _, to := range languages {
+			ways = append(ways, way{from.name + " to " + to.name, from.give, to.take})
+		}
+	}
 	for _, way := range ways {
 		t.Log(way.name)
 		way.take(way.give(0))

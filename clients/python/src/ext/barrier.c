@@ -145,7 +145,8 @@ static PyMethodDef methods[] = {
 	 "before: 0 to parties - 1, each once. The last one calls its action, if it brought one,\n"
 	 "before anybody is let go; what that raises is raised here and breaks the barrier. To time\n"
 	 "out breaks it too, as does an exception of a signal handler; timeout 0 arrives only if\n"
-	 "that opens the barrier. Raises WouldBlock, TimedOut, Broken, PeerDied, Removed."},
+	 "that opens the barrier. Raises WouldBlock, TimedOut, Broken, PeerDied, Removed,\n"
+	 "and OutcomeUnknown if this thread was stopped while more than 8 meetings went by."},
 	{"abort", barrier_abort, METH_NOARGS,
 	 "abort()\n--\n\nBreaks the barrier: who waits or arrives gets Broken. Never waits."},
 	{"reset", barrier_reset, METH_NOARGS,

@@ -26,12 +26,16 @@ def watchdog():
 
 
 @pytest.fixture(scope="session")
-def socket():
+def binary():
+    return os.environ.get("SHMD_BIN") or str(pathlib.Path(shmd.__file__).parent / "_bin/shmd")
+
+
+@pytest.fixture(scope="session")
+def socket(binary):
     given = os.environ.get("SHMD_SOCKET")
     if given:
         yield given
         return
-    binary = os.environ.get("SHMD_BIN") or str(pathlib.Path(shmd.__file__).parent / "_bin/shmd")
     with tempfile.TemporaryDirectory() as directory:
         path = directory + "/s"
         daemon = subprocess.Popen(

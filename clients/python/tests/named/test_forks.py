@@ -197,13 +197,8 @@ def test_handler_forks_inside_of_a_wait(client):
     assert os.waitpid(children[0], 0)[1] == 0
 
 
-def test_without_a_daemon(client, tmp_path):
+def test_without_a_daemon(binary, tmp_path):
     """A child that cannot come back says so at the first use, and not in os.fork()."""
-    import os as system
-
-    binary = system.environ.get("SHMD_BIN")
-    if not binary:
-        pytest.skip("SHMD_BIN is not set")
     path = str(tmp_path / "s")
     daemon = subprocess.Popen([binary, "serve", "--socket", path, "--keeper", "none"], stderr=subprocess.PIPE)
     assert b"ready" in daemon.stderr.readline()

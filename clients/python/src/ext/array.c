@@ -492,35 +492,40 @@ static PyMethodDef methods[] = {
 	             "Raises NotFound, TypeMismatch, ShapeMismatch, Permission."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the array exists."),
 	{"load", array_load, METH_O,
-	 "load(index)\n--\n\nAn element, loaded atomically. index is its number in row-major order, or a tuple of one\n"
+	 "load($self, index, /)\n--\n\n"
+	 "An element, loaded atomically. index is its number in row-major order, or a tuple of one\n"
 	 "index for each dimension; negative ones count from the end. Raises IndexError."},
 	{"store", SHMDPY_FAST(array_store),
-	 "store(index, item)\n--\n\nStores an element atomically, which is a change. Raises OutOfRange if it does not\n"
+	 "store($self, /, index, item)\n--\n\n"
+	 "Stores an element atomically, which is a change. Raises OutOfRange if it does not\n"
 	 "fit the type code, IndexError, Permission, Removed."},
 	{"fetch_add", SHMDPY_FAST(array_fetch_add),
-	 "fetch_add(index, delta)\n--\n\nAdds to an element atomically, and returns what it was. Codes of 4 and 8 bytes\n"
+	 "fetch_add($self, /, index, delta)\n--\n\n"
+	 "Adds to an element atomically, and returns what it was. Codes of 4 and 8 bytes\n"
 	 "but u. A sum of integers that leaves the range raises OutOfRange and changes nothing."},
 	{"exchange", SHMDPY_FAST(array_exchange),
-	 "exchange(index, item)\n--\n\nStores an element atomically, and returns what it was. Codes of 4 and 8 bytes."},
+	 "exchange($self, /, index, item)\n--\n\n"
+	 "Stores an element atomically, and returns what it was. Codes of 4 and 8 bytes."},
 	{"compare_exchange", SHMDPY_FAST(array_compare_exchange),
-	 "compare_exchange(index, expected, desired)\n--\n\n"
+	 "compare_exchange($self, /, index, expected, desired)\n--\n\n"
 	 "Stores desired if the element is expected, bit by bit; returns whether, and what it was.\n"
 	 "Codes of 4 and 8 bytes."},
 	{"read", SHMDPY_FAST(array_read),
-	 "read(start=0, count=None, timeout=None)\n--\n\n"
+	 "read($self, /, start=0, count=None, timeout=None)\n--\n\n"
 	 "Copies count elements from start on, as they were between two bracketed writes: a\n"
 	 "Snapshot. Waits up to timeout seconds for an open bracket. Raises BadIndex, WouldBlock,\n"
 	 "TimedOut, Removed."},
 	{"write", SHMDPY_FAST(array_write),
-	 "write(items, start=0, timeout=None)\n--\n\n"
+	 "write($self, /, items, start=0, timeout=None)\n--\n\n"
 	 "Takes the lock unless this thread holds it, writes the items, a buffer of the same type\n"
 	 "or a sequence, in a bracket, and releases. Raises BadIndex, WouldBlock, TimedOut,\n"
 	 "Permission, Removed."},
 	{"begin_write", array_begin_write, METH_NOARGS,
-	 "begin_write()\n--\n\n"
+	 "begin_write($self, /)\n--\n\n"
 	 "Begins a bracket around writes through a view: read() sees none of them or all. Needs the\n"
 	 "lock. Brackets nest. See writing(). Raises NotOwner, Unsupported (no lock), Permission."},
-	{"end_write", array_end_write, METH_NOARGS, "end_write()\n--\n\nEnds a bracket; the outermost end is a change."},
+	{"end_write", array_end_write, METH_NOARGS,
+	 "end_write($self, /)\n--\n\nEnds a bracket; the outermost end is a change."},
 	SHMDPY_CHANGE_METHODS,
 	SHMDPY_LOCK_METHODS,
 	{NULL, NULL, 0, NULL},

@@ -140,7 +140,7 @@ static PyMethodDef methods[] = {
 	             "NotFound, Permission."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the barrier exists."),
 	{"wait", SHMDPY_FAST(barrier_wait),
-	 "wait(timeout=None, action=None)\n--\n\n"
+	 "wait($self, /, timeout=None, action=None)\n--\n\n"
 	 "Arrives, waits up to timeout seconds for the others, and returns how many had arrived\n"
 	 "before: 0 to parties - 1, each once. The last one calls its action, if it brought one,\n"
 	 "before anybody is let go; what that raises is raised here and breaks the barrier. To time\n"
@@ -148,12 +148,13 @@ static PyMethodDef methods[] = {
 	 "that opens the barrier. Raises WouldBlock, TimedOut, Broken, PeerDied, Removed,\n"
 	 "and OutcomeUnknown if this thread was stopped while more than 8 meetings went by."},
 	{"abort", barrier_abort, METH_NOARGS,
-	 "abort()\n--\n\nBreaks the barrier: who waits or arrives gets Broken. Never waits."},
+	 "abort($self, /)\n--\n\nBreaks the barrier: who waits or arrives gets Broken. Never waits."},
 	{"reset", barrier_reset, METH_NOARGS,
-	 "reset()\n--\n\nMakes it whole and empty again; who waits gets Broken. Returns None, or the Notice of\n"
+	 "reset($self, /)\n--\n\nMakes it whole and empty again; who waits gets Broken. Returns None, or the Notice of\n"
 	 "the death that broke it."},
-	{"state", barrier_state, METH_NOARGS, "state()\n--\n\nWhat it is now, as BarrierState; works read-only too."},
-	{"notice", barrier_notice, METH_NOARGS, "notice()\n--\n\nThe last death of a party, as Notice."},
+	{"state", barrier_state, METH_NOARGS,
+	 "state($self, /)\n--\n\nWhat it is now, as BarrierState; works read-only too."},
+	{"notice", barrier_notice, METH_NOARGS, "notice($self, /)\n--\n\nThe last death of a party, as Notice."},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -326,18 +326,22 @@ static PyObject *client_chown(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
 	{"close", client_close, METH_NOARGS,
-	 "close()\n--\n\nGives the client up. Its objects go on; the connection ends with the last of them."},
+	 "close($self, /)\n--\n\nGives the client up. Its objects go on; the connection ends with the last of them."},
 	{"unlink", client_unlink, METH_O,
-	 "unlink(name)\n--\n\nTakes the name away: who has the object goes on with it, and it goes with the last\n"
+	 "unlink($self, name, /)\n--\n\n"
+	 "Takes the name away: who has the object goes on with it, and it goes with the last\n"
 	 "of them. Raises NotFound, BadName, Permission."},
 	{"destroy", client_destroy, METH_O,
-	 "destroy(object)\n--\n\nEnds the object, given by name or id, for everybody: who waits or comes later gets\n"
+	 "destroy($self, object, /)\n--\n\n"
+	 "Ends the object, given by name or id, for everybody: who waits or comes later gets\n"
 	 "Removed. Raises NotFound, BadName, Permission."},
 	{"chmod", client_chmod, METH_VARARGS,
-	 "chmod(object, mode)\n--\n\nSets who may open the object, given by name or id, from now on; mode is that of a\n"
+	 "chmod($self, /, object, mode)\n--\n\n"
+	 "Sets who may open the object, given by name or id, from now on; mode is that of a\n"
 	 "file, 0o666 at most. Raises NotFound, BadName, Invalid, Permission."},
 	{"chown", client_chown, METH_VARARGS,
-	 "chown(object, uid, gid)\n--\n\nGives the object, by name or id, another owner and group; -1 leaves one as it\n"
+	 "chown($self, /, object, uid, gid)\n--\n\n"
+	 "Gives the object, by name or id, another owner and group; -1 leaves one as it\n"
 	 "is. Raises NotFound, BadName, Invalid, Quota, Permission."},
 	{"__enter__", client_enter, METH_NOARGS, NULL},
 	{"__exit__", client_exit, METH_VARARGS, "Closes the client."},

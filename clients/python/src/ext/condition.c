@@ -112,19 +112,20 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER("open", make_open, "open(client, name=None, *, id=0, ticket=None)\n\nRaises NotFound, Permission."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the condition exists."),
 	{"wait", SHMDPY_FAST(condition_wait),
-	 "wait(timeout=None)\n--\n\n"
+	 "wait($self, /, timeout=None)\n--\n\n"
 	 "Releases the mutex, sleeps until it is notified or timeout seconds are over, and takes\n"
 	 "the mutex again, also if it raises. It may end without a cause: look in a loop. Returns\n"
 	 "None, or a Notice if an owner died meanwhile. Raises WouldBlock (timeout 0, which\n"
 	 "releases nothing), TimedOut, NotOwner, NotRecoverable, Removed."},
 	{"wait_for", SHMDPY_FAST(condition_wait_for),
-	 "wait_for(predicate, timeout=None)\n--\n\n"
+	 "wait_for($self, /, predicate, timeout=None)\n--\n\n"
 	 "Waits until the predicate, called while the mutex is held, is true, and returns what it\n"
 	 "returned; or a Notice, if an owner died, and then the predicate was not asked since.\n"
 	 "Raises as wait(), and what the predicate raises."},
 	{"notify", SHMDPY_FAST(condition_notify),
-	 "notify(n=1)\n--\n\nWakes n of those who wait. Sleeps for nobody. Raises NotOwner."},
-	{"notify_all", condition_notify_all, METH_NOARGS, "notify_all()\n--\n\nWakes all who wait. Raises NotOwner."},
+	 "notify($self, /, n=1)\n--\n\nWakes n of those who wait. Sleeps for nobody. Raises NotOwner."},
+	{"notify_all", condition_notify_all, METH_NOARGS,
+	 "notify_all($self, /)\n--\n\nWakes all who wait. Raises NotOwner."},
 	SHMDPY_LOCK_METHODS,
 	{NULL, NULL, 0, NULL},
 };

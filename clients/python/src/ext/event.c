@@ -69,15 +69,16 @@ static PyMethodDef methods[] = {
 	             "Raises Exists, BadName, Quota, NoSpace."),
 	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the event exists."),
-	{"set", event_set, METH_NOARGS, "set()\n--\n\nSets it and ends the waits: all of them, with auto reset one."},
+	{"set", event_set, METH_NOARGS,
+	 "set($self, /)\n--\n\nSets it and ends the waits: all of them, with auto reset one."},
 	{"reset", event_reset, METH_NOARGS,
-	 "reset()\n--\n\nResets it. Who waited before a set that was before this is let go all the same."},
+	 "reset($self, /)\n--\n\nResets it. Who waited before a set that was before this is let go all the same."},
 	{"pulse", event_pulse, METH_NOARGS,
-	 "pulse()\n--\n\nEnds the waits of all who wait now, and leaves it not set. Raises Unsupported (auto\n"
+	 "pulse($self, /)\n--\n\nEnds the waits of all who wait now, and leaves it not set. Raises Unsupported (auto\n"
 	 "reset)."},
-	{"is_set", event_is_set, METH_NOARGS, "is_set()\n--\n\nWhether it is set; works read-only too."},
+	{"is_set", event_is_set, METH_NOARGS, "is_set($self, /)\n--\n\nWhether it is set; works read-only too."},
 	{"wait", SHMDPY_FAST(event_wait),
-	 "wait(timeout=None)\n--\n\n"
+	 "wait($self, /, timeout=None)\n--\n\n"
 	 "Waits up to timeout seconds for it to be set; None waits for ever, 0 tries. Raises\n"
 	 "WouldBlock, TimedOut, Removed, Permission."},
 	{NULL, NULL, 0, NULL},

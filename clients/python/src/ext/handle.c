@@ -332,12 +332,12 @@ static PyObject *reduce(PyObject *object, PyObject *unused)
 
 static PyMethodDef methods[] = {
 	{"close", handle_close, METH_NOARGS,
-	 "close()\n--\n\nGives the handle up; the object goes on for the others. The last handle of this\n"
+	 "close($self, /)\n--\n\nGives the handle up; the object goes on for the others. The last handle of this\n"
 	 "process on a lock that it holds is as its death: the next owner gets a Notice. Raises\n"
 	 "BufferError while a view of the memory exists. Calls of other threads that are under\n"
 	 "way end as if it were open."},
 	{"ticket", SHMDPY_FAST(take_ticket),
-	 "ticket(timeout=None)\n--\n\n"
+	 "ticket($self, /, timeout=None)\n--\n\n"
 	 "What keeps the object, for timeout seconds, a minute if None and an hour at most, until\n"
 	 "another process has opened it with that and its id; bytes, which are good for one open.\n"
 	 "Raises Removed, Quota, Permission, Invalid."},

@@ -41,7 +41,7 @@ static PyObject *status_name(PyObject *module, PyObject *status)
 }
 
 static PyMethodDef methods[] = {
-	{"status_name", status_name, METH_O, "status_name(code)\n--\n\nThe symbolic name of a status code."},
+	{"status_name", status_name, METH_O, "status_name($module, code, /)\n--\n\nThe symbolic name of a status code."},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -590,28 +590,28 @@ static PyType_Spec channel_spec = {
 
 static PyMethodDef connection_methods[] = {
 	{"send", connection_send, METH_O,
-	 "send(obj)\n--\n\n"
+	 "send($self, obj, /)\n--\n\n"
 	 "Sends an object, waiting while there is no room. Raises BrokenPipeError once nobody is\n"
 	 "left to receive it, OSError if the connection is closed or not for sending, and\n"
 	 "whatever pickling raises."},
 	{"recv", connection_recv, METH_NOARGS,
-	 "recv()\n--\n\n"
+	 "recv($self, /)\n--\n\n"
 	 "Receives an object, waiting for one. Raises EOFError once nobody is left to send and\n"
 	 "all was received, OSError if the connection is closed or not for receiving."},
 	{"send_bytes", SHMDPY_FAST(connection_send_bytes),
-	 "send_bytes(buf, offset=0, size=None)\n--\n\n"
+	 "send_bytes($self, /, buf, offset=0, size=None)\n--\n\n"
 	 "Sends size bytes of a buffer from offset on as one message; None is to its end. As\n"
 	 "send(); ValueError: they are not in the buffer."},
 	{"recv_bytes", SHMDPY_FAST(connection_recv_bytes),
-	 "recv_bytes(maxlength=None)\n--\n\n"
+	 "recv_bytes($self, /, maxlength=None)\n--\n\n"
 	 "Receives a message as bytes. As recv(); OSError if it is longer than maxlength, and\n"
 	 "then nothing more can be received."},
 	{"recv_bytes_into", SHMDPY_FAST(connection_recv_bytes_into),
-	 "recv_bytes_into(buf, offset=0)\n--\n\n"
+	 "recv_bytes_into($self, /, buf, offset=0)\n--\n\n"
 	 "Receives a message into a buffer, from byte offset on; its size. As recv();\n"
 	 "BufferTooShort, with the message, if it has no room there."},
 	{"poll", SHMDPY_FAST(connection_poll),
-	 "poll(timeout=0.0)\n--\n\n"
+	 "poll($self, /, timeout=0.0)\n--\n\n"
 	 "Whether there is a message, or the end, waiting up to timeout seconds; None waits for\n"
 	 "ever."},
 	{"_drop", connection_drop, METH_NOARGS, "_drop(): forgets the channels."},

@@ -284,7 +284,7 @@ void shmdpy_message_done(struct shmdpy_handle *queue, const struct shmd_lease *l
 /* ---- set-up ---- */
 
 static PyMethodDef methods[] = {
-	{"write", sink_write, METH_O, "write(bytes)\n--\n\nKeeps them."},
+	{"write", sink_write, METH_O, "write($self, bytes, /)\n--\n\nKeeps them."},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -322,22 +322,22 @@ static void dealloc(PyObject *self)
 
 static PyMethodDef methods[] = {
 	{"put", SHMDPY_FAST(queue_put),
-	 "put(obj, block=True, timeout=None)\n--\n\n"
+	 "put($self, /, obj, block=True, timeout=None)\n--\n\n"
 	 "Puts an object, waiting up to timeout seconds for room; None waits for ever. Raises\n"
 	 "queue.Full, ValueError if this process has closed the queue, and at once whatever\n"
 	 "pickling raises."},
-	{"put_nowait", queue_put_nowait, METH_O, "put_nowait(obj)\n--\n\nput(obj, False)"},
+	{"put_nowait", queue_put_nowait, METH_O, "put_nowait($self, obj, /)\n--\n\nput(obj, False)"},
 	{"get", SHMDPY_FAST(queue_get),
-	 "get(block=True, timeout=None)\n--\n\n"
+	 "get($self, /, block=True, timeout=None)\n--\n\n"
 	 "Takes the first object, waiting up to timeout seconds for one; None waits for ever.\n"
 	 "Raises queue.Empty, ValueError if this process has closed the queue, and whatever\n"
 	 "unpickling raises: then the object is gone."},
-	{"get_nowait", queue_get_nowait, METH_NOARGS, "get_nowait()\n--\n\nget(False)"},
+	{"get_nowait", queue_get_nowait, METH_NOARGS, "get_nowait($self, /)\n--\n\nget(False)"},
 	{"qsize", queue_qsize, METH_NOARGS,
-	 "qsize()\n--\n\nHow many objects can be got, with those that this process has yet to put."},
+	 "qsize($self, /)\n--\n\nHow many objects can be got, with those that this process has yet to put."},
 	{"empty", queue_empty, METH_NOARGS,
-	 "empty()\n--\n\nWhether qsize() is 0. OSError if this process has put something and closed the queue."},
-	{"full", queue_full, METH_NOARGS, "full()\n--\n\nWhether maxsize objects can be got."},
+	 "empty($self, /)\n--\n\nWhether qsize() is 0. OSError if this process has put something and closed the queue."},
+	{"full", queue_full, METH_NOARGS, "full($self, /)\n--\n\nWhether maxsize objects can be got."},
 	{"_counts", queue_counts, METH_NOARGS, "_counts(): slots that are ready, leased, free."},
 	{"_put_bytes", queue_put_bytes, METH_VARARGS, "_put_bytes(bytes, timeout): False if there was no room."},
 	{"_finish", shmdpy_mpqueue_finish, METH_NOARGS, "_finish(): ends the oldest lease; False if there is none."},

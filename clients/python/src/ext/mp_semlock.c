@@ -272,12 +272,12 @@ static PyObject *semlock_resume(PyObject *object, PyObject *count)
 
 static PyMethodDef methods[] = {
 	{"acquire", SHMDPY_FAST(semlock_acquire),
-	 "acquire(block=True, timeout=None)\n--\n\n"
+	 "acquire($self, /, block=True, timeout=None)\n--\n\n"
 	 "Acquires it, waiting up to timeout seconds, for ever if that is None, not at all if\n"
 	 "block is false or timeout not above 0. True if it was acquired.\n\n"
 	 "If its last owner died it is acquired all the same, with an OwnerDiedWarning."},
 	{"release", semlock_release, METH_NOARGS,
-	 "release()\n--\n\n"
+	 "release($self, /)\n--\n\n"
 	 "Releases it. Raises ValueError if that is once too often, and AssertionError if it is\n"
 	 "an RLock that this thread does not hold."},
 	{"__enter__", semlock_enter, METH_NOARGS, "Acquires it, however long that takes."},

@@ -188,8 +188,8 @@ static PyObject *base_repr(PyObject *self)
 }
 
 static PyMethodDef base_methods[] = {
-	{"get_obj", base_get_obj, METH_NOARGS, "get_obj()\n--\n\nThe ctypes object, which no lock guards."},
-	{"get_lock", base_get_lock, METH_NOARGS, "get_lock()\n--\n\nThe lock, for what takes several accesses."},
+	{"get_obj", base_get_obj, METH_NOARGS, "get_obj($self, /)\n--\n\nThe ctypes object, which no lock guards."},
+	{"get_lock", base_get_lock, METH_NOARGS, "get_lock($self, /)\n--\n\nThe lock, for what takes several accesses."},
 	{"__enter__", base_enter, METH_NOARGS, "Acquires the lock."},
 	{"__exit__", base_exit, METH_VARARGS, "Releases the lock."},
 	{"_bind", base_bind, METH_VARARGS, "_bind(handle, bracketed): obj is in the memory of that Value or Array."},

@@ -211,30 +211,31 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the pipe exists."),
 	{"claim", SHMDPY_FAST(pipe_claim),
-	 "claim(end=None)\n--\n\nTakes an end for this process, 0 or 1, or None: any that is free; which. Raises Taken,\n"
+	 "claim($self, /, end=None)\n--\n\n"
+	 "Takes an end for this process, 0 or 1, or None: any that is free; which. Raises Taken,\n"
 	 "Ended."},
 	{"shut", SHMDPY_FAST(pipe_shut),
-	 "shut(end=None)\n--\n\nEnds both directions of an end, for ever; what it has sent is still received."},
+	 "shut($self, /, end=None)\n--\n\nEnds both directions of an end, for ever; what it has sent is still received."},
 	{"send", SHMDPY_FAST(pipe_send),
-	 "send(message, timeout=None, end=None)\n--\n\n"
+	 "send($self, /, message, timeout=None, end=None)\n--\n\n"
 	 "Sends a copy of the message, any object with the buffer protocol, waiting up to timeout\n"
 	 "seconds for room. Messages beyond capacity / 2 - 8 go through in pieces, while both ends\n"
 	 "are at it. Each direction is for one thread at a time. end: None for the one that this\n"
 	 "process has. Raises WouldBlock, TimedOut, TooLarge, NotOwner, Ended, PeerDied."},
 	{"send_many", SHMDPY_FAST(pipe_send_many),
-	 "send_many(messages, timeout=None, end=None)\n--\n\n"
+	 "send_many($self, /, messages, timeout=None, end=None)\n--\n\n"
 	 "Sends as many of the first messages as there is room for, and returns how many; waits\n"
 	 "for the first only."},
 	{"recv", SHMDPY_FAST(pipe_recv),
-	 "recv(timeout=None, end=None)\n--\n\n"
+	 "recv($self, /, timeout=None, end=None)\n--\n\n"
 	 "Receives the first message, as bytes, waiting up to timeout seconds. Raises WouldBlock,\n"
 	 "TimedOut, NotOwner, and behind the last message Ended or PeerDied."},
 	{"write", SHMDPY_FAST(pipe_write),
-	 "write(bytes, timeout=None, end=None)\n--\n\n"
+	 "write($self, /, bytes, timeout=None, end=None)\n--\n\n"
 	 "Writes some of the bytes, and returns how many, waiting up to timeout seconds for any\n"
 	 "room. Raises as send(), and Unsupported where there are messages."},
 	{"read", SHMDPY_FAST(pipe_read),
-	 "read(size, timeout=None, end=None)\n--\n\n"
+	 "read($self, /, size, timeout=None, end=None)\n--\n\n"
 	 "Reads up to size bytes, waiting up to timeout seconds until there are any. Raises as\n"
 	 "recv(), and Unsupported where there are messages."},
 	{NULL, NULL, 0, NULL},

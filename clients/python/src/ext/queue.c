@@ -412,45 +412,47 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the queue exists."),
 	{"put", SHMDPY_FAST(queue_put),
-	 "put(message, timeout=None)\n--\n\n"
+	 "put($self, /, message, timeout=None)\n--\n\n"
 	 "Appends a copy of the message, any object with the buffer protocol, waiting up to timeout\n"
 	 "seconds while the queue is full. Raises WouldBlock, TimedOut, Ended, TooLarge, BadType."},
 	{"put_many", SHMDPY_FAST(queue_put_many),
-	 "put_many(messages, timeout=None)\n--\n\n"
+	 "put_many($self, /, messages, timeout=None)\n--\n\n"
 	 "Appends copies of the first of the messages, and returns of how many; waits for the first\n"
 	 "slot only. There may be more than maxsize. Raises as put(), of the first message."},
 	{"reserve", SHMDPY_FAST(queue_reserve),
-	 "reserve(size=None, timeout=None)\n--\n\n"
+	 "reserve($self, /, size=None, timeout=None)\n--\n\n"
 	 "Room for a message of size bytes, None: of a slot, to be made in place; a Reservation.\n"
 	 "Raises WouldBlock, TimedOut, Ended, TooLarge."},
 	{"take", SHMDPY_FAST(queue_take),
-	 "take(timeout=None)\n--\n\n"
+	 "take($self, /, timeout=None)\n--\n\n"
 	 "Takes the first message out of the queue, as bytes, waiting up to timeout seconds while\n"
 	 "it is empty. Raises WouldBlock, TimedOut, Ended."},
 	{"take_many", SHMDPY_FAST(queue_take_many),
-	 "take_many(count, timeout=None)\n--\n\n"
+	 "take_many($self, /, count, timeout=None)\n--\n\n"
 	 "Takes up to count messages, a list of at least one; waits for the first only."},
 	{"lease", SHMDPY_FAST(queue_lease),
-	 "lease(timeout=None)\n--\n\n"
+	 "lease($self, /, timeout=None)\n--\n\n"
 	 "Takes a Lease on the first message: it stays in the queue until it is acknowledged, and\n"
 	 "is delivered again when this process dies. Raises WouldBlock, TimedOut, Ended."},
 	{"lease_many", SHMDPY_FAST(queue_lease_many),
-	 "lease_many(count, timeout=None)\n--\n\nLeases on up to count messages; waits for the first only."},
+	 "lease_many($self, /, count, timeout=None)\n--\n\nLeases on up to count messages; waits for the first only."},
 	{"ack_many", queue_ack_many, METH_O,
-	 "ack_many(leases)\n--\n\nAcknowledges in order up to the first lease that is over; how many. Raises NotOwner,\n"
+	 "ack_many($self, leases, /)\n--\n\n"
+	 "Acknowledges in order up to the first lease that is over; how many. Raises NotOwner,\n"
 	 "whose count says how many were acknowledged before."},
-	{"nack_many", queue_nack_many, METH_O, "nack_many(leases)\n--\n\nGives back, likewise."},
+	{"nack_many", queue_nack_many, METH_O, "nack_many($self, leases, /)\n--\n\nGives back, likewise."},
 	{"take_dead", queue_take_dead, METH_NOARGS,
-	 "take_dead()\n--\n\nA Lease on the oldest dead letter; nack() puts it back. Raises WouldBlock if there is none."},
+	 "take_dead($self, /)\n--\n\n"
+	 "A Lease on the oldest dead letter; nack() puts it back. Raises WouldBlock if there is none."},
 	{"redeliver", queue_redeliver, METH_NOARGS,
-	 "redeliver()\n--\n\nMakes all dead letters messages again, at the front; how many."},
+	 "redeliver($self, /)\n--\n\nMakes all dead letters messages again, at the front; how many."},
 	{"join", SHMDPY_FAST(queue_join),
-	 "join(timeout=None)\n--\n\n"
+	 "join($self, /, timeout=None)\n--\n\n"
 	 "Waits up to timeout seconds until no message is ready and none is leased. Raises\n"
 	 "WouldBlock, TimedOut."},
 	{"shutdown", queue_shutdown, METH_NOARGS,
-	 "shutdown()\n--\n\nEnds the puts, for ever; takes go on until no message is ready, and then get Ended."},
-	{"counts", queue_counts, METH_NOARGS, "counts()\n--\n\nHow many slots are in each state, as QueueCounts."},
+	 "shutdown($self, /)\n--\n\nEnds the puts, for ever; takes go on until no message is ready, and then get Ended."},
+	{"counts", queue_counts, METH_NOARGS, "counts($self, /)\n--\n\nHow many slots are in each state, as QueueCounts."},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -254,13 +254,14 @@ PyObject *shmdpy_lease_end_many(struct shmdpy_handle *queue, PyObject *leases,
 
 static PyMethodDef lease_methods[] = {
 	{"ack", lease_ack, METH_NOARGS,
-	 "ack()\n--\n\nEnds the lease: the message is done. May be repeated until the slot is used again. Raises\n"
+	 "ack($self, /)\n--\n\nEnds the lease: the message is done. May be repeated until the slot is used again. Raises\n"
 	 "NotOwner if it is no lease of this process any more, and BufferError while a view exists."},
 	{"nack", lease_nack, METH_NOARGS,
-	 "nack()\n--\n\nEnds the lease: the message goes back to the front, or after deliveries_max deliveries\n"
+	 "nack($self, /)\n--\n\nEnds the lease: the message goes back to the front, or after deliveries_max deliveries\n"
 	 "becomes a dead letter. Raises as ack()."},
 	{"extend", lease_extend, METH_O,
-	 "extend(seconds)\n--\n\nThe lease ends so many seconds from now instead. Raises NotOwner, Invalid, Unsupported\n"
+	 "extend($self, seconds, /)\n--\n\n"
+	 "The lease ends so many seconds from now instead. Raises NotOwner, Invalid, Unsupported\n"
 	 "(the queue has no lease_timeout)."},
 	{"__enter__", place_enter, METH_NOARGS, NULL},
 	{"__exit__", lease_exit, METH_VARARGS, "ack(), or nack() if an exception was raised; nothing if it has ended."},
@@ -327,10 +328,11 @@ static PyObject *reservation_exit(PyObject *object, PyObject *args)
 
 static PyMethodDef reservation_methods[] = {
 	{"commit", SHMDPY_FAST(reservation_commit),
-	 "commit(size=None)\n--\n\nMakes the first size bytes the last message of the queue; None: all of them. May be\n"
+	 "commit($self, /, size=None)\n--\n\n"
+	 "Makes the first size bytes the last message of the queue; None: all of them. May be\n"
 	 "repeated until the slot is used again. Raises NotOwner, TooLarge, BadType, and BufferError while a\n"
 	 "view exists."},
-	{"abort", reservation_abort, METH_NOARGS, "abort()\n--\n\nGives it up. Raises NotOwner, and BufferError."},
+	{"abort", reservation_abort, METH_NOARGS, "abort($self, /)\n--\n\nGives it up. Raises NotOwner, and BufferError."},
 	{"__enter__", place_enter, METH_NOARGS, NULL},
 	{"__exit__", reservation_exit, METH_VARARGS,
 	 "commit(), or abort() if an exception was raised; nothing if it has ended."},

@@ -82,21 +82,23 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the lock exists."),
 	{"read_lock", SHMDPY_FAST(rwlock_read_lock),
-	 "read_lock(timeout=None)\n--\n\n"
+	 "read_lock($self, /, timeout=None)\n--\n\n"
 	 "Begins to read, waiting up to timeout seconds for the writer. Returns None, or a Notice\n"
 	 "if a writer died inside since the state was last marked consistent. Raises WouldBlock,\n"
 	 "TimedOut, Deadlock, Overflow, Removed, Permission."},
 	{"read_unlock", rwlock_read_unlock, METH_NOARGS,
-	 "read_unlock()\n--\n\nEnds one read of this thread. Raises NotOwner."},
+	 "read_unlock($self, /)\n--\n\nEnds one read of this thread. Raises NotOwner."},
 	{"write_lock", SHMDPY_FAST(rwlock_write_lock),
-	 "write_lock(timeout=None)\n--\n\n"
+	 "write_lock($self, /, timeout=None)\n--\n\n"
 	 "Begins to write, waiting up to timeout seconds for readers and writers. Returns and\n"
 	 "raises as read_lock()."},
 	{"write_unlock", rwlock_write_unlock, METH_NOARGS,
-	 "write_unlock()\n--\n\nEnds the write of this thread. Raises NotOwner."},
+	 "write_unlock($self, /)\n--\n\nEnds the write of this thread. Raises NotOwner."},
 	{"mark_consistent", rwlock_mark_consistent, METH_NOARGS,
-	 "mark_consistent()\n--\n\nSays that what the lock guards is in order again, by the writer after a Notice."},
-	{"notice", rwlock_notice, METH_NOARGS, "notice()\n--\n\nThe last death of a writer; all of it is 0 if none died."},
+	 "mark_consistent($self, /)\n--\n\n"
+	 "Says that what the lock guards is in order again, by the writer after a Notice."},
+	{"notice", rwlock_notice, METH_NOARGS,
+	 "notice($self, /)\n--\n\nThe last death of a writer; all of it is 0 if none died."},
 	{NULL, NULL, 0, NULL},
 };
 

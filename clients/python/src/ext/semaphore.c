@@ -129,17 +129,17 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the semaphore exists."),
 	{"acquire", SHMDPY_FAST(semaphore_acquire),
-	 "acquire(n=1, timeout=None)\n--\n\n"
+	 "acquire($self, /, n=1, timeout=None)\n--\n\n"
 	 "Acquires n permits, all or none, waiting up to timeout seconds; None waits for ever, 0\n"
 	 "tries. More than one only with undo. Raises WouldBlock, TimedOut, Removed, Permission,\n"
 	 "Unsupported."},
 	{"release", SHMDPY_FAST(semaphore_release),
-	 "release(n=1)\n--\n\n"
+	 "release($self, /, n=1)\n--\n\n"
 	 "Releases n permits. Raises Overflow (plain: more than the maximum), NotOwner (undo: more\n"
 	 "than this process holds)."},
 	{"post", SHMDPY_FAST(semaphore_post),
-	 "post(n=1)\n--\n\nMakes n new permits, whoever holds how many. Raises Overflow."},
-	{"permits", semaphore_permits, METH_NOARGS, "permits()\n--\n\nWhat there is now, as Permits."},
+	 "post($self, /, n=1)\n--\n\nMakes n new permits, whoever holds how many. Raises Overflow."},
+	{"permits", semaphore_permits, METH_NOARGS, "permits($self, /)\n--\n\nWhat there is now, as Permits."},
 	{"__enter__", semaphore_enter, METH_NOARGS, "Acquires one permit."},
 	{"__exit__", semaphore_exit, METH_VARARGS, "Releases one permit."},
 	{NULL, NULL, 0, NULL},

@@ -383,18 +383,18 @@ PyObject *shmdpy_lock_exit(PyObject *self, PyObject *args);
 
 #define SHMDPY_LOCK_METHODS                                                                                    \
 	{"lock", SHMDPY_FAST(shmdpy_lock_lock),                                                                    \
-	 "lock(timeout=None)\n--\n\n"                                                                              \
+	 "lock($self, /, timeout=None)\n--\n\n"                                                                    \
 	 "Locks, waiting up to timeout seconds; None waits for ever, 0 tries.\n\n"                                 \
 	 "Returns None, or a Notice if an owner died holding it since the state was last\n"                        \
 	 "marked consistent: then it is held all the same. Raises WouldBlock, TimedOut,\n"                         \
 	 "Deadlock, NotRecoverable, Removed, Permission (read-only)."},                                            \
 	{"unlock", shmdpy_lock_unlock, METH_NOARGS,                                                                \
-	 "unlock()\n--\n\nUnlocks once. Never waits. Raises NotOwner."},                                           \
+	 "unlock($self, /)\n--\n\nUnlocks once. Never waits. Raises NotOwner."},                                   \
 	{"mark_consistent", shmdpy_lock_mark_consistent, METH_NOARGS,                                              \
-	 "mark_consistent()\n--\n\n"                                                                               \
+	 "mark_consistent($self, /)\n--\n\n"                                                                       \
 	 "Says that what the lock guards is in order again, by who holds it after a Notice."},                     \
 	{"notice", shmdpy_lock_notice, METH_NOARGS,                                                                \
-	 "notice()\n--\n\nThe last death of an owner; all of it is 0 if none died."},                              \
+	 "notice($self, /)\n--\n\nThe last death of an owner; all of it is 0 if none died."},                      \
 	{"__enter__", shmdpy_lock_enter, METH_NOARGS, "Locks; what lock() returns."},                              \
 	{"__exit__", shmdpy_lock_exit, METH_VARARGS, "Unlocks."}
 
@@ -412,9 +412,9 @@ PyObject *shmdpy_element_wait_change(PyObject *self, PyObject *const *args, Py_s
 
 #define SHMDPY_CHANGE_METHODS                                                                                  \
 	{"version", shmdpy_element_version, METH_NOARGS,                                                           \
-	 "version()\n--\n\nThe number of the last change. Read it before what it shall stand for."},               \
+	 "version($self, /)\n--\n\nThe number of the last change. Read it before what it shall stand for."},       \
 	{"wait_change", SHMDPY_FAST(shmdpy_element_wait_change),                                                   \
-	 "wait_change(version, timeout=None)\n--\n\n"                                                              \
+	 "wait_change($self, /, version, timeout=None)\n--\n\n"                                                    \
 	 "Waits up to timeout seconds until the version is another, and returns it. Raises\n"                      \
 	 "WouldBlock, TimedOut, Removed; read-only also Busy."}
 

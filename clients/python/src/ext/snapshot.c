@@ -111,7 +111,7 @@ static PyObject *get_code(PyObject *object, void *unused)
 }
 
 static PyMethodDef methods[] = {
-	{"tolist", to_list, METH_NOARGS, "tolist()\n--\n\nThe elements in a row, whatever the shape."},
+	{"tolist", to_list, METH_NOARGS, "tolist($self, /)\n--\n\nThe elements in a row, whatever the shape."},
 	{NULL, NULL, 0, NULL},
 };
 

@@ -169,24 +169,24 @@ static PyMethodDef methods[] = {
 	SHMDPY_MAKER_OPEN,
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the stream exists."),
 	{"claim", stream_claim, METH_O,
-	 "claim(role)\n--\n\nTakes a role, 'producer' or 'consumer', for this process. Raises Taken."},
-	{"retire", stream_retire, METH_O, "retire(role)\n--\n\nGives a role up; the other side gets Ended."},
+	 "claim($self, role, /)\n--\n\nTakes a role, 'producer' or 'consumer', for this process. Raises Taken."},
+	{"retire", stream_retire, METH_O, "retire($self, role, /)\n--\n\nGives a role up; the other side gets Ended."},
 	{"send", SHMDPY_FAST(stream_send),
-	 "send(message, timeout=None)\n--\n\n"
+	 "send($self, /, message, timeout=None)\n--\n\n"
 	 "Sends a copy of the message, any object with the buffer protocol, waiting up to timeout\n"
 	 "seconds for room. For one thread at a time. Raises WouldBlock, TimedOut, TooLarge,\n"
 	 "NotOwner."},
 	{"send_many", SHMDPY_FAST(stream_send_many),
-	 "send_many(messages, timeout=None)\n--\n\n"
+	 "send_many($self, /, messages, timeout=None)\n--\n\n"
 	 "Sends as many of the first messages as there is room for, and returns how many; waits\n"
 	 "for the first only."},
 	{"recv", SHMDPY_FAST(stream_recv),
-	 "recv(timeout=None)\n--\n\n"
+	 "recv($self, /, timeout=None)\n--\n\n"
 	 "Receives the first message, as bytes, waiting up to timeout seconds. For one thread at a\n"
 	 "time. Raises WouldBlock, TimedOut, NotOwner, and once behind the last message of a\n"
 	 "producer Ended or PeerDied."},
 	{"recv_many", SHMDPY_FAST(stream_recv_many),
-	 "recv_many(count, timeout=None)\n--\n\n"
+	 "recv_many($self, /, count, timeout=None)\n--\n\n"
 	 "Receives up to count messages, a list of at least one; waits for the first only."},
 	{NULL, NULL, 0, NULL},
 };

@@ -209,17 +209,19 @@ static PyMethodDef methods[] = {
 	             "open(client, name=None, code=None, *, id=0, ticket=None, read_only=False)\n\n"
 	             "Raises NotFound, TypeMismatch, Permission."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the value exists."),
-	{"load", value_load, METH_NOARGS, "load()\n--\n\nThe element, loaded atomically."},
+	{"load", value_load, METH_NOARGS, "load($self, /)\n--\n\nThe element, loaded atomically."},
 	{"store", value_store, METH_O,
-	 "store(item)\n--\n\nStores atomically, which is a change. Raises OutOfRange if it does not fit the type\n"
+	 "store($self, item, /)\n--\n\n"
+	 "Stores atomically, which is a change. Raises OutOfRange if it does not fit the type\n"
 	 "code, Permission, Removed."},
 	{"fetch_add", value_fetch_add, METH_O,
-	 "fetch_add(delta)\n--\n\nAdds atomically, and returns the element before. Codes of 4 and 8 bytes but u. A sum\n"
+	 "fetch_add($self, delta, /)\n--\n\n"
+	 "Adds atomically, and returns the element before. Codes of 4 and 8 bytes but u. A sum\n"
 	 "of integers that leaves the range raises OutOfRange and changes nothing."},
 	{"exchange", value_exchange, METH_O,
-	 "exchange(item)\n--\n\nStores atomically, and returns the element before. Codes of 4 and 8 bytes."},
+	 "exchange($self, item, /)\n--\n\nStores atomically, and returns the element before. Codes of 4 and 8 bytes."},
 	{"compare_exchange", SHMDPY_FAST(value_compare_exchange),
-	 "compare_exchange(expected, desired)\n--\n\n"
+	 "compare_exchange($self, /, expected, desired)\n--\n\n"
 	 "Stores desired if the element is expected, bit by bit; returns whether, and the element\n"
 	 "before. Codes of 4 and 8 bytes."},
 	SHMDPY_CHANGE_METHODS,

@@ -283,11 +283,11 @@ static PyObject *pollable_exit(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
 	{"fileno", pollable_fileno, METH_NOARGS,
-	 "fileno()\n--\n\nThe descriptor, for select, poll and event loops. Never read or write it yourself."},
+	 "fileno($self, /)\n--\n\nThe descriptor, for select, poll and event loops. Never read or write it yourself."},
 	{"rearm", pollable_rearm, METH_NOARGS,
-	 "rearm()\n--\n\nMakes it unreadable until a try may succeed again, at once if one may: call it after a\n"
+	 "rearm($self, /)\n--\n\nMakes it unreadable until a try may succeed again, at once if one may: call it after a\n"
 	 "try that raised WouldBlock. Raises Forked."},
-	{"close", pollable_close, METH_NOARGS, "close()\n--\n\nGives the descriptor up."},
+	{"close", pollable_close, METH_NOARGS, "close($self, /)\n--\n\nGives the descriptor up."},
 	{"__enter__", pollable_enter, METH_NOARGS, NULL},
 	{"__exit__", pollable_exit, METH_VARARGS, "Closes it."},
 	{NULL, NULL, 0, NULL},

@@ -1,6 +1,6 @@
 """Typed shared memory, locks and queues by name, that survive the death of their holder."""
 
-from shmd import _shmd, aio, guards
+from shmd import _shmd, aio, errors, guards
 from shmd._shmd import (
     BROKEN_BY_ABORT,
     BROKEN_BY_ACTION,
@@ -30,7 +30,6 @@ from shmd._shmd import (
     wait_any,
 )
 from shmd.errors import *
-from shmd.errors import __all__ as _errors
 
 __version__ = _shmd.version
 
@@ -38,7 +37,9 @@ aio.install()
 guards.install()
 
 
-def connect(socket=None, *, software=None, reattach_timeout=None):
+def connect(
+    socket: "str | bytes | None" = None, *, software: "str | None" = None, reattach_timeout: "float | None" = None
+) -> Client:
     """Connects to the daemon, and blocks until it has answered.
 
     socket: the path of its socket; None: that of $SHMD_SOCKET, else of $XDG_RUNTIME_DIR/shmd/shmd.sock if a daemon
@@ -79,5 +80,7 @@ __all__ = [
     "Value",
     "connect",
     "wait_any",
-    *_errors,
+    "Error",
+    "OwnerDiedWarning",
+    *(error.__name__ for error in errors.BY_CODE.values()),
 ]

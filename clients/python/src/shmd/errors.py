@@ -1,6 +1,6 @@
 """The exceptions of shmd: one class for each status code."""
 
-import re
+import re as _re
 
 
 class Error(Exception):
@@ -11,12 +11,12 @@ class Error(Exception):
     object: name or id of the object that it is about, or None.
     """
 
-    code = 0
-    object = None
+    code: int = 0
+    object: "str | int | None" = None
 
     @property
-    def name(self):
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).upper() if self.code else "UNKNOWN"
+    def name(self) -> str:
+        return _re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).upper() if self.code else "UNKNOWN"
 
     def __reduce__(self):
         return type(self), self.args, self.__dict__.copy()
@@ -294,6 +294,8 @@ class OwnerDiedWarning(RuntimeWarning):
     """A lock of shmd.multiprocessing was acquired whose owner died: what it guards may be half done."""
 
 
-BY_CODE = {error.code: error for error in list(globals().values()) if isinstance(error, type) and issubclass(error, Error) and error.code}
-
-__all__ = ["Error", "OwnerDiedWarning", *(error.__name__ for error in BY_CODE.values())]
+BY_CODE = {
+    error.code: error
+    for error in list(globals().values())
+    if isinstance(error, type) and issubclass(error, Error) and error.code
+}

@@ -3,7 +3,7 @@
 from shmd import _shmd
 from shmd.errors import NotFound
 
-_clients = {}
+_clients: "dict[str, _shmd.Client]" = {}
 
 
 def client(socket):

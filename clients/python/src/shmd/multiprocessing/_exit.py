@@ -4,7 +4,7 @@ import os
 import weakref
 from multiprocessing import util
 
-_live = weakref.WeakSet()
+_live: "weakref.WeakSet" = weakref.WeakSet()
 
 
 def close_at_exit(handle):

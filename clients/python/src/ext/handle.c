@@ -67,7 +67,7 @@ int shmdpy_handle_attach(struct shmdpy_handle *self, const struct shmdpy_kind *k
 	self->created = kind->created(handle);
 	self->read_only = wish->method == SHMDPY_OPEN && wish->open.read_only;
 	self->party = wish->method == SHMDPY_OPEN && wish->open.party;
-	self->role = wish->open.role;
+	self->roles = wish->open.role;
 	adopt(self, handle);
 	enter(self);
 	return 0;
@@ -79,7 +79,7 @@ static int open_again(struct shmdpy_handle *self, struct shmd_client *connection
 	struct shmdpy_wish wish = {.method = SHMDPY_OPEN};
 	wish.open = (struct shmd_open_options){
 		.size = sizeof wish.open, .id = self->id, .read_only = self->read_only, .party = self->party,
-		.role = self->role};
+		.role = (self->roles & SHMD_PRODUCER) != 0 ? SHMD_PRODUCER : self->roles};
 	wish.open.ticket = self->has_ticket ? &self->ticket : NULL;
 	void *handle = NULL;
 	int result;
@@ -90,6 +90,11 @@ static int open_again(struct shmdpy_handle *self, struct shmd_client *connection
 	if (result == SHMD_E_NOT_FOUND && self->has_ticket) { /* it was too old */
 		self->has_ticket = false;
 		return open_again(self, connection, alone);
+	}
+	if (result == 0 && self->roles == (SHMD_PRODUCER | SHMD_CONSUMER)) {
+		result = shmd_queue_claim(handle, SHMD_CONSUMER);
+		if (result < 0)
+			self->kind->detach(handle);
 	}
 	if (result < 0)
 		return result;

@@ -100,7 +100,7 @@ static PyObject *channel_open(PyObject *type, PyObject *args)
 
 static enum shmd_until until_of(const struct channel *self)
 {
-	return self->handle.role == SHMD_PRODUCER ? SHMD_UNTIL_SLOT : SHMD_UNTIL_MESSAGE;
+	return self->handle.roles == SHMD_PRODUCER ? SHMD_UNTIL_SLOT : SHMD_UNTIL_MESSAGE;
 }
 
 /* Its descriptor is readable again only if there is something. */
@@ -569,7 +569,7 @@ static PyMethodDef channel_methods[] = {
 };
 
 static PyMemberDef channel_members[] = {
-	{"role", T_INT, offsetof(struct channel, handle.role), READONLY, "1 producer, 2 consumer, 0 neither."},
+	{"role", T_INT, offsetof(struct channel, handle.roles), READONLY, "1 producer, 2 consumer, 0 neither."},
 	{NULL, 0, 0, 0, NULL},
 };
 

@@ -11,7 +11,7 @@
 #define CREATE(member) offsetof(struct shmdpy_wish, create.member)
 #define OPEN(member) offsetof(struct shmdpy_wish, open.member)
 
-enum form { U32, BOOL, U64, SECONDS, LIFETIME, LOCK, TICKET };
+enum form { U32, BOOL, U64, SECONDS, LIFETIME, LOCK, ROLE, TICKET };
 
 struct option {
 	const char *name;
@@ -48,6 +48,7 @@ static const struct option open_options[] = {
 	{"id", OPEN(id), U64, 0},
 	{"read_only", OPEN(read_only), BOOL, 0},
 	{"party", OPEN(party), BOOL, SHMDPY_TAKES_PARTIES},
+	{"role", OPEN(role), ROLE, SHMDPY_OPTION_ROLE},
 	{"ticket", OPEN(ticket), TICKET, 0},
 	{NULL, 0, U32, 0},
 };
@@ -65,6 +66,17 @@ static int read_lifetime(PyObject *value, enum shmd_lifetime *ret)
 	}
 	PyErr_Format(PyExc_ValueError, "lifetime is 'default', 'persistent', 'refcounted' or 'owned', not %R", value);
 	return -1;
+}
+
+static int read_role(PyObject *value, int *ret)
+{
+	enum shmd_role role;
+	if (value == Py_None)
+		return 0;
+	if (shmdpy_role(value, &role) < 0)
+		return -1;
+	*ret = (int)role;
+	return 0;
 }
 
 static int read_mutex(PyObject *value, struct shmdpy_wish *wish)
@@ -127,6 +139,7 @@ static int read_option(const struct option *option, PyObject *value, struct shmd
 		return 0;
 	case LIFETIME: return read_lifetime(value, place);
 	case LOCK: return read_lock(value, wish);
+	case ROLE: return read_role(value, place);
 	case TICKET: return shmdpy_wish_ticket(value, wish);
 	}
 	return 0;

@@ -16,7 +16,7 @@ SHMDPY_KIND_FUNCTIONS(queue)
 
 const struct shmdpy_kind shmdpy_queue_kind = {
 	.noun = "queue",
-	.takes = SHMDPY_OPTION_QUEUE | SHMDPY_OPTION_MESSAGE_MAX,
+	.takes = SHMDPY_OPTION_QUEUE | SHMDPY_OPTION_MESSAGE_MAX | SHMDPY_OPTION_ROLE,
 	.attach = attach,
 	.detach = detach,
 	.id = id_of,
@@ -409,7 +409,10 @@ static PyMethodDef methods[] = {
 	             "deliveries_max: after so many a message is a dead letter; 0: no limit. lease_timeout: who\n"
 	             "leases a message longer, in seconds, loses it. Raises Exists, BadName, Quota, NoSpace,\n"
 	             "Invalid."),
-	SHMDPY_MAKER_OPEN,
+	SHMDPY_MAKER("open", make_open,
+	             "open(client, name=None, *, id=0, ticket=None, read_only=False, role=None)\n\n"
+	             "Opens by name or id; ticket: what ticket() of another process returned; role: as claim()\n"
+	             "of the handle, from its beginning. Raises NotFound, KindMismatch, Permission, SeatsFull."),
 	SHMDPY_MAKER("open_or_create", make_either, "As create(), or as open() if the queue exists."),
 	{"put", SHMDPY_FAST(queue_put),
 	 "put($self, /, message, timeout=None)\n--\n\n"
@@ -452,6 +455,13 @@ static PyMethodDef methods[] = {
 	 "WouldBlock, TimedOut."},
 	{"shutdown", queue_shutdown, METH_NOARGS,
 	 "shutdown($self, /)\n--\n\nEnds the puts, for ever; takes go on until no message is ready, and then get Ended."},
+	{"claim", shmdpy_queue_claim, METH_O,
+	 "claim($self, role, /)\n--\n\n"
+	 "Says what this handle is for, 'producer' or 'consumer'; a forked child's is, too. Once a\n"
+	 "role has been had and the last handle that has it is closed, gives it up or dies, the queue\n"
+	 "is shut down. It holds nobody back. While a ticket is good nothing ends. Raises Permission."},
+	{"retire", shmdpy_queue_retire, METH_O,
+	 "retire($self, role, /)\n--\n\nGives a role up. Raises NotOwner if this handle has it not."},
 	{"counts", queue_counts, METH_NOARGS, "counts($self, /)\n--\n\nHow many slots are in each state, as QueueCounts."},
 	{NULL, NULL, 0, NULL},
 };

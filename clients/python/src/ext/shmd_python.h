@@ -133,6 +133,7 @@ struct shmdpy_wish {
 #define SHMDPY_OPTION_BYTES 0x40u
 #define SHMDPY_OPTION_EVENT 0x80u
 #define SHMDPY_OPTION_MESSAGE_MAX 0x100u
+#define SHMDPY_OPTION_ROLE 0x200u
 #define SHMDPY_TAKES_CODE 0x10000u
 #define SHMDPY_TAKES_SHAPE 0x20000u
 #define SHMDPY_TAKES_PARTIES 0x40000u
@@ -256,7 +257,7 @@ struct shmdpy_handle {
 	uint32_t users; /* threads that are in a call without the GIL: close waits for the last */
 	bool read_only;
 	bool party; /* a barrier's */
-	int role;   /* in a queue */
+	int roles;  /* in a queue: bits, each an enum shmd_role */
 	bool created;
 	bool closed;
 	bool attached; /* it is, or was, an object: what is not is not in the registry */
@@ -351,6 +352,13 @@ int shmdpy_wish_read(const struct shmdpy_kind *kind, enum shmdpy_method method, 
 void shmdpy_wish_clear(struct shmdpy_wish *wish);
 /* The ticket to open with, as ticket() returned it; None is none. -1 with TypeError. */
 int shmdpy_wish_ticket(PyObject *value, struct shmdpy_wish *wish);
+
+/* ---- queue_role.c -------------------------------------------------------------------- */
+
+/* "producer" or "consumer"; -1 with ValueError. */
+int shmdpy_role(PyObject *given, enum shmd_role *ret_role);
+PyObject *shmdpy_queue_claim(PyObject *queue, PyObject *role);
+PyObject *shmdpy_queue_retire(PyObject *queue, PyObject *role);
 
 /* ---- item.c: type codes -------------------------------------------------------------- */
 

@@ -18,26 +18,11 @@ const struct shmdpy_kind shmdpy_stream_kind = {
 
 SHMDPY_MAKERS(shmdpy_stream_kind)
 
-/* "producer" or "consumer"; -1 with ValueError. */
-static int read_role(PyObject *given, enum shmd_role *ret_role)
-{
-	if (PyUnicode_Check(given) && PyUnicode_CompareWithASCIIString(given, "producer") == 0) {
-		*ret_role = SHMD_PRODUCER;
-		return 0;
-	}
-	if (PyUnicode_Check(given) && PyUnicode_CompareWithASCIIString(given, "consumer") == 0) {
-		*ret_role = SHMD_CONSUMER;
-		return 0;
-	}
-	PyErr_Format(PyExc_ValueError, "role is 'producer' or 'consumer', not %R", given);
-	return -1;
-}
-
 static PyObject *stream_claim(PyObject *object, PyObject *given)
 {
 	enum shmd_role role;
 	struct shmdpy_handle *self = shmdpy_ready(object);
-	if (self == NULL || read_role(given, &role) < 0)
+	if (self == NULL || shmdpy_role(given, &role) < 0)
 		return NULL;
 	return shmdpy_none_or_raise(shmd_stream_claim(self->handle, role), self);
 }
@@ -46,7 +31,7 @@ static PyObject *stream_retire(PyObject *object, PyObject *given)
 {
 	enum shmd_role role;
 	struct shmdpy_handle *self = shmdpy_ready(object);
-	if (self == NULL || read_role(given, &role) < 0)
+	if (self == NULL || shmdpy_role(given, &role) < 0)
 		return NULL;
 	return shmdpy_none_or_raise(shmd_stream_retire(self->handle, role), self);
 }

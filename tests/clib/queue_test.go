@@ -571,6 +571,8 @@ func TestQueueBehaviour(t *testing.T) {
 	behave(t, program(t, "queues"))
 }
 
+func TestQueueRoles(t *testing.T) { behave(t, program(t, "queue_roles", sanitized(t)...)) }
+
 func TestQueueBatches(t *testing.T) { behave(t, program(t, "batches", sanitized(t)...)) }
 
 // Somebody writes random words all over a queue that C clients use; see

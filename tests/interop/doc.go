@@ -54,6 +54,8 @@
 //	takedead SLOT                               ok NUMBER DELIVERIES MESSAGE
 //	redeliver SLOT                              ok COUNT
 //	shutdown SLOT                               ok
+//	claim SLOT ROLE                             ok ROLE
+//	retire SLOT ROLE                            ok
 //	counts SLOT                                 ok READY LEASED WRITING FREE DEAD true|false
 //	reserve SLOT SIZE TIMEOUT_NS                ok
 //	commit SLOT MESSAGE, abort SLOT             ok

@@ -125,6 +125,10 @@ func (l *goLatched) obey(verb string, words []string) ([]string, error) {
 		return []string{strconv.Itoa(n)}, err
 	case "shutdown":
 		return nil, l.queue.Shutdown()
+	case "claim":
+		return words[:1], l.queue.Claim(context.Background(), shmd.QueueRole(words[0]))
+	case "retire":
+		return nil, l.queue.Retire(context.Background(), shmd.QueueRole(words[0]))
 	case "counts":
 		n, err := l.queue.Counts()
 		return strings.Fields(fmt.Sprint(n.Ready, n.Leased, n.Writing, n.Free, n.Dead, n.Closed)), err

@@ -22,6 +22,7 @@ func TestQueuesAcross(t *testing.T) {
 		t.Run("long", func(t *testing.T) { p.long(t, d) })
 		t.Run("waiting", p.waiting)
 		t.Run("shutdown", p.shutdown)
+		t.Run("roles", p.queueRoles)
 		t.Run("leases", p.leases)
 		t.Run("batches", p.batches)
 		t.Run("batches of leases", p.leaseBatches)
@@ -246,6 +247,27 @@ func (p *pair) shutdown(t *testing.T) {
 		d.ok(t, "shutdown", d.slot)
 		other.result(t, "error ENDED")
 		p.over(t, "redeliver")
+	}
+}
+
+// The last of a role ends the queue, whoever waits there.
+func (p *pair) queueRoles(t *testing.T) {
+	for _, way := range []int{0, 1} {
+		p.latched(t, "queue", "raw", "1", "64", "0")
+		from, to := p.sides()[way][0], p.sides()[way][1]
+		from.want(t, "ok producer", "claim", from.slot, "producer")
+		to.want(t, "ok producer", "claim", to.slot, "producer")
+		to.want(t, "ok consumer", "claim", to.slot, "consumer")
+		from.fails(t, "NOT_OWNER", "retire", from.slot, "consumer")
+		from.ok(t, "put", from.slot, "01", try)
+		from.ok(t, "retire", from.slot, "producer")
+		to.want(t, "ok 1 0 0 0 0 false", "counts", to.slot)
+		from.asleep(t, p.watcher, p.object, "put", from.slot, "02", forever)
+		to.ok(t, "retire", to.slot, "producer")
+		from.result(t, "error ENDED")
+		to.want(t, "ok 01", "take", to.slot, forever)
+		to.fails(t, "ENDED", "take", to.slot, forever)
+		p.over(t, "counts")
 	}
 }
 

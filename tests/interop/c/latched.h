@@ -21,6 +21,11 @@ struct latched {
 	struct shmd_reservation reservation;
 };
 
+static enum shmd_role role_of(const char *word)
+{
+	return strcmp(word, "producer") == 0 ? SHMD_PRODUCER : SHMD_CONSUMER;
+}
+
 /* "-" is no bytes. */
 static size_t parse_message(const char *text, unsigned char *message)
 {
@@ -272,6 +277,14 @@ static bool obey_queue(struct latched *l, const char *verb, char **words)
 			printf("ok %" PRIu32 "\n", count);
 	} else if (strcmp(verb, "shutdown") == 0) {
 		answer(shmd_queue_shutdown(l->queue));
+	} else if (strcmp(verb, "claim") == 0) {
+		result = shmd_queue_claim(l->queue, role_of(words[0]));
+		if (result < 0)
+			answer(result);
+		else
+			printf("ok %s\n", words[0]);
+	} else if (strcmp(verb, "retire") == 0) {
+		answer(shmd_queue_retire(l->queue, role_of(words[0])));
 	} else if (strcmp(verb, "counts") == 0) {
 		result = shmd_queue_counts(l->queue, &n);
 		if (result < 0)

@@ -46,11 +46,6 @@ static void close_ring(struct ring *r)
 	free(r);
 }
 
-static enum shmd_role role_of(const char *word)
-{
-	return strcmp(word, "producer") == 0 ? SHMD_PRODUCER : SHMD_CONSUMER;
-}
-
 static int end_of(const char *word)
 {
 	return strcmp(word, "a") == 0 ? SHMD_END_A : strcmp(word, "b") == 0 ? SHMD_END_B : SHMD_END_ANY;

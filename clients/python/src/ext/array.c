@@ -441,23 +441,6 @@ static PyObject *item(PyObject *object, Py_ssize_t index)
 	return shmdpy_element_load(self, (uint64_t)index);
 }
 
-static PyObject *get_code(PyObject *object, void *unused)
-{
-	(void)unused;
-	struct shmdpy_handle *self = shmdpy_ready(object);
-	if (self == NULL)
-		return NULL;
-	char name = shmd_array_code(self->handle);
-	return PyUnicode_FromStringAndSize(&name, 1);
-}
-
-static PyObject *get_item_size(PyObject *object, void *unused)
-{
-	(void)unused;
-	struct shmdpy_handle *self = shmdpy_ready(object);
-	return self == NULL ? NULL : PyLong_FromSize_t(shmd_array_item_size_bytes(self->handle));
-}
-
 static PyObject *get_shape(PyObject *object, void *unused)
 {
 	(void)unused;
@@ -473,8 +456,8 @@ static PyObject *get_shape(PyObject *object, void *unused)
 }
 
 static PyGetSetDef properties[] = {
-	{"code", get_code, NULL, "The type code.", NULL},
-	{"itemsize", get_item_size, NULL, "The size of an element in bytes.", NULL},
+	{"code", shmdpy_element_get_code, NULL, "The type code.", NULL},
+	{"itemsize", shmdpy_element_get_item_size, NULL, "The size of an element in bytes.", NULL},
 	{"shape", get_shape, NULL, "The lengths of the 1 to 8 dimensions.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };

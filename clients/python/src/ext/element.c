@@ -75,6 +75,23 @@ PyObject *shmdpy_element_compare_exchange(struct shmdpy_handle *self, uint64_t i
 	return item == NULL ? NULL : Py_BuildValue("ON", swapped ? Py_True : Py_False, item);
 }
 
+PyObject *shmdpy_element_get_code(PyObject *object, void *unused)
+{
+	(void)unused;
+	struct shmdpy_handle *self = shmdpy_ready(object);
+	if (self == NULL)
+		return NULL;
+	char name = code_of(self);
+	return PyUnicode_FromStringAndSize(&name, 1);
+}
+
+PyObject *shmdpy_element_get_item_size(PyObject *object, void *unused)
+{
+	(void)unused;
+	struct shmdpy_handle *self = shmdpy_ready(object);
+	return self == NULL ? NULL : PyLong_FromSize_t(shmdpy_item_size(code_of(self)));
+}
+
 PyObject *shmdpy_element_version(PyObject *object, PyObject *unused)
 {
 	(void)unused;

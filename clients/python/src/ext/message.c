@@ -41,6 +41,19 @@ void shmdpy_messages_release(struct shmdpy_messages *messages)
 	*messages = (struct shmdpy_messages){0};
 }
 
+PyObject *shmdpy_messages_list(const struct iovec *messages, uint32_t count)
+{
+	PyObject *list = PyList_New((Py_ssize_t)count);
+	for (uint32_t i = 0; list != NULL && i < count; i++) {
+		PyObject *bytes = PyBytes_FromStringAndSize(messages[i].iov_base, (Py_ssize_t)messages[i].iov_len);
+		if (bytes == NULL)
+			Py_CLEAR(list);
+		else
+			PyList_SetItem(list, (Py_ssize_t)i, bytes);
+	}
+	return list;
+}
+
 PyObject *shmdpy_message(struct shmdpy_handle *self, int result, PyObject *bytes, const char *stack,
                          size_t size_bytes)
 {

@@ -171,19 +171,6 @@ static PyObject *queue_take(PyObject *object, PyObject *const *args, Py_ssize_t 
 	                                                              : take_long(self, timeout_ns);
 }
 
-static PyObject *bytes_of(const struct iovec *messages, uint32_t count)
-{
-	PyObject *list = PyList_New((Py_ssize_t)count);
-	for (uint32_t i = 0; list != NULL && i < count; i++) {
-		PyObject *bytes = PyBytes_FromStringAndSize(messages[i].iov_base, (Py_ssize_t)messages[i].iov_len);
-		if (bytes == NULL)
-			Py_CLEAR(list);
-		else
-			PyList_SetItem(list, (Py_ssize_t)i, bytes);
-	}
-	return list;
-}
-
 static PyObject *take_batch(struct shmdpy_handle *self, uint32_t most, int64_t timeout_ns)
 {
 	struct iovec messages[64];
@@ -194,7 +181,7 @@ static PyObject *take_batch(struct shmdpy_handle *self, uint32_t most, int64_t t
 	int result;
 	SHMDPY_WAIT(self, result, timeout_ns,
 	            shmd_queue_take_many(self->handle, buffer, sizeof buffer, messages, most, timeout_ns, &done));
-	return result < 0 ? shmdpy_raise(result, self) : bytes_of(messages, done);
+	return result < 0 ? shmdpy_raise(result, self) : shmdpy_messages_list(messages, done);
 }
 
 static PyObject *queue_take_many(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords)

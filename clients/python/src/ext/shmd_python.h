@@ -415,6 +415,8 @@ PyObject *shmdpy_element_fetch_add(struct shmdpy_handle *self, uint64_t index, P
 PyObject *shmdpy_element_exchange(struct shmdpy_handle *self, uint64_t index, PyObject *item);
 PyObject *shmdpy_element_compare_exchange(struct shmdpy_handle *self, uint64_t index, PyObject *expected,
                                           PyObject *desired);
+PyObject *shmdpy_element_get_code(PyObject *self, void *unused);
+PyObject *shmdpy_element_get_item_size(PyObject *self, void *unused);
 PyObject *shmdpy_element_version(PyObject *self, PyObject *unused);
 PyObject *shmdpy_element_wait_change(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 
@@ -496,6 +498,8 @@ struct shmdpy_messages {
 /* -1 with an exception. */
 int shmdpy_messages_get(PyObject *sequence, struct shmdpy_messages *ret_messages);
 void shmdpy_messages_release(struct shmdpy_messages *messages);
+/* Copies of messages that came, a list of bytes. */
+PyObject *shmdpy_messages_list(const struct iovec *messages, uint32_t count);
 
 /* Receives one message as bytes: call is an expression that uses buffer, buffer_bytes,
  * timeout_ns and size_bytes, and says the size of a message that is too large. */

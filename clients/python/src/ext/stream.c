@@ -105,14 +105,7 @@ static PyObject *stream_recv_many(PyObject *object, PyObject *const *args, Py_ss
 	            shmd_stream_peek_many(self->handle, messages, (uint32_t)most, timeout_ns, &done));
 	if (result < 0)
 		return shmdpy_raise(result, self);
-	PyObject *list = PyList_New((Py_ssize_t)done);
-	for (uint32_t i = 0; list != NULL && i < done; i++) {
-		PyObject *bytes = PyBytes_FromStringAndSize(messages[i].iov_base, (Py_ssize_t)messages[i].iov_len);
-		if (bytes == NULL)
-			Py_CLEAR(list);
-		else
-			PyList_SetItem(list, (Py_ssize_t)i, bytes);
-	}
+	PyObject *list = shmdpy_messages_list(messages, done);
 	if (list == NULL)
 		return NULL; /* and all of them stay */
 	result = shmd_stream_advance(self->handle, done);

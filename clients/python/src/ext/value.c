@@ -175,27 +175,10 @@ static void release_buffer(PyObject *self, Py_buffer *view)
 
 /* ---- the type ---- */
 
-static PyObject *get_code(PyObject *object, void *unused)
-{
-	(void)unused;
-	struct shmdpy_handle *self = shmdpy_ready(object);
-	if (self == NULL)
-		return NULL;
-	char name = shmd_value_code(self->handle);
-	return PyUnicode_FromStringAndSize(&name, 1);
-}
-
-static PyObject *get_item_size(PyObject *object, void *unused)
-{
-	(void)unused;
-	struct shmdpy_handle *self = shmdpy_ready(object);
-	return self == NULL ? NULL : PyLong_FromSize_t(shmd_value_item_size_bytes(self->handle));
-}
-
 static PyGetSetDef properties[] = {
 	{"value", get_value, set_value, "The element: load() and store().", NULL},
-	{"code", get_code, NULL, "The type code.", NULL},
-	{"itemsize", get_item_size, NULL, "The size of the element in bytes.", NULL},
+	{"code", shmdpy_element_get_code, NULL, "The type code.", NULL},
+	{"itemsize", shmdpy_element_get_item_size, NULL, "The size of the element in bytes.", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

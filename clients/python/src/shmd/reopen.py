@@ -14,10 +14,16 @@ def client(socket):
     return found
 
 
+def by_ticket(open, ticket):
+    """What open(ticket) returns, else open(None): the ticket is for the first who opens it, and for a minute."""
+    try:
+        return open(ticket)
+    except NotFound:
+        return open(None)
+
+
 def reopen(kind, socket, id, name, read_only, ticket):
     """Opens the object of the class `kind` that has this id, and calls it by the name."""
-    try:
-        return kind.open(client(socket), name, id=id, read_only=read_only, ticket=ticket)
-    except NotFound:
-        # The ticket is for the first who opens it, and for a minute.
-        return kind.open(client(socket), name, id=id, read_only=read_only)
+    return by_ticket(
+        lambda ticket: kind.open(client(socket), name, id=id, read_only=read_only, ticket=ticket), ticket
+    )

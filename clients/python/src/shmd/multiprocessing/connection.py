@@ -16,7 +16,7 @@ import time
 from multiprocessing import connection as _standard
 from multiprocessing.connection import AuthenticationError, BufferTooShort, Client, Listener
 
-from shmd import _shmd, errors, reopen
+from shmd import _shmd, reopen
 
 from . import _client, _pickle  # noqa: F401: which tells the extension how to pickle
 
@@ -81,10 +81,7 @@ def _reference(channel):
 def _reopen(client, role, id, ticket):
     if id is None:
         return None
-    try:
-        return _shmd.Channel.open(client, role, id, ticket)
-    except errors.NotFound:
-        return _shmd.Channel.open(client, role, id)  # the ticket is for the first who opens it, and for a minute
+    return reopen.by_ticket(lambda ticket: _shmd.Channel.open(client, role, id, ticket), ticket)
 
 
 def _rebuild(socket, incoming, in_ticket, outgoing, out_ticket, readable, writable):

@@ -145,10 +145,7 @@ class Queue(_shmd.QueueCore):
 
     def _rebuilt(self, client, id, ticket, maxsize, slot_size):
         self._prepare(maxsize)
-        try:
-            self._open(client, id, slot_size, ticket)
-        except errors.NotFound:
-            self._open(client, id, slot_size)  # the ticket is for the first who opens it, and for a minute
+        reopen.by_ticket(lambda ticket: self._open(client, id, slot_size, ticket), ticket)
 
     # What put() calls for what it does not do itself.
 

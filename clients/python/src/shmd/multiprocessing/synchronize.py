@@ -53,11 +53,7 @@ class SemLock(_shmd.SemLock):
 def _rebuild(cls, socket, id, ticket, flavour, maximum):
     self = cls.__new__(cls)
     client = reopen.client(socket)
-    try:
-        self._open(client, id, ticket, flavour, maximum)
-    except shmd.NotFound:
-        # The ticket is for the first who opens it, and for a minute.
-        self._open(client, id, None, flavour, maximum)
+    reopen.by_ticket(lambda ticket: self._open(client, id, ticket, flavour, maximum), ticket)
     _client.adopt(client)
     return self
 

@@ -229,9 +229,12 @@ static PyObject *send_sink(struct connection *self, struct channel *out, struct 
 	Py_RETURN_NONE;
 }
 
-static PyObject *connection_send(PyObject *object, PyObject *message)
+static PyObject *connection_send(PyObject *object, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-	if (side_of(connection_of(object), false) == NULL)
+	static const char *const names[] = {"obj", NULL};
+	PyObject *message = NULL;
+	if (side_of(connection_of(object), false) == NULL ||
+	    shmdpy_arguments("send", args, count, keywords, names, 1, &message) < 0)
 		return NULL;
 	struct shmdpy_sink *sink = shmdpy_pickle(message);
 	if (sink == NULL)
@@ -589,8 +592,8 @@ static PyType_Spec channel_spec = {
 };
 
 static PyMethodDef connection_methods[] = {
-	{"send", connection_send, METH_O,
-	 "send($self, obj, /)\n--\n\n"
+	{"send", SHMDPY_FAST(connection_send),
+	 "send($self, /, obj)\n--\n\n"
 	 "Sends an object, waiting while there is no room. Raises BrokenPipeError once nobody is\n"
 	 "left to receive it, OSError if the connection is closed or not for sending, and\n"
 	 "whatever pickling raises."},

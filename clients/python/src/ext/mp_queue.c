@@ -126,8 +126,12 @@ static PyObject *queue_put(PyObject *self, PyObject *const *args, Py_ssize_t cou
 	return put(queue_of(self), given[0], timeout_ns);
 }
 
-static PyObject *queue_put_nowait(PyObject *self, PyObject *object)
+static PyObject *queue_put_nowait(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
+	static const char *const names[] = {"obj", NULL};
+	PyObject *object = NULL;
+	if (shmdpy_arguments("put_nowait", args, count, keywords, names, 1, &object) < 0)
+		return NULL;
 	return put(queue_of(self), object, 0);
 }
 
@@ -326,7 +330,7 @@ static PyMethodDef methods[] = {
 	 "Puts an object, waiting up to timeout seconds for room; None waits for ever. Raises\n"
 	 "queue.Full, ValueError if this process has closed the queue, and at once whatever\n"
 	 "pickling raises."},
-	{"put_nowait", queue_put_nowait, METH_O, "put_nowait($self, obj, /)\n--\n\nput(obj, False)"},
+	{"put_nowait", SHMDPY_FAST(queue_put_nowait), "put_nowait($self, /, obj)\n--\n\nput(obj, False)"},
 	{"get", SHMDPY_FAST(queue_get),
 	 "get($self, /, block=True, timeout=None)\n--\n\n"
 	 "Takes the first object, waiting up to timeout seconds for one; None waits for ever.\n"

@@ -35,6 +35,15 @@ def same(call):
 
 # ---- edges ----
 
+def test_names_of_arguments():
+    for face in FACES:
+        a, b = face.Pipe()
+        a.send(obj=1)
+        a.send_bytes(buf=b"xyz", offset=1, size=1)
+        assert [b.poll(timeout=5), b.recv(), b.recv_bytes(maxlength=1)] == [True, 1, b"y"]
+        assert outcome(a.send, message=1)[0] is outcome(a.send)[0] is TypeError
+
+
 @pytest.mark.parametrize("args", [
     (b"abcdef",), (b"abcdef", 2), (b"abcdef", 6), (b"abcdef", 2, 3), (b"abcdef", 0, 0), (b"abcdef", 0, 6), (b"", 0, 0),
     (b"abcdef", -1), (b"abcdef", 7), (b"abcdef", 2, -1), (b"abcdef", 2, 5), (b"abcdef", 2, None), (bytearray(b"xyz"), 1),

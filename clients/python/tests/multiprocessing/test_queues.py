@@ -29,6 +29,18 @@ def outcome(call, *args, **keywords):
 
 # ---- edges ----
 
+def test_names_of_arguments():
+    for face in FACES:
+        queue = face.Queue(maxsize=2)
+        queue.put(obj=1, block=True, timeout=5)
+        queue.put_nowait(obj=2)
+        assert [queue.get(block=True, timeout=5), queue.get(timeout=5)] == [1, 2]
+        assert outcome(queue.put_nowait, item=1) is outcome(queue.put_nowait) is TypeError
+        simple = face.SimpleQueue()
+        simple.put(obj=3)
+        assert simple.get() == 3
+
+
 @pytest.mark.parametrize("kind", ["Queue", "JoinableQueue"])
 @pytest.mark.parametrize("args, keywords", [
     ((False,), {}), ((False, None), {}), ((False, 5), {}), ((True, 0), {}), ((True, -1), {}), ((True, 0.01), {}),

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of shmd.multiprocessing share."""
+import contextlib
 import os
 import signal
 import time
+
+import pytest
 
 import shmd.multiprocessing as mp
 
@@ -23,6 +26,35 @@ def until(condition, what, seconds=60):
     while not condition():
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
         os.sched_yield()
+
+
+def asleep(pid):
+    """Whether the main thread of a process sleeps."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+
+@contextlib.contextmanager
+def interrupted():
+    """Its body is interrupted, as by Ctrl-C, once it sleeps; that ends it with KeyboardInterrupt."""
+    parent, (read, write) = os.getpid(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.read(read, 1)
+            until(lambda: asleep(parent), "it sleeps")
+            os.kill(parent, signal.SIGINT)
+        finally:
+            os._exit(0)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            os.write(write, b"x")
+            yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(read)
+        os.close(write)
 
 
 class Killed:

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from helpers import METHODS, Killed, run, until
+from helpers import METHODS, Killed, interrupted, run, until
 
 import shmd
 import shmd.multiprocessing as mp
@@ -153,8 +153,7 @@ def test_a_signal_ends_a_wait(sigint):
     waits = [condition.wait, event.wait, barrier.wait]
     with condition:
         for wait in waits:
-            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-            with pytest.raises(KeyboardInterrupt):
+            with interrupted():
                 wait()
         condition.notify()  # held
 

@@ -4,12 +4,11 @@ import multiprocessing
 import os
 import pickle
 import selectors
-import signal
 import socket
 import threading
 
 import pytest
-from helpers import METHODS, Killed, run, until
+from helpers import METHODS, Killed, interrupted, run, until
 
 import shmd.multiprocessing as mp
 from shmd import _shmd
@@ -465,8 +464,7 @@ def wait_there(a, b):
 def test_a_signal_ends_a_wait(sigint):
     a, b = mp.Pipe()
     for call in (a.recv, lambda: a.poll(None), lambda: connection.wait([a, b])):
-        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt):
+        with interrupted():
             call()
 
 

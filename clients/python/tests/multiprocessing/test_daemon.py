@@ -5,10 +5,9 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
-from helpers import until
+from helpers import asleep, until
 
 SAY = "import os, sys; print(os.environ['SHMD_SOCKET'], flush=True)"
 
@@ -120,8 +119,8 @@ def test_ctrl_c_is_for_the_script(environment):
          "try:\n    lock.acquire()\nexcept KeyboardInterrupt:\n    mp.Lock(); print('alive')"],
         env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     script.stdout.readline()
-    timer = threading.Timer(0.1, os.killpg, (script.pid, signal.SIGINT))
-    timer.start()
+    until(lambda: asleep(script.pid), "it waits for the lock")
+    os.killpg(script.pid, signal.SIGINT)
     assert script.communicate()[0] == "alive\n"
 
 

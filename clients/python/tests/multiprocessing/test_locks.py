@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lock, RLock and the semaphores: multiprocessing's edges, and what it does not have."""
 import multiprocessing
-import os
 import pickle
 import signal
 import threading
 import warnings
 
 import pytest
-from helpers import METHODS, Killed, run, until
+from helpers import METHODS, Killed, interrupted, run, until
 
 import shmd
 import shmd.multiprocessing as mp
@@ -200,8 +199,7 @@ def test_a_waiter_gets_the_lock_of_a_killed_owner():
 def test_signals_end_a_wait(kind, sigint):
     lock = getattr(mp, kind)(*KINDS[kind])
     killed = Killed(lock.acquire)
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted():
         lock.acquire()
     killed.kill()
 

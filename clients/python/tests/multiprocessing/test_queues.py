@@ -5,12 +5,11 @@ import multiprocessing
 import os
 import pickle
 import queue as standard
-import signal
 import threading
 from multiprocessing.reduction import ForkingPickler
 
 import pytest
-from helpers import METHODS, Killed, run, until
+from helpers import METHODS, Killed, interrupted, run, until
 
 import shmd
 import shmd.multiprocessing as mp
@@ -385,8 +384,7 @@ def test_pickled_once_and_unpickled_twice():
 @pytest.mark.parametrize("kind", ["Queue", "JoinableQueue", "SimpleQueue"])
 def test_a_signal_ends_a_wait(kind, sigint):
     queue = getattr(mp, kind)()
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted():
         queue.get()
     queue.put(1)
     assert queue.get() == 1
@@ -395,8 +393,7 @@ def test_a_signal_ends_a_wait(kind, sigint):
 def test_a_signal_ends_a_wait_for_room(sigint):
     queue = mp.Queue(1)
     queue.put(1)
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted():
         queue.put(2)
     assert queue.get() == 1 and queue.empty()
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // acquirer is the twin of c/acquirer.c: a process that acquires a permit when it is
@@ -17,7 +18,7 @@ func acquireWhenTold(ctx context.Context, c *shmd.Client, names []string) error 
 	if err != nil {
 		return err
 	}
-	err = serve(func(command string, n int) (string, error) {
+	err = measure.Serve(func(command string, n int) (string, error) {
 		switch command {
 		case "take":
 			return "done", semaphore.Acquire(ctx, 1)

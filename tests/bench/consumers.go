@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 const (
@@ -46,7 +47,7 @@ func consumers(ctx context.Context, b *bench) error {
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(s.countConsumers(ctx, b, c, each.language, each.note), c.stop()); err != nil {
+			if err := errors.Join(s.countConsumers(ctx, b, c, each.language, each.note), c.Stop()); err != nil {
 				return err
 			}
 		}
@@ -54,64 +55,52 @@ func consumers(ctx context.Context, b *bench) error {
 	})
 }
 
-func (s *service) countConsumers(ctx context.Context, b *bench, c *child, language, note string) error {
-	if err := c.do("block"); err != nil {
+func (s *service) countConsumers(ctx context.Context, b *bench, c *measure.Child, language, note string) error {
+	if err := c.Do("block"); err != nil {
 		return err
 	}
 	if err := s.untilWaitingAll(ctx, consumersQueue, consumersCount); err != nil {
 		return err
 	}
-	if err := pass(ctx, idleSettle); err != nil {
+	if err := measure.Pass(ctx, idleSettle); err != nil {
 		return err
 	}
-	before, err := activityOfAll(c.cmd.Process.Pid, s.pid())
+	before, err := measure.ActivityOfAll(c.Cmd.Process.Pid, s.pid())
 	if err != nil {
 		return err
 	}
-	if err := pass(ctx, idleTime); err != nil {
+	if err := measure.Pass(ctx, idleTime); err != nil {
 		return err
 	}
-	after, err := activityOfAll(c.cmd.Process.Pid, s.pid())
+	after, err := measure.ActivityOfAll(c.Cmd.Process.Pid, s.pid())
 	if err != nil {
 		return err
 	}
-	b.addIdle(after.switches-before.switches, after.ticks-before.ticks, "all threads "+note)
+	b.addIdle(after.Switches-before.Switches, after.Ticks-before.Ticks, "all threads "+note)
 	if err := countShares(b, c, language); err != nil {
 		return err
 	}
-	return c.do("wake")
+	return c.Do("wake")
 }
 
 // countShares counts how often a thread falls asleep for one message: once, if nobody but
 // its consumer wakes up.
-func countShares(b *bench, c *child, language string) error {
+func countShares(b *bench, c *measure.Child, language string) error {
 	var each []float64
 	for range b.rounds() {
-		sleeps, err := c.number("share %d", sharedMessages)
+		sleeps, err := c.Number("share %d", sharedMessages)
 		if err != nil {
 			return err
 		}
 		each = append(each, sleeps/sharedMessages)
 	}
-	w := single(language+": sleeps a message", "", each, "at most 2", spreadOf(each).Median <= sharedGoal)
+	w := single(language+": sleeps a message", "", each, "at most 2", measure.SpreadOf(each).Median <= sharedGoal)
 	if language == "Go" { // whose runtime puts threads to sleep between two goroutines
 		w.Goal, w.Met = "", nil
 	}
 	w.Note = "threads that went to sleep, for one message to 1,000 who wait for it"
 	b.report.add(w)
 	return nil
-}
-
-func activityOfAll(pids ...int) (sum activity, err error) {
-	for _, pid := range pids {
-		a, err := activityOf(pid)
-		if err != nil {
-			return sum, err
-		}
-		sum.switches += a.switches
-		sum.ticks += a.ticks
-	}
-	return sum, nil
 }
 
 // takers is the twin of c/takers.c.
@@ -132,7 +121,7 @@ func takeWhenTold(ctx context.Context, c *shmd.Client, args []string) error {
 	put := func(message uint64) error {
 		return queue.Put(ctx, binary.NativeEndian.AppendUint64(make([]byte, 0, messageBytes), message))
 	}
-	err = serve(func(command string, n int) (string, error) {
+	err = measure.Serve(func(command string, n int) (string, error) {
 		switch command {
 		case "block":
 			for i := range count {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 const (
@@ -28,15 +29,15 @@ func crowds(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(measureCrowd(ctx, b, c), c.stop())
+		return errors.Join(measureCrowd(ctx, b, c), c.Stop())
 	}, "--quota-connections", "100") // what those do not take is for objects
 }
 
-func measureCrowd(ctx context.Context, b *bench, c *child) error {
-	if err := c.do("block"); err != nil {
+func measureCrowd(ctx context.Context, b *bench, c *measure.Child) error {
+	if err := c.Do("block"); err != nil {
 		return err
 	}
-	threads, err := c.number("threads")
+	threads, err := c.Number("threads")
 	if err != nil {
 		return err
 	}
@@ -44,32 +45,32 @@ func measureCrowd(ctx context.Context, b *bench, c *child) error {
 		threads <= crowdThreadsGoal)
 	w.Note = "each waits for an event of its own; all threads of the process"
 	b.report.add(w)
-	if err := pass(ctx, idleSettle); err != nil {
+	if err := measure.Pass(ctx, idleSettle); err != nil {
 		return err
 	}
-	before, err := activityOf(c.cmd.Process.Pid)
+	before, err := measure.ActivityOf(c.Cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
-	if err := pass(ctx, idleTime); err != nil {
+	if err := measure.Pass(ctx, idleTime); err != nil {
 		return err
 	}
-	after, err := activityOf(c.cmd.Process.Pid)
+	after, err := measure.ActivityOf(c.Cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
-	b.addIdle(after.switches-before.switches, after.ticks-before.ticks,
+	b.addIdle(after.Switches-before.Switches, after.Ticks-before.Ticks,
 		"all threads of a process with 10,000 goroutines blocked on 10,000 events")
-	if _, err := c.number("wake"); err != nil {
+	if _, err := c.Number("wake"); err != nil {
 		return err
 	}
 	p, err := interleave(b.rounds(),
-		func() (float64, error) { return c.number("channels") },
+		func() (float64, error) { return c.Number("channels") },
 		func() (float64, error) {
-			if err := c.do("block"); err != nil {
+			if err := c.Do("block"); err != nil {
 				return 0, err
 			}
-			return c.number("wake")
+			return c.Number("wake")
 		})
 	if err != nil {
 		return err
@@ -105,7 +106,7 @@ func sleepers(args []string) (err error) {
 		}
 	}
 	var waits sync.WaitGroup
-	return serve(func(command string, _ int) (string, error) {
+	return measure.Serve(func(command string, _ int) (string, error) {
 		switch command {
 		case "block":
 			return "done", blockAll(ctx, c, events, &waits)
@@ -173,5 +174,5 @@ func milliseconds(since time.Time) string {
 
 func threadsOfSelf() (string, error) {
 	text, err := os.ReadFile("/proc/self/status")
-	return strings.TrimSpace(field(string(text), "Threads")), err
+	return strings.TrimSpace(measure.Field(string(text), "Threads")), err
 }

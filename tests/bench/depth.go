@@ -8,6 +8,7 @@ import (
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -35,7 +36,7 @@ func depths(ctx context.Context, b *bench) error {
 			return timeBatches(depthCalls, func(first int) error { return s.putAndTake(ctx, a.Handle, first) })
 		}
 		rival, err := startRedis(ctx)
-		if errors.Is(err, errNoRedis) {
+		if errors.Is(err, measure.ErrNoRedis) {
 			return b.depthAlone(rounds, ours, err)
 		}
 		if err != nil {
@@ -66,7 +67,7 @@ func (b *bench) depthAlone(rounds int, ours func() (float64, error), why error) 
 			took = append(took, us)
 		}
 	}
-	b.report.add(row{Name: "Go: put, take, depth 16", Unit: "us", Ours: spreadOf(took),
+	b.report.add(row{Name: "Go: put, take, depth 16", Unit: "us", Ours: measure.SpreadOf(took),
 		Note: depthNote + "; no rival: " + why.Error()})
 	return nil
 }

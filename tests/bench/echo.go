@@ -9,6 +9,8 @@ import (
 	"net"
 
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // The rival of the socket: what a plain MessagePack-RPC in Go costs that knows
@@ -138,18 +140,18 @@ func (m *message) call(id uint32) error {
 }
 
 // startEcho runs the rival's server and connects to it.
-func startEcho(ctx context.Context, socket string) (*child, *message, error) {
+func startEcho(ctx context.Context, socket string) (*measure.Child, *message, error) {
 	server, err := startSelf(ctx, "echo", socket)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := server.expect("ready"); err != nil {
-		server.kill()
+	if err := server.Expect("ready"); err != nil {
+		server.Kill()
 		return nil, nil, err
 	}
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
-		server.kill()
+		server.Kill()
 		return nil, nil, err
 	}
 	return server, newMessage(conn), nil

@@ -86,14 +86,14 @@ func cElements(ctx context.Context, b *bench, s *service) error {
 	for _, walk := range []string{"read", "update"} {
 		loops := b.scaled(elementLoops)
 		p, err := interleave(b.rounds(),
-			func() (float64, error) { return c.number("%s-plain %d", walk, loops) },
-			func() (float64, error) { return c.number("%s-shared %d", walk, loops) })
+			func() (float64, error) { return c.Number("%s-plain %d", walk, loops) },
+			func() (float64, error) { return c.Number("%s-shared %d", walk, loops) })
 		if err != nil {
-			return errors.Join(err, c.stop())
+			return errors.Join(err, c.Stop())
 		}
 		w := compared(fmt.Sprintf("C: %s shmd_array_data, int *", walk), "ns/element", p, elementLimit)
 		w.Note = "one function walks both: the instructions are the same"
 		b.report.add(w)
 	}
-	return c.stop()
+	return c.Stop()
 }

@@ -3,14 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -48,21 +44,21 @@ func idling(ctx context.Context, b *bench) error {
 				return err
 			}
 		}
-		if err := pass(ctx, idleSettle); err != nil {
+		if err := measure.Pass(ctx, idleSettle); err != nil {
 			return err
 		}
-		before, err := activityOf(s.pid())
+		before, err := measure.ActivityOf(s.pid())
 		if err != nil {
 			return err
 		}
-		if err := pass(ctx, idleTime); err != nil {
+		if err := measure.Pass(ctx, idleTime); err != nil {
 			return err
 		}
-		after, err := activityOf(s.pid())
+		after, err := measure.ActivityOf(s.pid())
 		if err != nil {
 			return err
 		}
-		b.addIdle(after.switches-before.switches, after.ticks-before.ticks,
+		b.addIdle(after.Switches-before.Switches, after.Ticks-before.Ticks,
 			"all threads; 101 objects, 11 clients, 10 calls waiting")
 		return errors.Join(mutex.Unlock(), mutex.Close())
 	})
@@ -88,53 +84,4 @@ func (s *service) waitAtDaemon(ctx context.Context, c *shmd.Client) error {
 		return err
 	}
 	return s.untilWaiting(ctx, lockName)
-}
-
-// pass lets time go by: here it is what is measured over.
-func pass(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-type activity struct{ switches, ticks int }
-
-func activityOf(pid int) (a activity, err error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
-	if err != nil {
-		return a, err
-	}
-	for _, task := range tasks {
-		text, err := os.ReadFile(task)
-		if err != nil {
-			return a, err
-		}
-		n, err := strconv.Atoi(field(string(text), "voluntary_ctxt_switches"))
-		if err != nil {
-			return a, err
-		}
-		a.switches += n
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return a, err
-	}
-	// Behind the name, which may contain anything; utime and stime are 14 and 15.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < 13 {
-		return a, fmt.Errorf("unknown form of /proc/%d/stat", pid)
-	}
-	for _, number := range fields[11:13] {
-		n, err := strconv.Atoi(number)
-		if err != nil {
-			return a, err
-		}
-		a.ticks += n
-	}
-	return a, nil
 }

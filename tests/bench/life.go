@@ -8,6 +8,7 @@ import (
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -60,7 +61,7 @@ func (s *service) lifeP99(ctx context.Context, cycles int) (float64, error) {
 		took = append(took, float64(time.Since(begin).Nanoseconds())/1000)
 	}
 	slices.Sort(took)
-	return percentile(took, 990), nil
+	return measure.Percentile(took, 990), nil
 }
 
 func (s *service) live(ctx context.Context, name string) error {
@@ -103,7 +104,7 @@ func createRates(ctx context.Context, b *bench) error {
 	if err == nil {
 		rates = rates[1:] // the first one warms up
 		b.report.add(single("creates, 64 under way", "a second", rates, "at least 10,000 (median)",
-			spreadOf(rates).Median >= createsGoal))
+			measure.SpreadOf(rates).Median >= createsGoal))
 		w := compared("create with a keeper", "us", p, keptGoal)
 		w.Note = "64 under way on one connection, against --keeper=none"
 		b.report.add(w)
@@ -137,7 +138,7 @@ func (s *service) createMicroseconds(ctx context.Context, count int) (float64, e
 
 func memoryOfClients(ctx context.Context, b *bench) error {
 	return withService(ctx, func(s *service) (err error) {
-		before, err := memoryOf(s.pid())
+		before, err := measure.MemoryOf(s.pid())
 		if err != nil {
 			return err
 		}
@@ -148,11 +149,11 @@ func memoryOfClients(ctx context.Context, b *bench) error {
 			}
 			defer func() { err = errors.Join(err, c.Close()) }()
 		}
-		after, err := memoryOf(s.pid())
+		after, err := measure.MemoryOf(s.pid())
 		if err != nil {
 			return err
 		}
-		each := (after.anonymous - before.anonymous) / float64(b.clients)
+		each := (after.Anonymous - before.Anonymous) / float64(b.clients)
 		w := single("daemon's own memory, per client", "KiB", []float64{each}, "at most 64 KiB", each <= clientGoal)
 		w.Note = fmt.Sprintf("Anonymous of smaps_rollup, %d clients connected", b.clients)
 		b.report.add(w)

@@ -31,7 +31,7 @@ func locks(ctx context.Context, b *bench) error {
 func compareLocks(b *bench, l *twins) error {
 	turns := b.scaled(lockTurns)
 	return b.trio("lock+unlock", 1.0, "against a robust process-shared pthread mutex",
-		func() (float64, error) { return l.inC.number("pthread %d", turns) },
-		func() (float64, error) { return l.inC.number("ours %d", turns) },
-		func() (float64, error) { return l.inGo.number("ours %d", turns) })
+		func() (float64, error) { return l.inC.Number("pthread %d", turns) },
+		func() (float64, error) { return l.inC.Number("ours %d", turns) },
+		func() (float64, error) { return l.inGo.Number("ours %d", turns) })
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // locker is the twin of c/locker.c: a process that locks when it is told to.
@@ -21,7 +22,7 @@ func lockWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
 	if err != nil {
 		return err
 	}
-	err = serve(func(command string, n int) (string, error) {
+	err = measure.Serve(func(command string, n int) (string, error) {
 		switch command {
 		case "take":
 			return take(ctx, mutex)
@@ -74,18 +75,11 @@ func take(ctx context.Context, m *shmd.Mutex) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	at, err := monotonicNs()
+	at, err := measure.MonotonicNs()
 	died := 0
 	if notice != nil {
 		died = 1
 		err = errors.Join(err, m.MarkConsistent())
 	}
 	return fmt.Sprintf("%d %d", at, died), err
-}
-
-// monotonicNs is the clock that processes have in common.
-func monotonicNs() (int64, error) {
-	var now unix.Timespec
-	err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
-	return now.Nano(), err
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // watchdog bounds one part; it says nothing about speed.
@@ -101,7 +103,7 @@ func run() error {
 	asJSON := flag.Bool("json", false, "print JSON")
 	only := flag.String("only", "", "measure only these `PARTS`, separated by commas")
 	quick := flag.Bool("quick", os.Getenv("QUICK") == "1", "fewer and shorter rounds; also QUICK=1")
-	b := &bench{report: &report{Machine: describeMachine()}}
+	b := &bench{report: &report{Machine: measure.DescribeMachine()}}
 	flag.IntVar(&b.objects, "objects", 12_000, "objects that life and restart go up to; each takes a descriptor")
 	flag.IntVar(&b.clients, "clients", 1_000, "clients of life and restart; each takes two descriptors there, one here")
 	flag.Usage = usage
@@ -118,7 +120,7 @@ func run() error {
 	b.quick, b.report.Quick = *quick, *quick
 	if !*asJSON {
 		b.report.live = os.Stdout
-		b.report.Machine.print(os.Stdout)
+		b.report.Machine.Print(os.Stdout)
 	}
 	var failed []error
 	for _, p := range chosen {

@@ -3,9 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 const (
@@ -20,7 +19,7 @@ func memories(ctx context.Context, b *bench) error {
 		if err := s.createMany(ctx, "warm", 100); err != nil {
 			return err
 		}
-		before, err := memoryOf(s.pid())
+		before, err := measure.MemoryOf(s.pid())
 		if err != nil {
 			return err
 		}
@@ -28,15 +27,15 @@ func memories(ctx context.Context, b *bench) error {
 		if err := s.createMany(ctx, "bench", objects); err != nil {
 			return err
 		}
-		after, err := memoryOf(s.pid())
+		after, err := measure.MemoryOf(s.pid())
 		if err != nil {
 			return err
 		}
-		own := (after.anonymous - before.anonymous) / float64(objects)
+		own := (after.Anonymous - before.Anonymous) / float64(objects)
 		w := single("daemon's own memory, per object", "KiB", []float64{own}, "at most 8 KiB", own <= memoryGoalKiB)
 		w.Note = "Anonymous of smaps_rollup, 2,000 scalar values open in one client"
 		b.report.add(w)
-		all := (after.resident - before.resident) / float64(objects)
+		all := (after.Resident - before.Resident) / float64(objects)
 		w = single("resident, with page 0 of the segment", "KiB", []float64{all}, "at most 8 KiB", all <= memoryGoalKiB)
 		w.Note = "Rss; what the kernel keeps for a memfd and its mapping is in no file of the process"
 		b.report.add(w)
@@ -51,28 +50,4 @@ func (s *service) createMany(ctx context.Context, prefix string, n int) error {
 		}
 	}
 	return nil
-}
-
-// processMemory is in KiB.
-type processMemory struct{ anonymous, resident float64 }
-
-func memoryOf(pid int) (processMemory, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return processMemory{}, err
-	}
-	anonymous, err := kibibytes(string(text), "Anonymous")
-	if err != nil {
-		return processMemory{}, err
-	}
-	resident, err := kibibytes(string(text), "Rss")
-	return processMemory{anonymous, resident}, err
-}
-
-func kibibytes(text, name string) (float64, error) {
-	number, found := strings.CutSuffix(field(text, name), " kB")
-	if !found {
-		return 0, fmt.Errorf("smaps_rollup has no %s in kB", name)
-	}
-	return strconv.ParseFloat(strings.TrimSpace(number), 64)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 )
 
 // duo is two processes that work with each other.
-type duo struct{ one, other *child }
+type duo struct{ one, other *measure.Child }
 
 // duos are the two of c/pair_linux.c, and their twins in Go, with the same objects: one
 // duo at a time.
@@ -55,13 +56,13 @@ func startDuos(ctx context.Context, s *service) (_ *duos, err error) {
 		if err != nil {
 			return d, err
 		}
-		*[]**child{&d.inC.one, &d.inC.other}[i] = c
+		*[]**measure.Child{&d.inC.one, &d.inC.other}[i] = c
 		g, err := startSelf(ctx, "partner", s.socket, first)
 		if err != nil {
 			return d, err
 		}
-		*[]**child{&d.inGo.one, &d.inGo.other}[i] = g
-		if err := errors.Join(c.expect("ready"), g.expect("ready")); err != nil {
+		*[]**measure.Child{&d.inGo.one, &d.inGo.other}[i] = g
+		if err := errors.Join(c.Expect("ready"), g.Expect("ready")); err != nil {
 			return d, err
 		}
 	}
@@ -70,9 +71,9 @@ func startDuos(ctx context.Context, s *service) (_ *duos, err error) {
 
 func (d *duos) stop() error {
 	var errs []error
-	for _, c := range []*child{d.inC.one, d.inC.other, d.inGo.one, d.inGo.other} {
+	for _, c := range []*measure.Child{d.inC.one, d.inC.other, d.inGo.one, d.inGo.other} {
 		if c != nil {
-			errs = append(errs, c.stop())
+			errs = append(errs, c.Stop())
 		}
 	}
 	for _, o := range d.objects {
@@ -83,12 +84,12 @@ func (d *duos) stop() error {
 
 // pin puts the two on processors; -1 = anywhere.
 func (d *duo) pin(one, other int) error {
-	return errors.Join(d.one.do("pin %d", one), d.other.do("pin %d", other))
+	return errors.Join(d.one.Do("pin %d", one), d.other.Do("pin %d", other))
 }
 
 // turns lets both make n turns; nanoseconds for one, of the slower.
 func (d *duo) turns(command string, n int) (float64, error) {
-	a, b, err := both(d.one, d.other, func(c *child) error { return c.send("%s %d", command, n) })
+	a, b, err := both(d.one, d.other, func(c *measure.Child) error { return c.Send("%s %d", command, n) })
 	if err != nil {
 		return 0, err
 	}

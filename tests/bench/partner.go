@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // partner is the twin of c/pair_linux.c: one of two processes that hand over to each
@@ -36,7 +37,7 @@ func workWithTheOther(ctx context.Context, c *shmd.Client, args []string) (err e
 	if _, err := fmt.Println("ready"); err != nil {
 		return err
 	}
-	err = serve(func(command string, n int) (string, error) {
+	err = measure.Serve(func(command string, n int) (string, error) {
 		switch command {
 		case "pin":
 			return "done", pinTo(n)

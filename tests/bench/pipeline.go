@@ -6,6 +6,7 @@ import (
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -41,7 +42,7 @@ func pipelines(ctx context.Context, b *bench) error {
 				}
 			}
 			b.report.add(single(form.name, "thousand calls/s", rates, "at least 300 (median)",
-				spreadOf(rates).Median*1000 >= pipelineGoal))
+				measure.SpreadOf(rates).Median*1000 >= pipelineGoal))
 		}
 		return nil
 	})

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 const (
@@ -59,7 +61,7 @@ func (r *route) distance(b *bench) error {
 		}
 		took = append(took, ns)
 	}
-	b.report.add(row{Name: "a word there and back", Unit: "ns", Ours: spreadOf(took),
+	b.report.add(row{Name: "a word there and back", Unit: "ns", Ours: measure.SpreadOf(took),
 		Note: "for information: what these two processors make of one cache line"})
 	return nil
 }

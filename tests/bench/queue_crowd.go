@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 const (
@@ -15,7 +16,7 @@ const (
 
 // mob is processes of c/messenger.c at one queue, half of each sort on either of two
 // processors.
-type mob struct{ putting, taking []*child }
+type mob struct{ putting, taking []*measure.Child }
 
 // queueCrowds compares four that put and four that take with one and one.
 func queueCrowds(ctx context.Context, b *bench) error {
@@ -46,7 +47,7 @@ func queueCrowds(ctx context.Context, b *bench) error {
 				m.taking = append(m.taking, c)
 			}
 			// One and one are on two processors: the first of either sort.
-			if err := c.do("pin %d", cpus[(i/2+i)%2]); err != nil {
+			if err := c.Do("pin %d", cpus[(i/2+i)%2]); err != nil {
 				return errors.Join(err, m.stop())
 			}
 		}
@@ -57,7 +58,7 @@ func queueCrowds(ctx context.Context, b *bench) error {
 func (m *mob) stop() error {
 	var errs []error
 	for _, c := range append(m.putting, m.taking...) {
-		errs = append(errs, c.stop())
+		errs = append(errs, c.Stop())
 	}
 	return errors.Join(errs...)
 }
@@ -84,19 +85,19 @@ func (m *mob) compare(b *bench) error {
 // took is nanoseconds for one of total messages between n of either sort, from when the
 // first began to when the last ended.
 func (m *mob) took(n int, put, take string, total int) (float64, error) {
-	sent := append(append([]*child(nil), m.taking[:n]...), m.putting[:n]...)
+	sent := append(append([]*measure.Child(nil), m.taking[:n]...), m.putting[:n]...)
 	for i, c := range sent {
 		command := take
 		if i >= n {
 			command = put
 		}
-		if err := c.send("%s %d", command, total/n); err != nil {
+		if err := c.Send("%s %d", command, total/n); err != nil {
 			return 0, err
 		}
 	}
 	var first, last int64
 	for i, c := range sent {
-		text, err := c.line()
+		text, err := c.Line()
 		if err != nil {
 			return 0, err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 const (
@@ -34,7 +35,7 @@ func recoveries(ctx context.Context, b *bench) error {
 		}
 		for _, holder := range []struct {
 			name    string
-			start   func(ctx context.Context, name string, args ...string) (*child, error)
+			start   func(ctx context.Context, name string, args ...string) (*measure.Child, error)
 			objects int
 		}{
 			{"C owner killed, C waiter runs", startC, 0},
@@ -45,13 +46,13 @@ func recoveries(ctx context.Context, b *bench) error {
 			for range b.scaled(recoveryKills) {
 				ms, err := s.killOwner(ctx, holder.start, holder.objects, waiter)
 				if err != nil {
-					return errors.Join(err, waiter.stop())
+					return errors.Join(err, waiter.Stop())
 				}
 				took = append(took, ms)
 			}
 			b.report.add(latencies(holder.name, took))
 		}
-		return errors.Join(s.killHolder(ctx, b), waiter.stop(), mutex.Close())
+		return errors.Join(s.killHolder(ctx, b), waiter.Stop(), mutex.Close())
 	})
 }
 
@@ -74,7 +75,7 @@ func (s *service) killHolder(ctx context.Context, b *bench) error {
 		took = append(took, ms)
 	}
 	w := single("C owner of 1,000 mutexes killed", "ms", took, "below 20 ms (median)",
-		spreadOf(took).Median < holderGoalMs)
+		measure.SpreadOf(took).Median < holderGoalMs)
 	w.Note = "until the last of them could be locked again, tried in turn by a Go process"
 	b.report.add(w)
 	return nil
@@ -85,12 +86,12 @@ func (s *service) timeHolder(ctx context.Context, held []*shmd.Mutex) (float64, 
 	if err != nil {
 		return 0, err
 	}
-	defer owner.kill()
-	if err := owner.do("hold %d", len(held)); err != nil {
+	defer owner.Kill()
+	if err := owner.Do("hold %d", len(held)); err != nil {
 		return 0, err
 	}
 	killed := time.Now()
-	if err := owner.cmd.Process.Kill(); err != nil {
+	if err := owner.Cmd.Process.Kill(); err != nil {
 		return 0, err
 	}
 	for _, m := range held {
@@ -120,9 +121,9 @@ func (s *service) timeHolder(ctx context.Context, held []*shmd.Mutex) (float64, 
 
 func latencies(name string, took []float64) row {
 	sorted := slices.Sorted(slices.Values(took))
-	p90, p99 := percentile(sorted, 900), percentile(sorted, 990)
+	p90, p99 := measure.Percentile(sorted, 900), measure.Percentile(sorted, 990)
 	w := single(name, "ms", took, "below 1 ms at p50 and 10 ms at p99",
-		median(sorted) < recoveryGoalMs && p99 < recoveryGoalP99Ms)
+		measure.Median(sorted) < recoveryGoalMs && p99 < recoveryGoalP99Ms)
 	w.P90, w.P99 = &p90, &p99
 	w.Note = fmt.Sprintf("%d kills; every waiter was told that the owner died", len(took))
 	return w
@@ -130,38 +131,38 @@ func latencies(name string, took []float64) row {
 
 // killOwner is one death: milliseconds from the kill to the waiter's return.
 func (s *service) killOwner(ctx context.Context,
-	start func(ctx context.Context, name string, args ...string) (*child, error), objects int,
-	waiter *child) (float64, error) {
+	start func(ctx context.Context, name string, args ...string) (*measure.Child, error), objects int,
+	waiter *measure.Child) (float64, error) {
 	owner, err := start(ctx, "locker", s.socket, lockName)
 	if err != nil {
 		return 0, err
 	}
-	defer owner.kill()
+	defer owner.Kill()
 	if objects > 0 {
-		if err := owner.do("open %d", objects); err != nil {
+		if err := owner.Do("open %d", objects); err != nil {
 			return 0, err
 		}
 	}
-	if err := owner.send("take"); err != nil {
+	if err := owner.Send("take"); err != nil {
 		return 0, err
 	}
-	if _, err := owner.line(); err != nil {
+	if _, err := owner.Line(); err != nil {
 		return 0, err
 	}
-	if err := waiter.send("take"); err != nil {
+	if err := waiter.Send("take"); err != nil {
 		return 0, err
 	}
 	if err := s.untilWaiting(ctx, lockName); err != nil {
 		return 0, err
 	}
-	killed, err := monotonicNs()
+	killed, err := measure.MonotonicNs()
 	if err != nil {
 		return 0, err
 	}
-	if err := owner.cmd.Process.Kill(); err != nil {
+	if err := owner.Cmd.Process.Kill(); err != nil {
 		return 0, err
 	}
-	line, err := waiter.line()
+	line, err := waiter.Line()
 	if err != nil {
 		return 0, err
 	}
@@ -172,5 +173,5 @@ func (s *service) killOwner(ctx context.Context,
 	if died != 1 {
 		return 0, errors.New("the waiter was not told that the owner died")
 	}
-	return float64(taken-killed) / 1e6, waiter.do("give")
+	return float64(taken-killed) / 1e6, waiter.Do("give")
 }

@@ -10,12 +10,12 @@ import (
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // The rival of put and take over the socket: a list of Redis, without persistence, over a
 // Unix socket.
-
-var errNoRedis = errors.New("there is no redis-server: `make bench` says why it could not be had")
 
 const redisList = "bench"
 
@@ -29,7 +29,7 @@ type redisRival struct {
 
 // startRedis runs a server of its own. errNoRedis: there is none to run.
 func startRedis(ctx context.Context) (_ *redisRival, err error) {
-	path, err := lookRedis()
+	path, err := measure.LookRedis()
 	if err != nil {
 		return nil, err
 	}
@@ -49,25 +49,13 @@ func startRedis(ctx context.Context) (_ *redisRival, err error) {
 	for {
 		var info string
 		if info, err = r.client.Info(ctx, "server").Result(); err == nil {
-			r.version = field(info, "redis_version")
+			r.version = measure.Field(info, "redis_version")
 			return r, nil
 		}
 		if ctx.Err() != nil {
 			return nil, errors.Join(err, r.stop())
 		}
 	}
-}
-
-// lookRedis is the path of the server. Debian has the program in redis-tools as
-// redis-check-rdb, and the link redis-server to it in a package that runs a system service,
-// which nobody wants here. The name that it is called by says what it is.
-func lookRedis() (string, error) {
-	for _, name := range []string{"redis-server", "redis-check-rdb"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", errNoRedis
 }
 
 func (r *redisRival) stop() error {

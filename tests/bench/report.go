@@ -4,16 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // row is one measurement with its goal.
 type row struct {
-	Part  string  `json:"part"`
-	Name  string  `json:"name"`
-	Unit  string  `json:"unit"`
-	Ours  spread  `json:"ours"`
-	Rival *spread `json:"rival,omitempty"`
-	Ratio *spread `json:"ratio,omitempty"`
+	Part  string          `json:"part"`
+	Name  string          `json:"name"`
+	Unit  string          `json:"unit"`
+	Ours  measure.Spread  `json:"ours"`
+	Rival *measure.Spread `json:"rival,omitempty"`
+	Ratio *measure.Spread `json:"ratio,omitempty"`
 	// Percentiles are there for latencies.
 	P50  *float64 `json:"p50,omitempty"`
 	P90  *float64 `json:"p90,omitempty"`
@@ -26,9 +28,9 @@ type row struct {
 
 // report collects the rows, and prints them as they come if live is set.
 type report struct {
-	Machine machine `json:"machine"`
-	Quick   bool    `json:"quick"`
-	Rows    []row   `json:"rows"`
+	Machine measure.Machine `json:"machine"`
+	Quick   bool            `json:"quick"`
+	Rows    []row           `json:"rows"`
 	// Skipped says, for each part that is not there, why.
 	Skipped map[string]string `json:"skipped,omitempty"`
 
@@ -110,13 +112,9 @@ func (r *report) conclude() {
 	fmt.Fprintf(r.live, "\n%d goals met, %d missed\n", met, missed)
 }
 
-func (s spread) String() string {
-	return fmt.Sprintf("%9.4g min %9.4g median %9.4g max", s.Min, s.Median, s.Max)
-}
-
 // compared is the row of pairs whose ratio should be at most the limit; 0 = no goal.
 func compared(name, unit string, p *pairs, limit float64) row {
-	ours, rival, ratio := spreadOf(p.ours), spreadOf(p.rival), p.ratio()
+	ours, rival, ratio := measure.SpreadOf(p.ours), measure.SpreadOf(p.rival), p.ratio()
 	w := row{Name: name, Unit: unit, Ours: ours, Rival: &rival, Ratio: &ratio}
 	if limit > 0 {
 		met := ratio.Median <= limit
@@ -127,7 +125,7 @@ func compared(name, unit string, p *pairs, limit float64) row {
 
 // single is the row of one series.
 func single(name, unit string, values []float64, goal string, met bool) row {
-	return row{Name: name, Unit: unit, Ours: spreadOf(values), Goal: goal, Met: &met}
+	return row{Name: name, Unit: unit, Ours: measure.SpreadOf(values), Goal: goal, Met: &met}
 }
 
 func (r *report) json(w io.Writer) error {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/shmd/shmd/tests/measure"
 	"github.com/shmd/shmd/wire"
 )
 
@@ -60,10 +61,10 @@ func (p *population) restart(ctx context.Context, b *bench) error {
 		}
 	}
 	w := single(fmt.Sprintf("%d objects: serves again", p.objects), "ms", serves, "below 1,000 ms (max)",
-		spreadOf(serves).Max < restartGoalMs)
+		measure.SpreadOf(serves).Max < restartGoalMs)
 	w.Note = fmt.Sprintf("from the SIGKILL to the new daemon's readiness, %d clients", len(p.clients))
 	b.report.add(w)
-	b.report.add(row{Name: fmt.Sprintf("%d objects: all clients served", p.objects), Unit: "ms", Ours: spreadOf(served),
+	b.report.add(row{Name: fmt.Sprintf("%d objects: all clients served", p.objects), Unit: "ms", Ours: measure.SpreadOf(served),
 		Note: "each has come back, in the background or for its call, and has had an answer"})
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // aheadOf is the limit of who shall be faster than a rival.
@@ -26,13 +28,13 @@ func zeromqs(ctx context.Context, b *bench) error { return ifBuilt(ctx, b, "zero
 
 // ifBuilt compares with a program of rivals/, or says that it is not there.
 func ifBuilt(ctx context.Context, b *bench, program string) error {
-	path, err := built("SHMD_BUILD", "build", "tests", "bench", "rivals", program)
+	path, err := measure.Built("SHMD_BUILD", "build", "tests", "bench", "rivals", program)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.report.skip(fmt.Sprintf("%s is not here: `make bench` says why it could not be had", program))
 		return nil
 	}
-	return rivals(ctx, b, func(ctx context.Context, _ string, args ...string) (*child, error) {
-		return start(ctx, path, args...)
+	return rivals(ctx, b, func(ctx context.Context, _ string, args ...string) (*measure.Child, error) {
+		return measure.Start(ctx, path, args...)
 	}, program)
 }
 
@@ -48,10 +50,10 @@ func rivals(ctx context.Context, b *bench, start starter, program string) error 
 func rivalName(which string) string { return fmt.Sprintf("/shmd-bench-%d-%s", os.Getpid(), which) }
 
 func compareRival(b *bench, theirs, ours *route) error {
-	if err := theirs.near.do("unlink"); err != nil { // both have them open
+	if err := theirs.near.Do("unlink"); err != nil { // both have them open
 		return err
 	}
-	what, err := theirs.near.ask("describe")
+	what, err := theirs.near.Ask("describe")
 	if err != nil {
 		return err
 	}

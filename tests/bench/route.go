@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // messageBytes is MESSAGE_BYTES of c/message.h.
@@ -16,12 +17,12 @@ const messageBytes = 64
 // route is two processes that are connected both ways, each on a processor of its own:
 // the near one sends "there" and receives from "back".
 type route struct {
-	near, far *child
+	near, far *measure.Child
 	cpus      []int
 }
 
 // starter is startC or startSelf.
-type starter func(ctx context.Context, name string, args ...string) (*child, error)
+type starter func(ctx context.Context, name string, args ...string) (*measure.Child, error)
 
 // means is by what a route is connected: the program of either end, and what makes an
 // object for either way.
@@ -88,12 +89,12 @@ func withTwo(ctx context.Context, start starter, program string, near, far []str
 		return err
 	}
 	if r.far, err = start(ctx, program, far...); err != nil {
-		return errors.Join(err, r.near.stop())
+		return errors.Join(err, r.near.Stop())
 	}
 	if err = r.pin(cpus[0], cpus[1]); err == nil {
 		err = work(r)
 	}
-	return errors.Join(err, r.near.stop(), r.far.stop())
+	return errors.Join(err, r.near.Stop(), r.far.Stop())
 }
 
 // twoProcessors are two that this process may use.
@@ -116,7 +117,7 @@ func twoProcessors() ([]int, error) {
 
 // pin puts the two on processors; -1 = anywhere.
 func (r *route) pin(near, far int) error {
-	return errors.Join(r.near.do("pin %d", near), r.far.do("pin %d", far))
+	return errors.Join(r.near.Do("pin %d", near), r.far.Do("pin %d", far))
 }
 
 // unpinned does work with both anywhere.
@@ -144,7 +145,7 @@ func (r *route) took(near, far string, turns int) (float64, error) {
 
 // alone is nanoseconds a turn of the near process.
 func (r *route) alone(command string, turns int) (float64, error) {
-	text, err := r.near.ask("%s %d", command, turns)
+	text, err := r.near.Ask("%s %d", command, turns)
 	if err != nil {
 		return 0, err
 	}
@@ -154,12 +155,12 @@ func (r *route) alone(command string, turns int) (float64, error) {
 
 // both sends a command to either; their answers.
 func (r *route) both(near, far string, turns int) (a, b string, err error) {
-	return both(r.near, r.far, func(c *child) error {
+	return both(r.near, r.far, func(c *measure.Child) error {
 		command := far
 		if c == r.near {
 			command = near
 		}
-		return c.send("%s %d", command, turns)
+		return c.Send("%s %d", command, turns)
 	})
 }
 
@@ -210,7 +211,7 @@ func (r *route) flow(b *bench, f flow) error {
 		}
 	}
 	w := single(f.name, "million/s", rates, fmt.Sprintf("at least %g (median)", f.goal),
-		spreadOf(rates).Median >= f.goal)
+		measure.SpreadOf(rates).Median >= f.goal)
 	if f.goal == 0 {
 		w.Goal, w.Met = "", nil
 	}
@@ -257,7 +258,7 @@ func (t *trip) measure(b *bench) error {
 		}
 	}
 	for i, place := range []**float64{&w.P50, &w.P99, &w.P999} {
-		value := spreadOf(of[i]).Median
+		value := measure.SpreadOf(of[i]).Median
 		*place = &value
 	}
 	b.report.add(w)

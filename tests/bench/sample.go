@@ -2,31 +2,9 @@ package main
 
 import (
 	"fmt"
-	"slices"
+
+	"github.com/shmd/shmd/tests/measure"
 )
-
-// spread is what a series of measurements is reduced to.
-type spread struct {
-	Min    float64 `json:"min"`
-	Median float64 `json:"median"`
-	Max    float64 `json:"max"`
-}
-
-// spreadOf needs at least one value.
-func spreadOf(values []float64) spread {
-	sorted := slices.Sorted(slices.Values(values))
-	return spread{sorted[0], median(sorted), sorted[len(sorted)-1]}
-}
-
-func median(sorted []float64) float64 {
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
-
-// percentile is the smallest value that at least perMille of 1,000 do not exceed.
-func percentile(sorted []float64, perMille int) float64 {
-	return sorted[max(0, (len(sorted)*perMille+999)/1000-1)]
-}
 
 // pairs are measurements that belong together, round by round.
 type pairs struct {
@@ -34,12 +12,8 @@ type pairs struct {
 }
 
 // ratio is ours to rival, taken within each pair, before anything is reduced.
-func (p *pairs) ratio() spread {
-	ratios := make([]float64, len(p.ours))
-	for i := range ratios {
-		ratios[i] = p.ours[i] / p.rival[i]
-	}
-	return spreadOf(ratios)
+func (p *pairs) ratio() measure.Spread {
+	return measure.Ratios(p.ours, p.rival)
 }
 
 // interleave measures rival and ours in turn. The first pair warms up and is

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 func permitsName(undo bool) string {
@@ -40,7 +41,7 @@ func semaphores(ctx context.Context, b *bench) error {
 
 func compareSemaphores(b *bench, plain, undo *twins) error {
 	steps := []struct {
-		of      *child
+		of      *measure.Child
 		command string
 	}{
 		{plain.inC, "sem_t"}, {plain.inC, "ours"}, {undo.inC, "ours"}, {plain.inGo, "ours"}, {undo.inGo, "ours"},
@@ -48,7 +49,7 @@ func compareSemaphores(b *bench, plain, undo *twins) error {
 	took := make([][]float64, len(steps))
 	for round := range b.rounds() + 1 {
 		for i, step := range steps {
-			ns, err := step.of.number("%s %d", step.command, b.scaled(lockTurns))
+			ns, err := step.of.Number("%s %d", step.command, b.scaled(lockTurns))
 			if err != nil {
 				return err
 			}

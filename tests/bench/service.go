@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // service is a daemon of its own on a socket of its own.
@@ -38,28 +38,9 @@ func startService(ctx context.Context, flags ...string) (_ *service, err error) 
 }
 
 // launch runs a daemon until it is ready.
-func (s *service) launch(ctx context.Context) error {
-	binary, err := built("SHMD_BIN", filepath.Join("bin", "shmd"))
-	if err != nil {
-		return err
-	}
-	ready, in, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer ready.Close()
-	args := append([]string{"serve", "--socket", s.socket, "--log-level", "warn", "--ready-fd", "3"}, s.flags...)
-	s.cmd = exec.CommandContext(ctx, binary, args...)
-	s.cmd.ExtraFiles, s.cmd.Stderr = []*os.File{in}, os.Stderr
-	err = s.cmd.Start()
-	in.Close()
-	if err != nil {
-		return err
-	}
-	if _, err := fmt.Fscanln(ready, new(string)); err != nil {
-		return errors.Join(fmt.Errorf("the daemon does not become ready: %w", err), s.cmd.Process.Kill(), s.cmd.Wait())
-	}
-	return nil
+func (s *service) launch(ctx context.Context) (err error) {
+	s.cmd, err = measure.StartDaemon(ctx, s.socket, s.flags...)
+	return err
 }
 
 // relaunch kills the daemon, and runs another that goes on.

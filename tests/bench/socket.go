@@ -63,7 +63,7 @@ func roundTrips(ctx context.Context, b *bench) error {
 			w.Note = "against a Go msgpack echo of the same messages that checks nothing"
 			b.report.add(w)
 		}
-		return errors.Join(err, echo.conn.Close(), server.stop())
+		return errors.Join(err, echo.conn.Close(), server.Stop())
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // synced is an object that syncers use, and what is expected of it.
@@ -57,9 +58,9 @@ func synchronisers(ctx context.Context, b *bench) error {
 func compareSynced(b *bench, t *twins, o synced) error {
 	turns := b.scaled(lockTurns)
 	return b.trio(o.turn, 1.0, "against "+o.rival,
-		func() (float64, error) { return t.inC.number("rival %d", turns) },
-		func() (float64, error) { return t.inC.number("ours %d", turns) },
-		func() (float64, error) { return t.inGo.number("ours %d", turns) })
+		func() (float64, error) { return t.inC.Number("rival %d", turns) },
+		func() (float64, error) { return t.inC.Number("ours %d", turns) },
+		func() (float64, error) { return t.inGo.Number("ours %d", turns) })
 }
 
 // syncer is the twin of c/syncer.c. Its commands are those, without the rival, and
@@ -78,7 +79,7 @@ func syncWhenTold(ctx context.Context, c *shmd.Client, names []string) error {
 	if err != nil {
 		return err
 	}
-	err = serve(func(command string, n int) (string, error) {
+	err = measure.Serve(func(command string, n int) (string, error) {
 		switch command {
 		case "take":
 			return "done", t.take()

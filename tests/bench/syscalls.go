@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // syscallTurns is short enough for the Go runtime to leave the thread in peace.
@@ -40,17 +42,17 @@ func syscalls(ctx context.Context, b *bench) error {
 }
 
 func (t *twins) countBoth(ctx context.Context, b *bench, what string) error {
-	tid, err := t.inGo.number("tid")
+	tid, err := t.inGo.Number("tid")
 	if err != nil {
 		return err
 	}
 	for _, each := range []struct {
 		name   string
-		taker  *child
-		other  *child
+		taker  *measure.Child
+		other  *measure.Child
 		thread int
 	}{
-		{"C: " + what, t.inC, t.inGo, t.inC.cmd.Process.Pid},
+		{"C: " + what, t.inC, t.inGo, t.inC.Cmd.Process.Pid},
 		{"Go: " + what, t.inGo, t.inC, int(tid)},
 	} {
 		if err := t.count(b, each.name+", never contended", each.taker, each.thread); err != nil {
@@ -74,8 +76,8 @@ func (t *twins) countBoth(ctx context.Context, b *bench, what string) error {
 	return nil
 }
 
-func (t *twins) count(b *bench, name string, c *child, thread int) error {
-	n, err := c.count(thread, "count", syscallTurns)
+func (t *twins) count(b *bench, name string, c *measure.Child, thread int) error {
+	n, err := countCalls(c, thread, "count", syscallTurns)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 const (
@@ -30,15 +32,15 @@ type syscallInfo struct {
 // the ones to be counted.
 var errDisturbed = errors.New("a signal came in between")
 
-// count sends a command with a number and counts the system calls that the given
+// countCalls sends a command with a number and counts the system calls that the given
 // thread makes for it, between its markers.
-func (c *child) count(thread int, command string, n int) (calls int, err error) {
+func countCalls(c *measure.Child, thread int, command string, n int) (calls int, err error) {
 	for range traceAttempts {
-		calls, err = countSyscalls(thread, func() error { return c.send("%s %d", command, n) })
+		calls, err = countSyscalls(thread, func() error { return c.Send("%s %d", command, n) })
 		if err != nil && !errors.Is(err, errDisturbed) {
 			return 0, err
 		}
-		if e := c.expect("done"); e != nil {
+		if e := c.Expect("done"); e != nil {
 			return 0, e
 		}
 		if err == nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // callerVariable makes the test binary the process whose calls are counted.
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	runtime.LockOSThread()
-	err := serve(func(command string, n int) (string, error) {
+	err := measure.Serve(func(command string, n int) (string, error) {
 		switch command {
 		case "tid":
 			return strconv.Itoa(unix.Gettid()), nil
@@ -46,16 +48,16 @@ func TestCountSyscalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(callerVariable, "1")
-	c, err := start(t.Context(), self)
+	c, err := measure.Start(t.Context(), self)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tid, err := c.number("tid")
+	tid, err := c.Number("tid")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []int{0, 1, 1000} {
-		got, err := c.count(int(tid), "call", want)
+		got, err := countCalls(c, int(tid), "call", want)
 		if errors.Is(err, unix.EPERM) {
 			t.Skip("this machine does not let a parent trace its child: ", err)
 		}
@@ -66,7 +68,7 @@ func TestCountSyscalls(t *testing.T) {
 			t.Errorf("counted %d system calls, made %d", got, want)
 		}
 	}
-	if err := c.stop(); err != nil {
+	if err := c.Stop(); err != nil {
 		t.Error(err)
 	}
 	// One that is gone is an error, not a count.

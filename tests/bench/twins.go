@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/measure"
 	"github.com/shmd/shmd/wire"
 )
 
 // twins are a C and a Go process that have the same object open and answer the same
 // commands.
 type twins struct {
-	inC, inGo *child
+	inC, inGo *measure.Child
 	object    io.Closer
 	name      string
 	service   *service
@@ -33,51 +34,51 @@ func startTwins(ctx context.Context, s *service, program, name string,
 		return nil, errors.Join(err, t.object.Close())
 	}
 	if t.inGo, err = startSelf(ctx, program, args...); err != nil {
-		return nil, errors.Join(err, t.inC.stop(), t.object.Close())
+		return nil, errors.Join(err, t.inC.Stop(), t.object.Close())
 	}
 	return t, nil
 }
 
 func (t *twins) stop() error {
-	return errors.Join(t.inC.stop(), t.inGo.stop(), t.object.Close())
+	return errors.Join(t.inC.Stop(), t.inGo.Stop(), t.object.Close())
 }
 
 // handOver makes one process sleep for the object until the other gives it.
-func (t *twins) handOver(ctx context.Context, from, to *child) error {
-	if err := from.send("take"); err != nil {
+func (t *twins) handOver(ctx context.Context, from, to *measure.Child) error {
+	if err := from.Send("take"); err != nil {
 		return err
 	}
-	if _, err := from.line(); err != nil {
+	if _, err := from.Line(); err != nil {
 		return err
 	}
-	if err := to.send("take"); err != nil {
+	if err := to.Send("take"); err != nil {
 		return err
 	}
 	if err := t.service.untilWaiting(ctx, t.name); err != nil {
 		return err
 	}
-	if err := from.do("give"); err != nil {
+	if err := from.Do("give"); err != nil {
 		return err
 	}
-	if _, err := to.line(); err != nil {
+	if _, err := to.Line(); err != nil {
 		return err
 	}
-	return to.do("give")
+	return to.Do("give")
 }
 
 // fight lets both take and give at the same time.
 func (t *twins) fight(turns int) error {
-	_, _, err := both(t.inC, t.inGo, func(c *child) error { return c.send("ours %d", turns) })
+	_, _, err := both(t.inC, t.inGo, func(c *measure.Child) error { return c.Send("ours %d", turns) })
 	return err
 }
 
 // both tells two children to work at the same time; their answers.
-func both(one, other *child, tell func(c *child) error) (a, b string, err error) {
+func both(one, other *measure.Child, tell func(c *measure.Child) error) (a, b string, err error) {
 	if err := errors.Join(tell(one), tell(other)); err != nil {
 		return "", "", err
 	}
-	a, err = one.line()
-	b, otherErr := other.line()
+	a, err = one.Line()
+	b, otherErr := other.Line()
 	return a, b, errors.Join(err, otherErr)
 }
 

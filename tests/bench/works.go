@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/shmd/shmd/tests/measure"
 )
 
 // work is a command of a Go twin, as c/works.h describes it.
@@ -27,7 +29,7 @@ func repeated(turn func(i int) error) work {
 
 // serveWorks answers "pin CPU", "NAME N" and "each-NAME N".
 func serveWorks(works map[string]work) error {
-	return serve(func(command string, n int) (string, error) {
+	return measure.Serve(func(command string, n int) (string, error) {
 		if command == "pin" {
 			return "done", pinTo(n)
 		}
@@ -44,21 +46,21 @@ func serveWorks(works map[string]work) error {
 
 // between runs work and answers when it began and when it ended.
 func between(work func() error) (string, error) {
-	begin, err := monotonicNs()
+	begin, err := measure.MonotonicNs()
 	if err != nil {
 		return "", err
 	}
 	if err := work(); err != nil {
 		return "", err
 	}
-	end, err := monotonicNs()
+	end, err := measure.MonotonicNs()
 	return fmt.Sprintf("%d %d", begin, end), err
 }
 
 // timeEach answers the percentiles 50, 99 and 99.9 of the turns' times, in ns.
 func timeEach(count int, turn func(i int) error) (string, error) {
 	took := make([]float64, count)
-	begin, err := monotonicNs()
+	begin, err := measure.MonotonicNs()
 	if err != nil {
 		return "", err
 	}
@@ -66,7 +68,7 @@ func timeEach(count int, turn func(i int) error) (string, error) {
 		if err := turn(i); err != nil {
 			return "", err
 		}
-		end, err := monotonicNs()
+		end, err := measure.MonotonicNs()
 		if err != nil {
 			return "", err
 		}
@@ -74,5 +76,5 @@ func timeEach(count int, turn func(i int) error) (string, error) {
 		begin = end
 	}
 	slices.Sort(took)
-	return fmt.Sprint(percentile(took, 500), percentile(took, 990), percentile(took, 999)), nil
+	return fmt.Sprint(measure.Percentile(took, 500), measure.Percentile(took, 990), measure.Percentile(took, 999)), nil
 }

@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"cmp"
@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine is what numbers depend on.
-type machine struct {
+// Machine is what numbers depend on.
+type Machine struct {
 	CPU    string `json:"cpu"`
 	CPUs   int    `json:"cpus"`
 	Kernel string `json:"kernel"`
@@ -24,11 +24,12 @@ type machine struct {
 	Load string `json:"load"`
 }
 
-func describeMachine() machine {
-	m := machine{CPU: "unknown", CPUs: runtime.NumCPU(), Kernel: "unknown", Arch: runtime.GOARCH,
+// DescribeMachine looks at this one; what it cannot find out is "unknown".
+func DescribeMachine() Machine {
+	m := Machine{CPU: "unknown", CPUs: runtime.NumCPU(), Kernel: "unknown", Arch: runtime.GOARCH,
 		Go: runtime.Version(), CC: "unknown", Load: "unknown"}
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if model := field(string(info), "model name"); model != "" {
+		if model := Field(string(info), "model name"); model != "" {
 			m.CPU = model
 		}
 	}
@@ -45,8 +46,8 @@ func describeMachine() machine {
 	return m
 }
 
-// field is what a file of /proc says behind "name:".
-func field(text, name string) string {
+// Field is what a file of /proc says behind "name:".
+func Field(text, name string) string {
 	for line := range strings.Lines(text) {
 		if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)
@@ -55,6 +56,7 @@ func field(text, name string) string {
 	return ""
 }
 
-func (m machine) print(w io.Writer) {
+// Print writes two lines.
+func (m Machine) Print(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d CPUs (%s), Linux %s, load %s\n%s, %s\n", m.CPU, m.CPUs, m.Arch, m.Kernel, m.Load, m.Go, m.CC)
 }

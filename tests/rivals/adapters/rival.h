@@ -214,14 +214,20 @@ static inline void rival_fill(void *to, uint64_t number)
 	}
 }
 
-/* A message that the system copies, until the next call. */
-static inline const void *rival_message(uint64_t number)
+/* Makes what rival_new_message returned the message of that number, for who copies it. */
+static inline const void *rival_renumber(uint64_t *message, uint64_t number)
 {
 	if (rival.verify)
-		rival_make_whole(rival.message, number);
+		rival_make_whole(message, number);
 	else
-		rival.message[0] = rival.message[rival.size_bytes / 8 - 1] = number;
-	return rival.message;
+		message[0] = message[rival.size_bytes / 8 - 1] = number;
+	return message;
+}
+
+/* The same with one buffer for all, until the next call. */
+static inline const void *rival_message(uint64_t number)
+{
+	return rival_renumber(rival.message, number);
 }
 
 static inline void rival_check_whole(const uint64_t *words, size_t count, uint64_t number)

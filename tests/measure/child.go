@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Child is a process that is spoken to in lines.
@@ -20,10 +21,31 @@ type Child struct {
 	lines *bufio.Reader
 }
 
-// Start runs a program until stop, kill or the end of ctx.
+// stderrDelay bounds the wait for the end of what a dead process's own children still hold open.
+const stderrDelay = 2 * time.Second
+
+// Command is a program to be started.
+type Command struct {
+	Path string
+	Args []string
+	// CPUs are the processors that it may run on; none = all that this process may.
+	CPUs   []int
+	Stderr io.Writer // nil = that of this process
+}
+
+// Start runs a program until Stop, Kill or the end of ctx.
 func Start(ctx context.Context, path string, args ...string) (*Child, error) {
-	cmd := exec.CommandContext(ctx, path, args...)
+	return Command{Path: path, Args: args}.Start(ctx)
+}
+
+// Start runs the program until Stop, Kill or the end of ctx.
+func (c Command) Start(ctx context.Context) (*Child, error) {
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
 	cmd.Stderr = os.Stderr
+	if c.Stderr != nil {
+		cmd.Stderr = c.Stderr
+		cmd.WaitDelay = stderrDelay
+	}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -32,7 +54,7 @@ func Start(ctx context.Context, path string, args ...string) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := onProcessors(c.CPUs, cmd.Start); err != nil {
 		return nil, err
 	}
 	return &Child{cmd, stdin, bufio.NewReader(stdout)}, nil

@@ -105,3 +105,30 @@ func kibibytes(text, name string) (float64, error) {
 	}
 	return strconv.ParseFloat(strings.TrimSpace(number), 64)
 }
+
+// Family is a process and all that it, and they, have started and that still run under it.
+func Family(pid int) ([]int, error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil, err
+	}
+	all := []int{pid}
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			return nil, err
+		}
+		for _, word := range strings.Fields(string(text)) {
+			child, err := strconv.Atoi(word)
+			if err != nil {
+				return nil, err
+			}
+			family, err := Family(child)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, family...)
+		}
+	}
+	return all, nil
+}

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -54,5 +55,20 @@ func TestField(t *testing.T) {
 	}
 	if got := Field(text, "absent"); got != "" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestFamily(t *testing.T) {
+	c, err := Start(t.Context(), "/bin/sh", "-c", "sh -c 'echo x; read y' & wait")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Kill()
+	if err := c.Expect("x"); err != nil {
+		t.Fatal(err)
+	}
+	family, err := Family(os.Getpid())
+	if err != nil || len(family) < 3 || !slices.Contains(family, c.Cmd.Process.Pid) {
+		t.Errorf("%v, %v", family, err)
 	}
 }

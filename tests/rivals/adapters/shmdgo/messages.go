@@ -1,0 +1,320 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	shmd "github.com/shmd/shmd/clients/go"
+	"github.com/shmd/shmd/tests/rivals/adapter"
+)
+
+// inPlaceBytes: longer messages are not copied.
+const inPlaceBytes = 4096
+
+// way is one direction: a queue, or either end of a stream.
+type way struct {
+	*client
+	queue    *shmd.Queue
+	stream   *shmd.Stream
+	producer *shmd.StreamProducer
+	consumer *shmd.StreamConsumer
+
+	message []byte
+	writer  *adapter.Writer
+	checker *adapter.Checker
+	buffer  []byte
+	inPlace bool
+}
+
+// capacityBytes is what a stream needs for as many messages as a queue holds.
+func capacityBytes(row *adapter.Row) uint32 {
+	bytes := uint32(64 << 10)
+	for int(bytes) < row.QueueMax()*(row.SizeBytes+8) {
+		bytes *= 2
+	}
+	return bytes
+}
+
+func (c *client) open(name string, produces bool) (_ *way, err error) {
+	w := &way{client: c, message: c.NewMessage(), writer: c.NewWriter(), checker: c.NewChecker(),
+		inPlace: c.SizeBytes > inPlaceBytes}
+	if c.Mode != "stream" {
+		slot := c.SizeBytes
+		if w.inPlace {
+			slot = 64
+		}
+		w.queue, err = shmd.OpenOrCreateQueue(c.ctx, c.Client, c.name(name), shmd.QueueOptions{Raw: true,
+			MaxSize: uint32(c.QueueMax()), SlotSize: uint32(slot), MessageMax: uint32(c.SizeBytes)})
+		return w, err
+	}
+	if w.stream, err = shmd.OpenOrCreateStream(c.ctx, c.Client, c.name(name),
+		shmd.StreamOptions{CapacityBytes: capacityBytes(c.Row)}); err != nil {
+		return nil, err
+	}
+	if produces {
+		w.producer, err = w.stream.Producer(c.ctx)
+	} else {
+		w.consumer, err = w.stream.Consumer(c.ctx)
+	}
+	return w, err
+}
+
+func (w *way) close() error {
+	if w.stream != nil {
+		return w.stream.Close()
+	}
+	return w.queue.Close()
+}
+
+// patiently calls wait, or with wait=spin try until it succeeds.
+func patiently[T any](w *way, try func() (T, error), wait func(ctx context.Context) (T, error)) (T, error) {
+	if !w.Spins {
+		return wait(w.ctx)
+	}
+	for {
+		if got, err := try(); !errors.Is(err, shmd.ErrWouldBlock) {
+			return got, err
+		}
+	}
+}
+
+func (w *way) put(number uint64) error {
+	switch {
+	case w.inPlace && w.producer != nil:
+		size := w.SizeBytes
+		place, err := patiently(w, func() ([]byte, error) { return w.producer.TryReserve(size) },
+			func(ctx context.Context) ([]byte, error) { return w.producer.Reserve(ctx, size) })
+		if err != nil {
+			return err
+		}
+		w.writer.Fill(place, number)
+		return w.producer.Commit(size)
+	case w.inPlace:
+		size := w.SizeBytes
+		place, err := patiently(w, func() (*shmd.Reservation, error) { return w.queue.TryReserveSize(size) },
+			func(ctx context.Context) (*shmd.Reservation, error) { return w.queue.ReserveSize(ctx, size) })
+		if err != nil {
+			return err
+		}
+		w.writer.Fill(place.Buffer(), number)
+		return place.Commit(size)
+	}
+	message := w.Message(w.message, number)
+	for {
+		err := w.putCopy(message)
+		if !w.Spins || !errors.Is(err, shmd.ErrWouldBlock) {
+			return err
+		}
+	}
+}
+
+// putCopy tries once with wait=spin, and else waits.
+func (w *way) putCopy(message []byte) error {
+	switch {
+	case w.producer != nil && w.Spins:
+		return w.producer.TrySend(message)
+	case w.producer != nil:
+		return w.producer.Send(w.ctx, message)
+	case w.Spins:
+		return w.queue.TryPut(message)
+	}
+	return w.queue.Put(w.ctx, message)
+}
+
+func (w *way) take(number uint64) error {
+	switch {
+	case w.inPlace && w.consumer != nil:
+		message, err := patiently(w, w.consumer.TryPeek, w.consumer.Peek)
+		if err != nil {
+			return err
+		}
+		return errors.Join(w.checker.Check(message, number), w.consumer.Advance(1))
+	case w.inPlace:
+		lease, err := patiently(w, w.queue.TryLease, w.queue.Lease)
+		if err != nil {
+			return err
+		}
+		return errors.Join(w.checker.Check(lease.Message(), number), lease.Ack())
+	}
+	for {
+		message, err := w.takeCopy(w.buffer[:0])
+		if w.Spins && errors.Is(err, shmd.ErrWouldBlock) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		w.buffer = message
+		return w.checker.Check(message, number)
+	}
+}
+
+func (w *way) takeCopy(into []byte) ([]byte, error) {
+	switch {
+	case w.consumer != nil && w.Spins:
+		return w.consumer.TryRecvAppend(into)
+	case w.consumer != nil:
+		return w.consumer.RecvAppend(w.ctx, into)
+	case w.Spins:
+		return w.queue.TryTakeAppend(into)
+	}
+	return w.queue.TakeAppend(w.ctx, into)
+}
+
+// openTrip opens both ways of a side.
+func openTrip(row *adapter.Row, turn func(there, back *way, i uint64) error) (adapter.Session, error) {
+	c, err := connect(row)
+	if err != nil {
+		return nil, err
+	}
+	there, err := c.open("there", row.Makes)
+	if err != nil {
+		return nil, err
+	}
+	back, err := c.open("back", !row.Makes)
+	if err != nil {
+		return nil, err
+	}
+	return adapter.Turns(row, func(i uint64) error { return turn(there, back, i) },
+		func() error { return errors.Join(there.close(), back.close(), c.Close()) }), nil
+}
+
+func openPing(row *adapter.Row) (adapter.Session, error) {
+	return openTrip(row, func(there, back *way, i uint64) error {
+		if err := there.put(i); err != nil {
+			return err
+		}
+		return back.take(i)
+	})
+}
+
+func openPong(row *adapter.Row) (adapter.Session, error) {
+	return openTrip(row, func(there, back *way, i uint64) error {
+		if err := there.take(i); err != nil {
+			return err
+		}
+		return back.put(i)
+	})
+}
+
+// openOneWay opens the way there.
+func openOneWay(row *adapter.Row, produces bool) (*way, error) {
+	if row.Mode == "stream" && row.Producers*row.Consumers > 1 {
+		return nil, adapter.Unsupported("a stream has one producer and one consumer")
+	}
+	c, err := connect(row)
+	if err != nil {
+		return nil, err
+	}
+	return c.open("there", produces)
+}
+
+func (w *way) end() error { return errors.Join(w.close(), w.Client.Close()) }
+
+func openPut(row *adapter.Row) (adapter.Session, error) {
+	w, err := openOneWay(row, true)
+	if err != nil {
+		return nil, err
+	}
+	if row.Batch == 1 {
+		return adapter.Turns(row, func(i uint64) error { return w.put(row.Number(i)) }, w.end), nil
+	}
+	messages := make([][]byte, row.Batch)
+	for i := range messages {
+		messages[i] = row.NewMessage()
+	}
+	return adapter.Batches(row, func(first, count uint64) error {
+		for i := range count {
+			row.Message(messages[i], row.Number(first+i))
+		}
+		for some := messages[:count]; len(some) > 0; {
+			n, err := w.putMany(some)
+			if err != nil {
+				return err
+			}
+			some = some[n:]
+		}
+		return nil
+	}, w.end), nil
+}
+
+func (w *way) putMany(messages [][]byte) (int, error) {
+	if w.producer != nil {
+		return patiently(w, func() (int, error) { return w.producer.TrySendMany(messages) },
+			func(ctx context.Context) (int, error) { return w.producer.SendMany(ctx, messages) })
+	}
+	return patiently(w, func() (int, error) { return w.queue.TryPutMany(messages) },
+		func(ctx context.Context) (int, error) { return w.queue.PutMany(ctx, messages) })
+}
+
+func openTake(row *adapter.Row) (adapter.Session, error) {
+	w, err := openOneWay(row, false)
+	if err != nil {
+		return nil, err
+	}
+	if row.Batch == 1 {
+		return adapter.Turns(row, func(i uint64) error { return w.take(row.Expected(i)) }, w.end), nil
+	}
+	return &batches{way: w, space: make([]byte, 0, int(row.Batch)*row.SizeBytes)}, nil
+}
+
+// batches takes as many messages in a call as there are, up to a batch.
+type batches struct {
+	*way
+	messages [][]byte
+	space    []byte
+}
+
+func (b *batches) Run(count uint64) error {
+	for i := b.Done; i < b.Done+count; {
+		messages, err := b.takeMany(int(min(b.Batch, b.Done+count-i)))
+		if err != nil {
+			return err
+		}
+		for _, message := range messages {
+			if err := b.checker.Check(message, b.Expected(i)); err != nil {
+				return err
+			}
+			i++
+		}
+		if b.consumer != nil {
+			if err := b.consumer.Advance(len(messages)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *batches) takeMany(most int) (_ [][]byte, err error) {
+	if b.consumer != nil {
+		return patiently(b.way, func() ([][]byte, error) { return b.consumer.TryPeekMany(most) },
+			func(ctx context.Context) ([][]byte, error) { return b.consumer.PeekMany(ctx, most) })
+	}
+	return patiently(b.way, func() ([][]byte, error) {
+		b.messages, b.space, err = b.queue.TryTakeManyAppend(b.messages[:0], b.space[:0], most)
+		return b.messages, err
+	}, func(ctx context.Context) ([][]byte, error) {
+		b.messages, b.space, err = b.queue.TakeManyAppend(ctx, b.messages[:0], b.space[:0], most)
+		return b.messages, err
+	})
+}
+
+func (b *batches) Close() error { return b.end() }
+
+// sleeper takes from a queue that nobody puts into.
+type sleeper struct{ *way }
+
+func openSleeper(row *adapter.Row) (adapter.Session, error) {
+	w, err := openOneWay(row, false)
+	return sleeper{w}, err
+}
+
+func (s sleeper) Run(uint64) error {
+	if err := adapter.Say("waiting"); err != nil {
+		return err
+	}
+	return s.take(adapter.Any)
+}
+
+func (s sleeper) Close() error { return s.end() }

@@ -75,6 +75,11 @@ C_PROGRAM_SOURCES := $(wildcard demo/c/*.c examples/c/*.c tests/*/c/*.c)
 RIVALS := boost zeromq redis
 RIVAL_PROGRAMS := build/tests/bench/rivals/boost build/tests/bench/rivals/zeromq
 
+# The adapters of shmd-rivals, each a file or directory of tests/rivals/adapters. Those in
+# the second list need a group of scripts/setup.sh, and can be done without.
+ADAPTERS := $(addprefix build/tests/rivals/adapters/,floors_linux posix shmd shmdgo)
+RIVAL_ADAPTERS := boost zeromq redis
+
 # Go programs that only tests use.
 TEST_PROGRAMS := build/shmd-sabotage build/shmd-crash build/tests/step/player build/tests/step/player-crash \
   build/shmd-next build/tests/version/opener build/tests/version/opener-next
@@ -269,6 +274,19 @@ rivals:
 	  $(MAKE) -s build/setup/$$rival || { echo "make bench: goes on without $$rival" >&2; continue; }; \
 	  program=build/tests/bench/rivals/$$rival; \
 	  if [[ ' $(RIVAL_PROGRAMS) ' == *" $$program "* ]]; then $(MAKE) -s $$program; fi; \
+	done
+
+.PHONY: bench-rivals
+bench-rivals: build adapters ## Measure shmd beside what else there is; docs/performance.md (QUICK=1, ARGS="...")
+	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
+	build/shmd-rivals --out build/rivals.json $(ARGS)
+	build/shmd-rivals report build/rivals.json build/performance
+
+.PHONY: adapters
+adapters: $(ADAPTERS)
+	@for rival in $(RIVAL_ADAPTERS); do \
+	  { $(MAKE) -s build/setup/$$rival && $(MAKE) -s build/tests/rivals/adapters/$$rival; } || \
+	    echo "make bench-rivals: goes on without $$rival" >&2; \
 	done
 
 .PHONY: model
@@ -514,6 +532,23 @@ build/tests/bench/rivals/zeromq: tests/bench/rivals/zeromq.c build/flags | build
 	@mkdir -p $(@D)
 	$(CC) $(C_FLAGS) -Itests/bench/c -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lzmq
 
+build/tests/rivals/adapters/posix: LDLIBS += -lrt
+build/tests/rivals/adapters/zeromq: LDLIBS += -lzmq
+
+build/tests/rivals/adapters/%: tests/rivals/adapters/%.c build/libshmd.a build/flags
+	$(program)
+
+build/tests/rivals/adapters/%: tests/rivals/adapters/%.cc build/flags
+	@mkdir -p $(@D)
+	$(CXX) $(CXX_FLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lrt
+
+# Go looks itself whether there is anything to do; a rival may be a module of its own.
+build/tests/rivals/adapters/%: tests/rivals/adapters/%/main.go FORCE
+	CGO_ENABLED=0 $(GO) -C $(<D) build -o $(CURDIR)/$@ .
+
+.PHONY: FORCE
+FORCE:
+
 $(ARM64_OBJECTS) $(ARM64)/libshmd.so.$(VERSION) $(ARM64_PROGRAMS): private CC = $(ARM64_CC)
 $(ARM64_OBJECTS) $(ARM64)/libshmd.so.$(VERSION) $(ARM64_PROGRAMS): private PKG_CONFIG = $(ARM64_MSGPACK) pkg-config
 $(ARM64_PROGRAMS): private LDFLAGS += -static
@@ -534,6 +569,7 @@ $(ARM64_PROGRAMS): $(ARM64)/%: %.c $(ARM64)/libshmd.a build/flags
 	$(program)
 
 -include $(patsubst %.o,%.d,$(C_OBJECTS) $(ARM64_OBJECTS) $(PYTHON_OBJECTS)) $(addsuffix .d,$(C_PROGRAMS) $(RIVAL_PROGRAMS) $(ARM64_PROGRAMS))
+-include $(wildcard build/tests/rivals/adapters/*.d)
 
 # The extension of Python in place, for who works on it: only what changed is compiled.
 build/obj/python/%.o: clients/python/src/ext/%.c build/flags | $(VENV_READY)

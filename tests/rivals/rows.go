@@ -72,8 +72,8 @@ type row struct {
 
 // goal is what the median of the ratios within rounds should be at most.
 type goal struct {
-	Who     string  `json:"who"`     // ID
-	Against string  `json:"against"` // ID, or "rivals": all of the language but floors
+	Who     string  `json:"who"`     // ID, or ours/GROUP: the fastest of ours in that language
+	Against string  `json:"against"` // the same, or "rivals": the fastest of those of the language, in C of all
 	AtMost  float64 `json:"at_most"`
 }
 
@@ -189,9 +189,10 @@ func (t *table) checkRow(r *row) error {
 		ids = append(ids, r.Floor)
 	}
 	for _, g := range r.Goals {
-		ids = append(ids, g.Who)
-		if g.Against != "rivals" {
-			ids = append(ids, g.Against)
+		for _, id := range []string{g.Who, g.Against} {
+			if id != "rivals" && !strings.HasPrefix(id, "ours/") {
+				ids = append(ids, id)
+			}
 		}
 		if g.AtMost <= 0 {
 			say("a goal of %v", g.AtMost)
@@ -281,7 +282,7 @@ func touches(values []int) []int {
 func (s setting) String() string {
 	var words []string
 	if s.Processes > 0 {
-		words = append(words, fmt.Sprintf("%d processes", s.Processes))
+		words = append(words, processesText(s.Processes))
 	}
 	if s.Producers > 0 {
 		words = append(words, fmt.Sprintf("%dx%d", s.Producers, s.Consumers))
@@ -289,7 +290,7 @@ func (s setting) String() string {
 	if s.SizeBytes > 0 {
 		words = append(words, sizeText(s.SizeBytes))
 	}
-	if s.Batch > 0 {
+	if s.Batch > 1 {
 		words = append(words, fmt.Sprintf("batch %d", s.Batch))
 	}
 	if s.Wait != "" {
@@ -298,7 +299,17 @@ func (s setting) String() string {
 	if s.Untouched {
 		words = append(words, "untouched")
 	}
-	return strings.Join(append(words, s.Placement), ", ")
+	if s.Placement != "" {
+		words = append(words, s.Placement)
+	}
+	return strings.Join(words, ", ")
+}
+
+func processesText(n int) string {
+	if n == 1 {
+		return "1 process"
+	}
+	return fmt.Sprintf("%d processes", n)
 }
 
 func sizeText(bytes int) string {

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define USER_MESSAGES_MAX 10 /* what every user may have: fs.mqueue.msg_max */
+
 struct shared {
 	pthread_mutex_t mutex;
 	_Alignas(128) sem_t permits;
@@ -121,7 +123,12 @@ static void open_queue(int i)
 	int length = snprintf(queue_names[i], sizeof queue_names[i], "/%s-%d", rival.name, i);
 	if (length < 0 || (size_t)length >= sizeof queue_names[i])
 		rival_fail("%s: too long", rival.name);
-	queues[i] = mq_open(queue_names[i], O_RDWR | O_CLOEXEC | (rival.makes ? O_CREAT | O_EXCL : 0), 0600, &attributes);
+	int flags = O_RDWR | O_CLOEXEC | (rival.makes ? O_CREAT | O_EXCL : 0);
+	queues[i] = mq_open(queue_names[i], flags, 0600, &attributes);
+	if (queues[i] == (mqd_t)-1 && errno == EINVAL) {
+		attributes.mq_maxmsg = USER_MESSAGES_MAX;
+		queues[i] = mq_open(queue_names[i], flags, 0600, &attributes);
+	}
 	if (queues[i] == (mqd_t)-1 && (errno == EINVAL || errno == EMFILE || errno == ENOMEM)) {
 		if (i > 0)
 			mq_unlink(queue_names[0]);

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // Row is what the runner asks of this process.
@@ -35,9 +36,10 @@ type Row struct {
 	// Done counts the operations of former `go`s.
 	Done uint64
 
-	sum     uint64 // of what was put or taken in this `go`: both sides' must agree
-	sampler sampler
-	endedNS int64 // when the last operation of this `go` ended, 0: when Run returned
+	sum      uint64 // of what was put or taken in this `go`: both sides' must agree
+	sampler  sampler
+	isEnding atomic.Bool // the input has ended: errors of who still waits mean nothing
+	endedNS  int64       // when the last operation of this `go` ended, 0: when Run returned
 }
 
 // Ended says when the last operation of this `go` ended, if Run returns later.

@@ -92,6 +92,7 @@ func (r *Row) serve(work Work) error {
 			return errors.Join(err, session.Close())
 		}
 	}
+	r.isEnding.Store(true)
 	return errors.Join(in.Err(), session.Close())
 }
 
@@ -114,7 +115,7 @@ func (r *Row) obey(work Work, session Session, line string) error {
 	}
 	if work.Own {
 		go func() {
-			if err := session.Run(count); err != nil {
+			if err := session.Run(count); err != nil && !r.isEnding.Load() {
 				fail(err)
 			}
 		}()

@@ -42,11 +42,12 @@ func Say(format string, args ...any) error {
 // Main is that of an adapter. describe is one line: the system, its version, how it is set.
 func Main(describe func() (string, error), works []Work) {
 	if err := run(os.Args[1:], describe, works); err != nil {
-		fail(err)
+		Fail(err)
 	}
 }
 
-func fail(err error) {
+// Fail ends the process, for errors that no Session can return.
+func Fail(err error) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n", strings.Join(os.Args, " "), err)
 	os.Exit(1)
 }
@@ -116,7 +117,7 @@ func (r *Row) obey(work Work, session Session, line string) error {
 	if work.Own {
 		go func() {
 			if err := session.Run(count); err != nil && !r.isEnding.Load() {
-				fail(err)
+				Fail(err)
 			}
 		}()
 		return nil

@@ -69,6 +69,7 @@ static struct {
 	int64_t *samples_ns;
 	uint64_t samples_count;
 	int64_t sampled_ns; /* when the last operation ended */
+	int64_t ended_ns;   /* the same, set by a run that returns later; 0 = now */
 } rival;
 
 /* ---- errors ---- */
@@ -383,10 +384,11 @@ static inline void rival_go(const struct rival_work *work, uint64_t count)
 		rival.samples_count = 0;
 	}
 	rival.sum = 0;
+	rival.ended_ns = 0;
 	int64_t begin = rival_now_ns();
 	rival.sampled_ns = begin;
 	work->run(count);
-	int64_t end = rival_now_ns();
+	int64_t end = rival.ended_ns != 0 ? rival.ended_ns : rival_now_ns();
 	rival.done += count;
 	if (rival.samples != NULL)
 		rival_write_samples();

@@ -34,6 +34,7 @@ var systems = []system{
 	{program: "boost"},
 	{program: "boost", mode: "named"},
 	{program: "zeromq"},
+	{program: "zeromq", mode: "pair"},
 	{program: "redis", hasServer: true},
 	{program: "nats", hasServer: true},
 	{program: "nats", mode: "js", hasServer: true},
@@ -72,8 +73,12 @@ func (r *row) with(t *testing.T, args ...string) *row {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+		// What was killed has left its names.
+		left, _ := filepath.Glob("/dev/shm/*" + filepath.Base(dir) + "*")
+		for _, path := range append(left, dir) {
+			if err := os.RemoveAll(path); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	row := *r

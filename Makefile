@@ -45,6 +45,9 @@ SOVERSION := 0
 # What has no second process in it: built without cgo, raced, tested twice.
 CORE := ./ctypes/... ./status/... ./shm/... ./wire/... ./daemon/... ./clients/go/...
 
+# Go modules of their own, for dependencies that users of ours shall not get.
+MODULES := tests/rivals/adapters/nats
+
 # Code behind these tags must build and pass the linters too.
 TAGS := shmd_replay,models
 # Builds of their own, for tests: stores that a test can stop after, a recovery that
@@ -75,10 +78,10 @@ C_PROGRAM_SOURCES := $(wildcard demo/c/*.c examples/c/*.c tests/*/c/*.c)
 RIVALS := boost zeromq redis
 RIVAL_PROGRAMS := build/tests/bench/rivals/boost build/tests/bench/rivals/zeromq
 
-# The adapters of shmd-rivals, each a file or directory of tests/rivals/adapters. Those in
-# the second list need a group of scripts/setup.sh, and can be done without.
-ADAPTERS := $(addprefix build/tests/rivals/adapters/,floors_linux posix shmd shmdgo)
-RIVAL_ADAPTERS := boost zeromq redis
+# The adapters of shmd-rivals. Ours need nothing that the build does not; of the others
+# `make bench-rivals` builds what can be had.
+OUR_ADAPTERS := $(addprefix build/tests/rivals/adapters/,floors_linux posix shmd shmdgo)
+ADAPTERS     := $(addprefix build/tests/rivals/adapters/,boost zeromq redis nats)
 
 # Go programs that only tests use.
 TEST_PROGRAMS := build/shmd-sabotage build/shmd-crash build/tests/step/player build/tests/step/player-crash \
@@ -277,16 +280,15 @@ rivals:
 	done
 
 .PHONY: bench-rivals
-bench-rivals: build adapters ## Measure shmd beside what else there is; docs/performance.md (QUICK=1, ARGS="...")
+bench-rivals: build adapters ## Measure shmd beside what else there is: build/performance (QUICK=1, ARGS="...")
 	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
 	build/shmd-rivals --out build/rivals.json $(ARGS)
 	build/shmd-rivals report build/rivals.json build/performance
 
 .PHONY: adapters
-adapters: $(ADAPTERS)
-	@for rival in $(RIVAL_ADAPTERS); do \
-	  { $(MAKE) -s build/setup/$$rival && $(MAKE) -s build/tests/rivals/adapters/$$rival; } || \
-	    echo "make bench-rivals: goes on without $$rival" >&2; \
+adapters: $(OUR_ADAPTERS)
+	@for target in $(ADAPTERS) $(PYTHON_READY); do \
+	  $(MAKE) -s $$target || echo "make bench-rivals: goes on without $$target" >&2; \
 	done
 
 .PHONY: model
@@ -357,6 +359,13 @@ lint: ## go vet, staticcheck, errcheck, go mod tidy
 	$(GO) tool errcheck -exclude .errcheck -tags $(TAGS) ./...
 	$(GO) tool errcheck -exclude .errcheck -tags $(TEST_TAGS) ./...
 	$(GO) mod tidy -diff
+	@for module in $(MODULES); do \
+	  echo "module $$module"; cd "$(CURDIR)/$$module"; \
+	  $(GO) vet ./...; \
+	  $(GO) tool -modfile='$(CURDIR)/go.mod' staticcheck ./...; \
+	  $(GO) tool -modfile='$(CURDIR)/go.mod' errcheck -exclude '$(CURDIR)/.errcheck' ./...; \
+	  $(GO) mod tidy -diff; \
+	done
 
 # Builds only when nothing is built, so that `sudo make install` after `make
 # build` needs neither Go nor a compiler on root's PATH.
@@ -533,21 +542,29 @@ build/tests/bench/rivals/zeromq: tests/bench/rivals/zeromq.c build/flags | build
 	$(CC) $(C_FLAGS) -Itests/bench/c -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lzmq
 
 build/tests/rivals/adapters/posix: LDLIBS += -lrt
-build/tests/rivals/adapters/zeromq: LDLIBS += -lzmq
 
-build/tests/rivals/adapters/%: tests/rivals/adapters/%.c build/libshmd.a build/flags
+$(filter-out %/shmdgo,$(OUR_ADAPTERS)): build/%: %.c build/libshmd.a build/flags
 	$(program)
 
-build/tests/rivals/adapters/%: tests/rivals/adapters/%.cc build/flags
+.PHONY: build/tests/rivals/adapters/shmdgo
+build/tests/rivals/adapters/shmdgo:
+	CGO_ENABLED=0 $(GO) build -o $@ ./tests/rivals/adapters/shmdgo
+
+build/tests/rivals/adapters/boost: tests/rivals/adapters/boost.cc build/flags | build/setup/boost
 	@mkdir -p $(@D)
 	$(CXX) $(CXX_FLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lrt
 
-# Go looks itself whether there is anything to do; a rival may be a module of its own.
-build/tests/rivals/adapters/%: tests/rivals/adapters/%/main.go FORCE
-	CGO_ENABLED=0 $(GO) -C $(<D) build -o $(CURDIR)/$@ .
+build/tests/rivals/adapters/zeromq: tests/rivals/adapters/zeromq.c build/flags | build/setup/zeromq
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lzmq
 
-.PHONY: FORCE
-FORCE:
+.PHONY: build/tests/rivals/adapters/redis
+build/tests/rivals/adapters/redis: | build/setup/redis
+	CGO_ENABLED=0 $(GO) build -o $@ ./tests/rivals/adapters/redis
+
+.PHONY: build/tests/rivals/adapters/nats
+build/tests/rivals/adapters/nats:
+	cd tests/rivals/adapters/nats && CGO_ENABLED=0 $(GO) build -o '$(CURDIR)/$@' .
 
 $(ARM64_OBJECTS) $(ARM64)/libshmd.so.$(VERSION) $(ARM64_PROGRAMS): private CC = $(ARM64_CC)
 $(ARM64_OBJECTS) $(ARM64)/libshmd.so.$(VERSION) $(ARM64_PROGRAMS): private PKG_CONFIG = $(ARM64_MSGPACK) pkg-config
@@ -568,8 +585,8 @@ $(ARM64)/libshmd.so: $(ARM64)/libshmd.so.$(VERSION)
 $(ARM64_PROGRAMS): $(ARM64)/%: %.c $(ARM64)/libshmd.a build/flags
 	$(program)
 
--include $(patsubst %.o,%.d,$(C_OBJECTS) $(ARM64_OBJECTS) $(PYTHON_OBJECTS)) $(addsuffix .d,$(C_PROGRAMS) $(RIVAL_PROGRAMS) $(ARM64_PROGRAMS))
--include $(wildcard build/tests/rivals/adapters/*.d)
+-include $(patsubst %.o,%.d,$(C_OBJECTS) $(ARM64_OBJECTS) $(PYTHON_OBJECTS))
+-include $(addsuffix .d,$(C_PROGRAMS) $(RIVAL_PROGRAMS) $(OUR_ADAPTERS) $(ADAPTERS) $(ARM64_PROGRAMS))
 
 # The extension of Python in place, for who works on it: only what changed is compiled.
 build/obj/python/%.o: clients/python/src/ext/%.c build/flags | $(VENV_READY)

@@ -17,8 +17,8 @@
 #           which is not installed but unpacked into build/arm64/sysroot
 #   fuzz    clang, whose libFuzzer makes inputs for the C library
 #   boost, zeromq, redis
-#           what make bench compares with, each by itself: make bench goes on without
-#           those that cannot be had. Of Redis the program, without its system service.
+#           what make bench and make bench-rivals compare with, each by itself: they go on
+#           without those that cannot be had. Of Redis the program, without its system service.
 #
 # Needs Debian or Ubuntu and root (or sudo) only when something is missing;
 # elsewhere it names what to install and fails. Go itself is not installed: the
@@ -216,15 +216,15 @@ plan() {
       need 'to fuzz the C library' have_libfuzzer clang libclang-rt-dev
       ;;
     boost)
-      need 'to compile the rival of the bench' have_cxx g++
-      need 'a rival of the bench, Boost.Interprocess' have_boost libboost-dev
+      need 'to compile the rival of the benchmarks' have_cxx g++
+      need 'a rival of the benchmarks, Boost.Interprocess' have_boost libboost-dev
       ;;
     zeromq)
-      need 'to compile the rival of the bench' have_cc gcc libc6-dev
-      need 'a rival of the bench, ZeroMQ' have_zeromq libzmq3-dev
+      need 'to compile the rival of the benchmarks' have_cc gcc libc6-dev
+      need 'a rival of the benchmarks, ZeroMQ' have_zeromq libzmq3-dev
       ;;
     redis)
-      need 'a rival of the bench, Redis; no service is started' have_redis redis-tools
+      need 'a rival of the benchmarks, Redis; no service is started' have_redis redis-tools
       ;;
     *) fail "unknown group \"$1\"; the groups are build, check, test, python, model, arm64, fuzz, boost, zeromq, redis" ;;
   esac

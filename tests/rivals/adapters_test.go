@@ -185,7 +185,7 @@ func (p *process) done() map[string]uint64 {
 
 // sizes of messages, in bytes, and how many of them show what there is to see.
 var sizes = []struct{ bytes, count int }{
-	{8, 4000}, {64, 4000}, {1024, 4000}, {4096, 4000}, {64 << 10, 400}, {1 << 20, 40}, {4 << 20, 16},
+	{8, 2000}, {64, 2000}, {1024, 2000}, {4096, 2000}, {64 << 10, 200}, {1 << 20, 40}, {4 << 20, 16},
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -288,7 +288,8 @@ func TestOtherWork(t *testing.T) {
 				var all []*process
 				for i := range work.processes {
 					samples := filepath.Join(t.TempDir(), "samples")
-					all = append(all, r.start(t, work.workload, work.role, fmt.Sprintf("index=%d", i), "samples="+samples))
+					p := r.start(t, work.workload, work.role, fmt.Sprintf("index=%d", i), "samples="+samples)
+					all = append(all, p)
 				}
 				for _, p := range all {
 					p.send("go 50")
@@ -301,12 +302,15 @@ func TestOtherWork(t *testing.T) {
 	})
 }
 
-// Who sleeps until a message comes says nothing, and can be ended.
+// Who sleeps until a message comes says so before, and nothing after.
 func TestIdle(t *testing.T) {
 	forSystems(t, func(t *testing.T, r *row) {
 		r = r.with(t)
 		p := r.start(t, "idle", "sleeper")
 		p.send("go 1")
+		if line := p.line(); line != "waiting" {
+			t.Errorf("it said %q", line)
+		}
 		p.kill()
 	})
 }

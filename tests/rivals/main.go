@@ -170,7 +170,7 @@ func (b *bench) choose(only string) ([]*row, error) {
 // resolve replaces what stands in braces in the words of a command.
 func (b *bench) resolve(command []string) (path string, args []string, err error) {
 	build := cmp.Or(os.Getenv("SHMD_BUILD"), "build")
-	python := cmp.Or(os.Getenv("SHMD_PYTHON_RIVALS"), filepath.Join(build, "plot", "bin", "python"))
+	python := cmp.Or(os.Getenv("SHMD_PYTHON_PACKAGE"), filepath.Join(build, "python", "bin", "python"))
 	words := slices.Clone(command)
 	for i := range words {
 		words[i] = strings.NewReplacer("{build}", build, "{python}", python).Replace(words[i])

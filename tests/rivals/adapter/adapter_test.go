@@ -21,8 +21,9 @@ func parsed(t *testing.T, args ...string) *Row {
 func TestParse(t *testing.T) {
 	row := parsed(t, "oneway", "put", "name=a", "dir=d", "size=64", "batch=8", "index=3", "producers=4", "consumers=2",
 		"verify=1", "touch=0", "wait=spin", "mode=x", "unknown=1")
-	if row.Name != "a" || row.Dir != "d" || row.SizeBytes != 64 || row.Batch != 8 || row.Index != 3 ||
-		row.Producers != 4 || row.Consumers != 2 || !row.Verify || row.Touch || !row.Spins || row.Mode != "x" || row.Makes {
+	if row.Name != "a" || row.Dir != "d" || row.Mode != "x" || row.SizeBytes != 64 || row.Batch != 8 ||
+		row.Index != 3 || row.Producers != 4 || row.Consumers != 2 || !row.Verify || row.Touch || !row.Spins ||
+		row.Makes {
 		t.Errorf("%+v", row)
 	}
 	for role, makes := range map[string]bool{"put": true, "take": false, "ping": true, "pong": false, "waiter": false} {
@@ -30,7 +31,8 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: makes=%t", role, !makes)
 		}
 	}
-	for _, bad := range []string{"size", "size=x", "size=-8", "size=12", "size=0", "batch=0", "consumers=0", "index=40000"} {
+	for _, bad := range []string{"size", "size=x", "size=-8", "size=12", "size=0", "batch=0", "consumers=0",
+		"index=40000"} {
 		if _, err := parse([]string{"oneway", "put", bad}); err == nil {
 			t.Errorf("%s is accepted", bad)
 		}

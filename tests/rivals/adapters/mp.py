@@ -1,0 +1,508 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""An adapter of shmd-rivals: Python's multiprocessing, and shmd.multiprocessing in its place.
+
+Keys of its own: module=multiprocessing | shmd.multiprocessing; kind=Queue | SimpleQueue | Pipe | shared_memory | Lock |
+Semaphore | Value | Manager, by default what the workload is named after, and Queue for messages.
+
+The objects of multiprocessing are inherited, not opened. So the process that makes them (index 0 of the first role)
+forks a nursery, which has them, before it says `ready`. Every other process that the runner starts gives the nursery
+its standard input, output and error and its processors over a Unix socket; a child that the nursery forks does
+its work there, and the process itself waits until that has ended. For the runner all are as those of other systems;
+only the pid that works is another one. A child ends when its process does, by SIGIO, however that was killed.
+"""
+import fcntl
+import importlib
+import os
+import pickle
+import resource
+import select
+import signal
+import socket
+import sys
+import warnings
+from multiprocessing import managers, util
+
+import rival as protocol
+from rival import Unsupported, say
+
+# The words of the two sides of a ring are in pages of their own.
+_APART = 4096
+
+
+# --- Ways of sending: each makes {role: (call, ...)} of what both sides call.
+
+def _pair(first, second, put="put", get="get"):
+    """Both sides' two calls, of queues there and back."""
+    return {"ping": (getattr(first, put), getattr(second, get)), "pong": (getattr(second, put), getattr(first, get))}
+
+
+def _trip_queue(face, rival):
+    return _pair(face.Queue(), face.Queue())
+
+
+def _trip_simple_queue(face, rival):
+    return _pair(face.SimpleQueue(), face.SimpleQueue())
+
+
+def _trip_manager(face, rival):
+    manager = rival.manager()
+    return _pair(manager.Queue(), manager.Queue())
+
+
+def _trip_pipe(face, rival):
+    near, far = face.Pipe()
+    return {"ping": (near.send_bytes, near.recv_bytes), "pong": (far.send_bytes, far.recv_bytes)}
+
+
+class _Ring:
+    """Messages in a block of shared memory, of one who puts and one who takes. Who waits asleep does so on two
+    semaphores, one for free slots and one for filled; who spins looks at the count of the other side."""
+
+    def __init__(self, face, rival, slots):
+        self._block = rival.block(2 * _APART + slots * rival.size)
+        self._buffer, self._size, self._slots, self._spins = self._block.buf, rival.size, slots, rival.spins
+        self._free, self._filled = face.Semaphore(slots), face.Semaphore(0)
+        self._counts = self._buffer[:2 * _APART].cast("Q")
+        self._put = self._taken = 0
+
+    def put(self, message):
+        counts = self._counts
+        if self._spins:
+            while self._put - counts[_APART // 8] == self._slots:
+                pass
+        else:
+            self._free.acquire()
+        begin = 2 * _APART + self._put % self._slots * self._size
+        self._buffer[begin:begin + self._size] = message
+        self._put += 1
+        if self._spins:
+            counts[0] = self._put
+        else:
+            self._filled.release()
+
+    def get(self):
+        counts = self._counts
+        if self._spins:
+            while counts[0] == self._taken:
+                pass
+        else:
+            self._filled.acquire()
+        begin = 2 * _APART + self._taken % self._slots * self._size
+        message = bytes(self._buffer[begin:begin + self._size])
+        self._taken += 1
+        if self._spins:
+            counts[_APART // 8] = self._taken
+        else:
+            self._free.release()
+        return message
+
+
+def _trip_shared_memory(face, rival):
+    return _pair(_Ring(face, rival, 1), _Ring(face, rival, 1))
+
+
+def _way(queue):
+    return {"put": (queue.put,), "take": (queue.get,)}
+
+
+def _way_queue(face, rival):
+    return _way(face.Queue(-(-rival.queue_max // rival.batch)))
+
+
+def _way_simple_queue(face, rival):
+    return _way(face.SimpleQueue())
+
+
+def _way_manager(face, rival):
+    return _way(rival.manager().Queue(-(-rival.queue_max // rival.batch)))
+
+
+def _way_pipe(face, rival):
+    if rival.batch > 1:
+        raise Unsupported("send_bytes sends one message")
+    if face.__name__ == "multiprocessing":
+        _single(rival, "an end that two processes use at once is corrupted")
+    far, near = face.Pipe(duplex=False)
+    return {"put": (near.send_bytes,), "take": (far.recv_bytes,)}
+
+
+def _way_shared_memory(face, rival):
+    _single(rival, "a ring of shared memory is written here for one on each side")
+    if rival.batch > 1:
+        raise Unsupported("a ring of shared memory is written here for single messages")
+    return _way(_Ring(face, rival, rival.queue_max))
+
+
+def _single(rival, reason):
+    if rival.producers > 1 or rival.consumers > 1:
+        raise Unsupported(reason)
+
+
+def _ping(rival, send, receive):
+    make, check = rival.message, rival.check
+
+    def run(turns, count):
+        for i in turns:
+            send(make(i))
+            check(receive(), i)
+    return run
+
+
+def _pong(rival, send, receive):
+    check = rival.check
+
+    def run(turns, count):
+        for i in turns:
+            message = receive()
+            check(message, i)
+            send(message)
+    return run
+
+
+def _put(rival, put):
+    make, number, batch = rival.message, rival.index << 48, rival.batch
+
+    def run(turns, count):
+        for i in turns:
+            put(make(number | i))
+
+    def run_batches(turns, count):
+        # A batch is a list, which is pickled as one.
+        turns = iter(turns)
+        for _ in range(_batches(count, batch)):
+            put([make(number | next(turns)) for _ in range(batch)])
+    return run if batch == 1 else run_batches
+
+
+def _take(rival, get):
+    check, expected, batch = rival.check, rival.expected, rival.batch
+    single = rival.producers <= 1 and rival.consumers <= 1
+
+    def run(turns, count):
+        for i in turns:
+            check(get(), i if single else protocol.ANY)
+
+    def run_batches(turns, count):
+        turns = iter(turns)
+        for _ in range(_batches(count, batch)):
+            for message in get():
+                check(message, expected(next(turns)))
+    return run if batch == 1 else run_batches
+
+
+def _batches(count, batch):
+    if count % batch:
+        raise SystemExit(f"{count} messages are no multiple of a batch of {batch}")
+    return count // batch
+
+
+# --- Locks and numbers. What is counted stands in shared memory.
+
+def _locks(make):
+    def made(face, rival):
+        return {"worker": (make(face, rival), face.RawValue("q"))}
+    return made
+
+
+def _locked(rival, lock, counter):
+    def run(turns, count):
+        for _ in turns:
+            with lock:
+                counter.value += 1
+    return run
+
+
+def _acquired(rival, semaphore, counter):
+    acquire, release = semaphore.acquire, semaphore.release
+
+    def run(turns, count):
+        for _ in turns:
+            acquire()
+            release()
+    return run
+
+
+def _counter_value(face, rival):
+    value = face.Value("q")
+    return {"worker": (value.get_lock(), value)}
+
+
+def _counter_manager(face, rival):
+    return {"worker": (rival.manager().Lock(), rival.manager().Value("q", 0))}
+
+
+def _value_value(face, rival):
+    return {"worker": (face.Value("q"),)}
+
+
+def _value_manager(face, rival):
+    return {"worker": (rival.manager().Value("q", 0),)}
+
+
+def _value_shared_memory(face, rival):
+    return {"worker": (rival.block(8),)}
+
+
+def _written(rival, value):
+    def run(turns, count):
+        for i in turns:
+            value.value = i
+            value.value
+
+    def run_block(turns, count):
+        words = value.buf[:8].cast("Q")
+        for i in turns:
+            words[0] = i
+            words[0]
+        words.release()
+    return run if hasattr(value, "value") else run_block
+
+
+def _recovery(make):
+    def made(face, rival):
+        lock = make(face, rival)
+        return {"owner": (lock,), "waiter": (lock,)}
+    return made
+
+
+def _owner(rival, lock):
+    return protocol.hold(lock.acquire)
+
+
+def _waiter(rival, lock):
+    return protocol.wait(lock.acquire)
+
+
+# --- One process.
+
+def _sleeper(make):
+    def made(face, rival):
+        way = make(face, rival)
+        return {"sleeper": way["take"] + way["put"]}
+    return made
+
+
+def _asleep(rival, get, put):  # a pipe that nobody can write to has ended
+    def run(turns, count):
+        signal.signal(signal.SIGIO, _end)
+        _tell_by_sigio(0)
+        if not select.select([0], [], [], 0)[0]:
+            get()
+    return run
+
+
+def _maker(make):
+    return lambda face, rival: {"maker": (lambda: make(face, rival),)}
+
+
+def _made(rival, make):
+    kept = []
+
+    def run(turns, count):
+        kept.extend(make() for _ in turns)
+    return run
+
+
+def _value_of_8(face, rival):
+    return face.Value("q")
+
+
+def _block_of_8(face, rival):
+    return rival.block(8)
+
+
+def _opener_shared_memory(face, rival):
+    name = rival.block(rival.size, rival.name + "-block").name
+
+    def once():
+        rival.shared_memory(name).close()
+    return {"opener": (once,)}
+
+
+def _opener_pickled(make):
+    def made(face, rival):
+        original = make(face, rival)
+        if face.__name__ == "multiprocessing" and rival.kind != "Manager":
+            raise Unsupported("an object is inherited, not opened")
+        pickled = pickle.dumps(original)
+
+        def once(original=original):  # which is not to end
+            pickle.loads(pickled)
+        return {"opener": (once,)}
+    return made
+
+
+def _opened(rival, once):
+    def run(turns, count):
+        for _ in turns:
+            once()
+    return run
+
+
+def _new(kind):
+    return lambda face, rival: getattr(rival.manager() if rival.kind == "Manager" else face, kind)()
+
+
+# By workload and kind: what makes the objects of each role; and by role, what uses them.
+_WAYS = {"Queue": _way_queue, "SimpleQueue": _way_simple_queue, "Manager": _way_manager, "Pipe": _way_pipe,
+         "shared_memory": _way_shared_memory}
+_LOCKS = {"Lock": _new("Lock"), "RLock": _new("RLock"), "Manager": _new("Lock")}
+_WORKS = {
+    "lock": {kind: _locks(make) for kind, make in _LOCKS.items()},
+    "semaphore": {"Semaphore": _locks(lambda face, rival: face.Semaphore(1)),
+                  "Manager": _locks(lambda face, rival: rival.manager().Semaphore(1))},
+    "counter": {"Value": _counter_value, "Manager": _counter_manager},
+    "value": {"Value": _value_value, "Manager": _value_manager, "shared_memory": _value_shared_memory},
+    "roundtrip": {"Queue": _trip_queue, "SimpleQueue": _trip_simple_queue, "Manager": _trip_manager,
+                  "Pipe": _trip_pipe, "shared_memory": _trip_shared_memory},
+    "oneway": _WAYS,
+    "idle": {kind: _sleeper(make) for kind, make in _WAYS.items()},
+    "recovery": {kind: _recovery(make) for kind, make in _LOCKS.items()},
+    "attach": {"Queue": _opener_pickled(_new("Queue")), "Manager": _opener_pickled(_new("Queue")),
+               "Lock": _opener_pickled(_new("Lock")), "shared_memory": _opener_shared_memory},
+    "memory": {"Queue": _maker(_new("Queue")), "Manager": _maker(_new("Queue")), "Lock": _maker(_new("Lock")),
+               "Value": _maker(_value_of_8), "shared_memory": _maker(_block_of_8)},
+}
+_USES = {
+    ("lock", "worker"): _locked, ("semaphore", "worker"): _acquired, ("counter", "worker"): _locked,
+    ("value", "worker"): _written, ("roundtrip", "ping"): _ping, ("roundtrip", "pong"): _pong,
+    ("oneway", "put"): _put, ("oneway", "take"): _take, ("idle", "sleeper"): _asleep, ("recovery", "owner"): _owner,
+    ("recovery", "waiter"): _waiter, ("attach", "opener"): _opened, ("memory", "maker"): _made,
+}
+_KINDS = {"lock": "Lock", "recovery": "Lock", "semaphore": "Semaphore", "counter": "Value", "value": "Value"}
+
+
+class MpRival(protocol.Rival):
+    def __init__(self, argv):
+        super().__init__(argv)
+        self.kind = self.keys.get("kind", _KINDS.get(self.workload, "Queue"))
+        if "socket" in self.keys:
+            os.environ["SHMD_SOCKET"] = self.keys["socket"]
+        module = importlib.import_module(self.keys.get("module", "multiprocessing"))
+        self._face, self._manager, self._blocks = module, None, []
+
+    def manager(self):
+        """The server of objects that others reach by a socket; the first call starts it."""
+        if self._face.__name__ != "multiprocessing":
+            raise Unsupported("its managers are those of multiprocessing")
+        if self._manager is None:
+            self._manager = managers.SyncManager()
+            self._manager.start(_end_with, os.pipe())
+        return self._manager
+
+    def block(self, size, name=None):
+        made = self.shared_memory(name, create=True, size=size)
+        self._blocks.append(made)
+        return made
+
+    def shared_memory(self, *args, **keys):
+        return importlib.import_module(self._face.__name__ + ".shared_memory").SharedMemory(*args, **keys)
+
+    def start(self):
+        if (self.workload, self.role) not in _USES or self.kind not in _WORKS[self.workload]:
+            raise Unsupported("has no such operation")
+        if self.spins and self.kind != "shared_memory":
+            raise Unsupported("waits asleep")
+        if self.makes:
+            objects = _WORKS[self.workload][self.kind](self._face, self)
+            lifeline = self._begin_nursery(objects)
+            try:
+                self.work(objects)
+            finally:
+                os.close(lifeline)
+                for block in self._blocks:
+                    block.unlink()
+        else:
+            raise SystemExit(self._ask())
+
+    def work(self, objects):
+        run = _USES[self.workload, self.role](self, *objects[self.role])
+        say("ready" + (f" pids={self._manager._process.pid}" if self._manager and self.makes else ""))
+        self.serve(run)
+
+    # --- Processes that the runner has started and that are not children of each other.
+
+    def _begin_nursery(self, objects):
+        """Returns a descriptor: the nursery ends when nobody has it open."""
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(self._address())
+        listener.listen(64)
+        ends, lifeline = os.pipe()
+        self._fork(self._nurse, listener, ends, lifeline, objects)
+        listener.close()
+        os.close(ends)
+        return lifeline
+
+    def _address(self):
+        return f"\0rivals-mp-{self.name}"  # in no directory, whose path may be too long
+
+    def _fork(self, target, *args):
+        self._face.get_context("fork").Process(target=target, args=args).start()
+
+    def _nurse(self, listener, ends, lifeline, objects):
+        os.close(lifeline)
+        while True:
+            readable, _, _ = select.select([listener, ends], [], [])
+            if ends in readable:
+                return
+            asker, _ = listener.accept()
+            message, descriptors, _, _ = socket.recv_fds(asker, 65536, 3)
+            self._fork(self._hatch, listener, asker, descriptors, *pickle.loads(message), objects)
+            asker.close()
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _hatch(self, listener, asker, descriptors, argv, processors, objects):
+        listener.close()
+        os.sched_setaffinity(0, processors)
+        for standard, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, standard)
+            os.close(descriptor)
+        sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
+        _tell_by_sigio(asker)  # which ends this process when who asked is gone
+        status = [1]
+        # After all that threads of queues have still to send.
+        util.Finalize(None, lambda: asker.send(bytes(status)), exitpriority=-100)
+        MpRival(argv).work(objects)
+        status[0] = 0
+
+    def _ask(self):
+        """Has a child of the nursery do the work of this process; returns its exit status."""
+        with socket.socket(socket.AF_UNIX) as nursery:
+            nursery.connect(self._address())
+            message = pickle.dumps((sys.argv[1:], os.sched_getaffinity(0)))
+            socket.send_fds(nursery, [message], [0, 1, 2])
+            return (nursery.recv(1) or b"\1")[0]
+
+
+def _tell_by_sigio(descriptor):
+    """SIGIO, which ends a process, comes when there is something to read, or the other side has ended."""
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _end(number, frame):
+    raise SystemExit(0)
+
+
+def _end_with(ends, lifeline):
+    """In a manager: it ends when all others have, in whatever way."""
+    os.close(lifeline)
+    _tell_by_sigio(ends)
+
+
+def _describe(keys):
+    module = keys.get("module", "multiprocessing")
+    return f"{module} {keys.get('kind', '')}".rstrip() + f", {protocol.python()}, processes by fork"
+
+
+def _start(rival_argv):
+    warnings.simplefilter("ignore")  # of a lock whose owner died
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    MpRival(rival_argv).start()
+
+
+if __name__ == "__main__":
+    protocol.main(_describe, _start)

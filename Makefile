@@ -283,7 +283,17 @@ rivals:
 bench-rivals: build adapters ## Measure shmd beside what else there is: build/performance (QUICK=1, ARGS="...")
 	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
 	build/shmd-rivals --out build/rivals.json $(ARGS)
-	build/shmd-rivals report build/rivals.json build/performance
+	$(MAKE) performance RESULTS=build/rivals.json PERFORMANCE=build/performance
+
+# What `make performance` makes docs/performance.md and its pictures of.
+RESULTS     ?= $(lastword $(sort $(wildcard tests/rivals/results/*.json)))
+PERFORMANCE ?= docs
+
+.PHONY: performance
+performance: build/setup/plot ## Make docs/performance.md and its pictures of the results that are kept (RESULTS=FILE)
+	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
+	build/plot/bin/python tests/rivals/plot.py $(RESULTS) $(PERFORMANCE)/images
+	build/shmd-rivals report $(RESULTS) $(PERFORMANCE)
 
 .PHONY: adapters
 adapters: $(OUR_ADAPTERS)

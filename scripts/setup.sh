@@ -2,7 +2,7 @@
 # Installs what building and testing shmd needs and this machine lacks, and says
 # what and why. Running it again does nothing. make calls it; by hand:
 #
-#   scripts/setup.sh [build] [check] [test] [python] [model] [arm64] [fuzz] [boost] [zeromq] [redis]
+#   scripts/setup.sh [build] [check] [test] [python] [model] [arm64] [fuzz] [boost] [zeromq] [redis] [plot]
 #   (default: build)
 #
 #   build   a C compiler, pkg-config, msgpack for C
@@ -19,6 +19,7 @@
 #   boost, zeromq, redis
 #           what make bench and make bench-rivals compare with, each by itself: they go on
 #           without those that cannot be had. Of Redis the program, without its system service.
+#   plot    matplotlib in build/plot, for the pictures of docs/performance.md
 #
 # Needs Debian or Ubuntu and root (or sudo) only when something is missing;
 # elsewhere it names what to install and fails. Go itself is not installed: the
@@ -26,12 +27,15 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+groups='build, check, test, python, model, arm64, fuzz, boost, zeromq, redis, plot'
 cc=${CC:-cc}
 cxx=${CXX:-g++}
 venv=build/venv
 requirements=tests/requirements.txt
 package_venv=build/python
 package_requirements=clients/python/tests/requirements.txt
+plot_venv=build/plot
+plot_requirements=tests/rivals/requirements.txt
 sysroot=build/arm64/sysroot
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -176,6 +180,7 @@ need() { # reason, probe, packages...
 
 want_venv=false
 want_package_venv=false
+want_plot_venv=false
 want_sysroot=false
 plan() {
   case $1 in
@@ -226,7 +231,11 @@ plan() {
     redis)
       need 'a rival of the benchmarks, Redis; no service is started' have_redis redis-tools
       ;;
-    *) fail "unknown group \"$1\"; the groups are build, check, test, python, model, arm64, fuzz, boost, zeromq, redis" ;;
+    plot)
+      need 'to draw the pictures of the benchmarks' have_python python3 python3-venv
+      want_plot_venv=true
+      ;;
+    *) fail "unknown group \"$1\"; the groups are $groups" ;;
   esac
 }
 
@@ -343,4 +352,5 @@ for group in "$@"; do plan "$group"; done
 if [ "${#packages[@]}" -ne 0 ]; then fail "still missing after installing: ${packages[*]}"; fi
 if "$want_venv"; then make_venv "$venv" "$requirements"; fi
 if "$want_package_venv"; then make_venv "$package_venv" "$package_requirements"; fi
+if "$want_plot_venv"; then make_venv "$plot_venv" "$plot_requirements"; fi
 if "$want_sysroot"; then make_sysroot; fi

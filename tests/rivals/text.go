@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -24,7 +25,8 @@ func digits(v float64) string {
 	if v == 0 || math.Abs(v) >= 99.95 {
 		return fmt.Sprintf("%.0f", v)
 	}
-	decimals := 2 - int(math.Floor(math.Log10(math.Abs(v))))
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 2, 64), 64) // its own text is a number
+	decimals := 2 - int(math.Floor(math.Log10(math.Abs(rounded))))
 	return fmt.Sprintf("%.*f", min(3, decimals), v)
 }
 

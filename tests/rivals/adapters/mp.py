@@ -6,23 +6,17 @@ Keys of its own: module=multiprocessing | shmd.multiprocessing; kind=Queue | Sim
 Semaphore | Value | Manager, by default what the workload is named after, and Queue for messages.
 
 The objects of multiprocessing are inherited, not opened. So the process that makes them (index 0 of the first role)
-forks a nursery, which has them, before it says `ready`. Every other process that the runner starts gives the nursery
-its standard input, output and error and its processors over a Unix socket; a child that the nursery forks does
-its work there, and the process itself waits until that has ended. For the runner all are as those of other systems;
-only the pid that works is another one. A child ends when its process does, by SIGIO, however that was killed.
+begins a nursery, and the work of every other process that the runner starts is done by a child of that: see nursery.py.
 """
-import fcntl
 import importlib
 import os
 import pickle
 import resource
-import select
-import signal
-import socket
 import sys
 import warnings
-from multiprocessing import managers, util
+from multiprocessing import managers, resource_tracker
 
+import nursery
 import rival as protocol
 from rival import Unsupported, say
 
@@ -284,12 +278,7 @@ def _sleeper(make):
 
 
 def _asleep(rival, get, put):  # a pipe that nobody can write to has ended
-    def run(turns, count):
-        signal.signal(signal.SIGIO, _end)
-        _tell_by_sigio(0)
-        if not select.select([0], [], [], 0)[0]:
-            get()
-    return run
+    return protocol.wait(get)
 
 
 def _maker(make):
@@ -313,7 +302,7 @@ def _block_of_8(face, rival):
 
 
 def _opener_shared_memory(face, rival):
-    name = rival.block(rival.size, rival.name + "-block").name
+    name = rival.block(rival.size).name
 
     def once():
         rival.shared_memory(name).close()
@@ -379,8 +368,8 @@ class MpRival(protocol.Rival):
         self.kind = self.keys.get("kind", _KINDS.get(self.workload, "Queue"))
         if "socket" in self.keys:
             os.environ["SHMD_SOCKET"] = self.keys["socket"]
-        module = importlib.import_module(self.keys.get("module", "multiprocessing"))
-        self._face, self._manager, self._blocks = module, None, []
+        self._face = importlib.import_module(self.keys.get("module", "multiprocessing"))
+        self._manager, self._blocks = None, []
 
     def manager(self):
         """The server of objects that others reach by a socket; the first call starts it."""
@@ -388,11 +377,14 @@ class MpRival(protocol.Rival):
             raise Unsupported("its managers are those of multiprocessing")
         if self._manager is None:
             self._manager = managers.SyncManager()
-            self._manager.start(_end_with, os.pipe())
+            with nursery.standard_files_aside() as aside:
+                self._manager.start(nursery.end_with, (*os.pipe(), aside))
         return self._manager
 
-    def block(self, size, name=None):
-        made = self.shared_memory(name, create=True, size=size)
+    def block(self, size):
+        with nursery.standard_files_aside():
+            resource_tracker.ensure_running()
+        made = self.shared_memory(f"{self.name}-{len(self._blocks)}", create=True, size=size)
         self._blocks.append(made)
         return made
 
@@ -404,92 +396,23 @@ class MpRival(protocol.Rival):
             raise Unsupported("has no such operation")
         if self.spins and self.kind != "shared_memory":
             raise Unsupported("waits asleep")
-        if self.makes:
-            objects = _WORKS[self.workload][self.kind](self._face, self)
-            lifeline = self._begin_nursery(objects)
-            try:
-                self.work(objects)
-            finally:
-                os.close(lifeline)
-                for block in self._blocks:
-                    block.unlink()
-        else:
-            raise SystemExit(self._ask())
+        if not self.makes:
+            raise SystemExit(nursery.ask(self.name, sys.argv[1:]))
+        if self.kind == "Manager":
+            self.manager()
+        objects = _WORKS[self.workload][self.kind](self._face, self)
+        lifeline = nursery.begin(self.name, self._face.get_context("fork"), lambda argv: MpRival(argv).work(objects))
+        try:
+            self.work(objects)
+        finally:
+            os.close(lifeline)
+            for block in self._blocks:
+                block.unlink()
 
     def work(self, objects):
         run = _USES[self.workload, self.role](self, *objects[self.role])
         say("ready" + (f" pids={self._manager._process.pid}" if self._manager and self.makes else ""))
         self.serve(run)
-
-    # --- Processes that the runner has started and that are not children of each other.
-
-    def _begin_nursery(self, objects):
-        """Returns a descriptor: the nursery ends when nobody has it open."""
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(self._address())
-        listener.listen(64)
-        ends, lifeline = os.pipe()
-        self._fork(self._nurse, listener, ends, lifeline, objects)
-        listener.close()
-        os.close(ends)
-        return lifeline
-
-    def _address(self):
-        return f"\0rivals-mp-{self.name}"  # in no directory, whose path may be too long
-
-    def _fork(self, target, *args):
-        self._face.get_context("fork").Process(target=target, args=args).start()
-
-    def _nurse(self, listener, ends, lifeline, objects):
-        os.close(lifeline)
-        while True:
-            readable, _, _ = select.select([listener, ends], [], [])
-            if ends in readable:
-                return
-            asker, _ = listener.accept()
-            message, descriptors, _, _ = socket.recv_fds(asker, 65536, 3)
-            self._fork(self._hatch, listener, asker, descriptors, *pickle.loads(message), objects)
-            asker.close()
-            for descriptor in descriptors:
-                os.close(descriptor)
-
-    def _hatch(self, listener, asker, descriptors, argv, processors, objects):
-        listener.close()
-        os.sched_setaffinity(0, processors)
-        for standard, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, standard)
-            os.close(descriptor)
-        sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-        _tell_by_sigio(asker)  # which ends this process when who asked is gone
-        status = [1]
-        # After all that threads of queues have still to send.
-        util.Finalize(None, lambda: asker.send(bytes(status)), exitpriority=-100)
-        MpRival(argv).work(objects)
-        status[0] = 0
-
-    def _ask(self):
-        """Has a child of the nursery do the work of this process; returns its exit status."""
-        with socket.socket(socket.AF_UNIX) as nursery:
-            nursery.connect(self._address())
-            message = pickle.dumps((sys.argv[1:], os.sched_getaffinity(0)))
-            socket.send_fds(nursery, [message], [0, 1, 2])
-            return (nursery.recv(1) or b"\1")[0]
-
-
-def _tell_by_sigio(descriptor):
-    """SIGIO, which ends a process, comes when there is something to read, or the other side has ended."""
-    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
-
-
-def _end(number, frame):
-    raise SystemExit(0)
-
-
-def _end_with(ends, lifeline):
-    """In a manager: it ends when all others have, in whatever way."""
-    os.close(lifeline)
-    _tell_by_sigio(ends)
 
 
 def _describe(keys):

@@ -116,7 +116,7 @@ class Rival:
     # --- The protocol.
 
     def serve(self, run):
-        """Answers the runner's lines. run(turns, count) does one operation for each of turns, which are their numbers."""
+        """Answers the runner's lines. run(turns, count) does one operation for each of turns, their numbers."""
         for line in sys.stdin:
             command, count = line.split()
             if command != "go":
@@ -158,7 +158,7 @@ def hold(acquire):
 
 
 def wait(acquire):
-    """run of the waiter of `recovery`."""
+    """run of the waiter of `recovery`, and of the sleeper of `idle`, who waits until it is killed."""
     def run(turns, count):
         say("waiting")
         acquire()

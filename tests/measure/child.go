@@ -122,9 +122,17 @@ func (c *Child) Number(format string, args ...any) (float64, error) {
 	return strconv.ParseFloat(line, 64)
 }
 
+// End ends its input; may be called again.
+func (c *Child) End() error {
+	if err := c.stdin.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
 // Stop ends its input and waits for it.
 func (c *Child) Stop() error {
-	return errors.Join(c.stdin.Close(), c.Cmd.Wait())
+	return errors.Join(c.End(), c.Cmd.Wait())
 }
 
 // Kill kills it and waits until it is gone; how it ended is known.

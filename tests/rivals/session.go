@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,7 +17,7 @@ import (
 )
 
 // replyLimit bounds the wait for a line of an adapter; it says nothing about speed.
-const replyLimit = time.Minute
+const replyLimit = 30 * time.Second
 
 // errUnsupported is what the system cannot do, and why.
 type errUnsupported string
@@ -236,7 +237,10 @@ func (s *session) close() error {
 	})
 	defer watchdog.Stop()
 	var wrong []error
-	all := s.processes
+	for _, p := range s.processes {
+		wrong = append(wrong, p.End()) // all at once: one may wait for another
+	}
+	all := slices.Clone(s.processes)
 	if s.server != nil {
 		all = append(all, s.server)
 	}

@@ -285,6 +285,24 @@ bench-rivals: build adapters ## Measure shmd beside what else there is: build/pe
 	build/shmd-rivals --out build/rivals.json $(ARGS)
 	$(MAKE) performance RESULTS=build/rivals.json PERFORMANCE=build/performance
 
+# The other tree has its own library, daemon and Go client, and the adapters of this one.
+BEFORE := build/before
+
+.PHONY: bench-compare
+bench-compare: build $(OUR_ADAPTERS) ## Measure this tree and REF=COMMIT in turn, and compare by benchstat (ARGS="...")
+	$(if $(REF),,$(error say which: make bench-compare REF=COMMIT))
+	rm -rf $(BEFORE)
+	mkdir -p $(BEFORE)
+	git archive $(REF) | tar -x -C $(BEFORE)
+	rm -rf $(BEFORE)/tests/rivals $(BEFORE)/tests/measure
+	cp Makefile go.mod go.sum $(BEFORE)
+	cp -r tests/rivals tests/measure $(BEFORE)/tests
+	$(MAKE) -C $(BEFORE) bin/shmd $(filter %/shmd %/shmdgo,$(OUR_ADAPTERS))
+	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
+	build/shmd-rivals --before $(BEFORE) --out build/compare.json $(ARGS)
+	build/shmd-rivals benchstat build/compare.json build
+	$(GO) tool benchstat build/before.txt build/after.txt
+
 # What `make performance` makes docs/performance.md and its pictures of.
 RESULTS     ?= $(lastword $(sort $(wildcard tests/rivals/results/*.json)))
 PERFORMANCE ?= docs

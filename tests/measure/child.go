@@ -30,6 +30,7 @@ type Command struct {
 	Args []string
 	// CPUs are the processors that it may run on; none = all that this process may.
 	CPUs   []int
+	Env    []string  // NAME=VALUE, beside those of this process
 	Stderr io.Writer // nil = that of this process
 }
 
@@ -41,6 +42,7 @@ func Start(ctx context.Context, path string, args ...string) (*Child, error) {
 // Start runs the program until Stop, Kill or the end of ctx.
 func (c Command) Start(ctx context.Context) (*Child, error) {
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stderr = os.Stderr
 	if c.Stderr != nil {
 		cmd.Stderr = c.Stderr

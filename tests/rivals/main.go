@@ -76,11 +76,15 @@ func run(args []string) error {
 	if len(args) > 0 && args[0] == "report" {
 		return reportCommand(args[1:])
 	}
+	if len(args) > 0 && args[0] == "benchstat" {
+		return benchstatCommand(args[1:])
+	}
 	flags := flag.NewFlagSet("shmd-rivals", flag.ContinueOnError)
 	only := flags.String("only", "", "measure only these `ROWS`, separated by commas")
 	systems := flags.String("systems", "", "only adapters whose ID has one of these `PREFIXES`, separated by commas")
 	list := flags.Bool("list", false, "list rows and adapters")
 	quick := flags.Bool("quick", os.Getenv("QUICK") == "1", "one point of few rows, in short rounds; also QUICK=1")
+	before := flags.String("before", "", "measure shmd of this `TREE` and of the one here in turn, and nothing else")
 	out := flags.String("out", "", "`FILE` for the results; default: build/rivals.json")
 	flags.Usage = func() { usage(flags) }
 	if err := flags.Parse(args); err != nil {
@@ -95,6 +99,9 @@ func run(args []string) error {
 	t, err := loadTable(rowsJSON)
 	if err != nil {
 		return fmt.Errorf("rows.json: %w", err)
+	}
+	if *before != "" {
+		t.compareWith(*before)
 	}
 	b := &bench{table: t, quick: *quick}
 	if b.cpus, err = measure.Processors(); err != nil {
@@ -133,6 +140,7 @@ func usage(flags *flag.FlagSet) {
 	w := flags.Output()
 	fmt.Fprintln(w, "Usage: shmd-rivals [FLAGS]")
 	fmt.Fprintln(w, "       shmd-rivals report RESULTS.json [DIRECTORY]")
+	fmt.Fprintln(w, "       shmd-rivals benchstat RESULTS.json DIRECTORY")
 	fmt.Fprintln(w, "Run it from the root of the source tree; `make bench-rivals` does that.")
 	fmt.Fprintln(w)
 	flags.PrintDefaults()
@@ -167,9 +175,12 @@ func (b *bench) choose(only string) ([]*row, error) {
 	return chosen, nil
 }
 
-// resolve replaces what stands in braces in the words of a command.
-func (b *bench) resolve(command []string) (path string, args []string, err error) {
+// resolve replaces what stands in braces in the words of a command of the adapter.
+func (a *adapter) resolve(command []string) (path string, args []string, err error) {
 	build := cmp.Or(os.Getenv("SHMD_BUILD"), "build")
+	if a.tree != "" {
+		build = filepath.Join(a.tree, "build")
+	}
 	python := cmp.Or(os.Getenv("SHMD_PYTHON_PACKAGE"), filepath.Join(build, "python", "bin", "python"))
 	words := slices.Clone(command)
 	for i := range words {
@@ -202,11 +213,11 @@ func (b *bench) lookAtSystems(prefixes string) {
 
 // describe asks the adapter what it is.
 func (b *bench) describe(a *adapter) (string, error) {
-	path, args, err := b.resolve(a.Command)
+	path, args, err := a.resolve(a.Command)
 	if err == nil {
 		// A file of an interpreter, or a server, may be what is missing.
 		for _, other := range append(slices.Clone(args), a.Server...) {
-			if _, _, e := b.resolve([]string{other}); e != nil {
+			if _, _, e := a.resolve([]string{other}); e != nil {
 				err = e
 			}
 		}

@@ -152,3 +152,15 @@ func TestLastLine(t *testing.T) {
 		t.Errorf("%q", l.last())
 	}
 }
+
+// Rounds of both trees have the same names, so that benchstat pairs them.
+func TestBenchstat(t *testing.T) {
+	r := &results{Cases: []*caseResult{{Row: "lock", Unit: "ns", Setting: setting{Placement: "across", Processes: 2},
+		Series: []*series{{ID: "before:shmd/C", Operations: 9, Values: []float64{5, 6.5}},
+			{ID: "shmd/C", Operations: 7, Values: []float64{4}}}}}}
+	before, after := r.benchstat()
+	want := "Benchmark/lock/2processes/across/shmd-C 9 5 ns/op\nBenchmark/lock/2processes/across/shmd-C 9 6.5 ns/op\n"
+	if before != want || after != "Benchmark/lock/2processes/across/shmd-C 7 4 ns/op\n" {
+		t.Errorf("%q %q", before, after)
+	}
+}

@@ -40,6 +40,8 @@ type adapter struct {
 	Workloads []string `json:"workloads"`
 	// Setup is the group of scripts/setup.sh that it needs.
 	Setup string `json:"setup,omitempty"`
+
+	tree string // source tree that it was built in, "" = this one
 }
 
 // language is the one that the adapter is written in.

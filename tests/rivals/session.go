@@ -111,13 +111,13 @@ func (s *session) start(ctx context.Context, b *bench) (err error) {
 // launch starts a process until it is ready.
 func (s *session) launch(ctx context.Context, b *bench, command []string, workload, role string, index int) (*process,
 	error) {
-	path, words, err := b.resolve(command)
+	path, words, err := s.adapter.resolve(command)
 	if err != nil {
 		return nil, err
 	}
 	p := &process{role: role, index: index, stderr: new(lastLines)}
 	p.Child, err = measure.Command{Path: path, Args: append(words, s.arguments(workload, role, index)...),
-		CPUs: b.cpusOf(s.setting.Placement, role, index), Stderr: p.stderr}.Start(ctx)
+		CPUs: b.cpusOf(s.setting.Placement, role, index), Env: s.adapter.env(), Stderr: p.stderr}.Start(ctx)
 	if err != nil {
 		return nil, err
 	}

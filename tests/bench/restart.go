@@ -64,7 +64,8 @@ func (p *population) restart(ctx context.Context, b *bench) error {
 		measure.SpreadOf(serves).Max < restartGoalMs)
 	w.Note = fmt.Sprintf("from the SIGKILL to the new daemon's readiness, %d clients", len(p.clients))
 	b.report.add(w)
-	b.report.add(row{Name: fmt.Sprintf("%d objects: all clients served", p.objects), Unit: "ms", Ours: measure.SpreadOf(served),
+	b.report.add(row{Name: fmt.Sprintf("%d objects: all clients served", p.objects), Unit: "ms",
+		Ours: measure.SpreadOf(served),
 		Note: "each has come back, in the background or for its call, and has had an answer"})
 	return nil
 }

@@ -181,7 +181,8 @@ func TestOtherWork(t *testing.T) {
 		t.Run(workload, func(t *testing.T) {
 			forAdapters(t, workload, func(t *testing.T, b *bench, a *adapter) {
 				const n = 50
-				s := openedSession(t, b, a, row{Workload: workload}, setting{Processes: processes}, workload != "memory")
+				s := openedSession(t, b, a, row{Workload: workload}, setting{Processes: processes},
+					workload != "memory")
 				defer s.kill()
 				if workload == "attach" {
 					if _, err := s.round(n); err != nil { // the first process has made the object only

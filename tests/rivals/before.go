@@ -71,6 +71,7 @@ func (r *results) benchstat() (before, after string) {
 // benchName has no blanks, and slashes between parts.
 func benchName(c *caseResult, id string) string {
 	parts := append([]string{c.Row}, strings.Split(c.Setting.String(), ", ")...)
-	parts = slices.DeleteFunc(append(parts, strings.ReplaceAll(id, "/", "-")), func(part string) bool { return part == "" })
+	parts = append(parts, strings.ReplaceAll(id, "/", "-"))
+	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
 	return strings.ReplaceAll(strings.Join(parts, "/"), " ", "")
 }

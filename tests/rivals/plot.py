@@ -51,6 +51,14 @@ def _rate(count, _=None):
     return f"{count:.3g} G"
 
 
+def _label_decades(axis, text):
+    """Ticks of a logarithmic axis: more of them where there are few decades."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter(ticker.FuncFormatter(text))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
 class Results:
     """What a run came to, by rows."""
 
@@ -130,7 +138,7 @@ def _panels(results, curves, titles, save, title, y_label, x_label, x_format, y_
         axis.set_xticks(x_ticks)
         axis.xaxis.set_major_formatter(ticker.FuncFormatter(x_format))
         axis.xaxis.set_minor_locator(ticker.NullLocator())
-        axis.yaxis.set_major_formatter(ticker.FuncFormatter(y_format))
+        _label_decades(axis.yaxis, y_format)
         axis.tick_params(axis="x", labelrotation=45)
         axis.grid(True, which="major", color="#e4e4e4", linewidth=0.6)
         axis.legend(fontsize=7.5, loc="best", framealpha=0.85)
@@ -175,8 +183,8 @@ def _bars(results, row, save, title, x_label, x_format, is_log=True):
     for at, (value, identity, never) in enumerate(bars):
         color = results.style(identity)["color"]
         if never:
-            axis.barh(at, most * 30, color="white", edgecolor="#d1495b", hatch="///")
-            axis.text(most * 1.5, at, "never", va="center", fontweight="bold", color="#d1495b",
+            axis.barh(at, most * 1e6, color="white", edgecolor="#d1495b", hatch="///")
+            axis.text(most * 1.2, at, "never", va="center", fontweight="bold", color="#d1495b",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         else:
             axis.barh(at, value, color=color)
@@ -186,9 +194,11 @@ def _bars(results, row, save, title, x_label, x_format, is_log=True):
     axis.set_yticks(range(len(bars)), labels, fontsize=8)
     if is_log:
         axis.set_xscale("log")
-        axis.set_xlim(left=min(finite, default=1) / 2)
-    axis.margins(x=0.15)
-    axis.xaxis.set_major_formatter(ticker.FuncFormatter(x_format))
+        least = min(finite, default=1) / 2
+        axis.set_xlim(least, most * (most / least) ** 0.25)
+        _label_decades(axis.xaxis, x_format)
+    else:
+        axis.margins(x=0.15)
     axis.set_xlabel(x_label)
     axis.grid(True, axis="x", color="#e4e4e4", linewidth=0.6)
     axis.set_axisbelow(True)
@@ -219,7 +229,7 @@ def _shapes(results, row, save, title):
                  label=f"{results.label(identity)} {'' if group == 'C' else group}")
     axis.set_xticks([i + 0.425 for i in range(len(cases))], shapes)
     axis.set(yscale="log", ylabel="messages a second", xlabel="producers x consumers")
-    axis.yaxis.set_major_formatter(ticker.FuncFormatter(_rate))
+    _label_decades(axis.yaxis, _rate)
     axis.grid(True, axis="y", color="#e4e4e4", linewidth=0.6)
     axis.set_axisbelow(True)
     axis.legend(fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left")

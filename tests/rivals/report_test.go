@@ -19,14 +19,16 @@ func smallResults() *results {
 			{ID: "gone/C", Label: "gone", Kind: library, Missing: "not there: it is not"},
 		},
 		Cases: []*caseResult{
-			{Row: "oneway", Unit: "ns", Floor: "word/C", Setting: setting{Placement: "across", SizeBytes: 8}, Series: []*series{
-				{ID: "word/C", Values: []float64{10, 20, 10}},
-				{ID: "shmd/C", Values: []float64{40, 80, 40}},
-				{ID: "shmd-stream/C", Values: []float64{20, 40, 20}, Percentiles: &percentiles{P50: 21, P99: 22, P999: 2300}},
-				{ID: "shmd/Go", Values: []float64{30, 60, 30}},
-				{ID: "other/C++", Values: []float64{16, 32, 16}},
-				{ID: "far/Go", Values: []float64{3000, 6000, 3000}},
-			}},
+			{Row: "oneway", Unit: "ns", Floor: "word/C", Setting: setting{Placement: "across", SizeBytes: 8},
+				Series: []*series{
+					{ID: "word/C", Values: []float64{10, 20, 10}},
+					{ID: "shmd/C", Values: []float64{40, 80, 40}},
+					{ID: "shmd-stream/C", Values: []float64{20, 40, 20},
+						Percentiles: &percentiles{P50: 21, P99: 22, P999: 2300}},
+					{ID: "shmd/Go", Values: []float64{30, 60, 30}},
+					{ID: "other/C++", Values: []float64{16, 32, 16}},
+					{ID: "far/Go", Values: []float64{3000, 6000, 3000}},
+				}},
 			{Row: "oneway", Unit: "ns", Floor: "word/C", Setting: setting{Placement: "across", SizeBytes: 1 << 20},
 				Series: []*series{
 					{ID: "shmd/C", Values: []float64{1e6, 1e6, 1e6}},
@@ -126,6 +128,18 @@ func TestTexts(t *testing.T) {
 	m.add("x|y", "1")
 	if got := m.String(); got != "| a | b |\n|---|--:|\n| x/y | 1 |\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestNoRatioToNothing(t *testing.T) {
+	zero, one := &series{Values: []float64{0}}, &series{Values: []float64{1}}
+	for _, to := range []*series{zero, nil, {Values: []float64{1, 1}}, {}} {
+		if got, has := one.ratio(to); has {
+			t.Errorf("%+v", got)
+		}
+	}
+	if got, has := zero.ratio(one); !has || got.Median != 0 {
+		t.Errorf("%+v, %t", got, has)
 	}
 }
 

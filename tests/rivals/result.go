@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/shmd/shmd/tests/measure"
@@ -88,9 +89,10 @@ func (s *series) note(err error) {
 
 func (s *series) spread() measure.Spread { return measure.SpreadOf(s.Values) }
 
-// ratio is how many times as long as that one this one takes, within rounds.
+// ratio is how many times as long as that one this one takes, within rounds, if there is such
+// a number.
 func (s *series) ratio(to *series) (measure.Spread, bool) {
-	if to == nil || len(s.Values) == 0 || len(s.Values) != len(to.Values) {
+	if to == nil || len(s.Values) == 0 || len(s.Values) != len(to.Values) || slices.Contains(to.Values, 0) {
 		return measure.Spread{}, false
 	}
 	return measure.Ratios(s.Values, to.Values), true

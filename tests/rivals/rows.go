@@ -234,7 +234,9 @@ func (t *table) entrants(r *row) []*adapter {
 		}
 	}
 	rank := []kind{floor, ours, library, server}
-	slices.SortStableFunc(all, func(a, b *adapter) int { return slices.Index(rank, a.Kind) - slices.Index(rank, b.Kind) })
+	slices.SortStableFunc(all, func(a, b *adapter) int {
+		return slices.Index(rank, a.Kind) - slices.Index(rank, b.Kind)
+	})
 	return all
 }
 

@@ -71,7 +71,8 @@ func (s *session) roles() (roles []string, counts []int) {
 
 // openSession starts all processes until they are ready. What the system cannot do is
 // errUnsupported.
-func (b *bench) openSession(ctx context.Context, a *adapter, r *row, at setting, withSamples bool) (_ *session, err error) {
+func (b *bench) openSession(ctx context.Context, a *adapter, r *row, at setting,
+	withSamples bool) (_ *session, err error) {
 	s := &session{adapter: a, setting: at, row: r}
 	// In memory, as far as the system has such files: what is mapped is never written to a disk.
 	if s.dir, err = os.MkdirTemp("/dev/shm", "rival"); err != nil {

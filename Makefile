@@ -280,10 +280,22 @@ rivals:
 	done
 
 .PHONY: bench-rivals
-bench-rivals: build adapters ## Measure shmd beside what else there is: build/performance (QUICK=1, ARGS="...")
+bench-rivals: build adapters ## Measure shmd beside what else there is: docs/performance.md (QUICK=1, ARGS="...": build/performance)
 	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
-	build/shmd-rivals --out build/rivals.json $(ARGS)
-	$(MAKE) performance RESULTS=build/rivals.json PERFORMANCE=build/performance
+	build/shmd-rivals --out $(RESULTS) $(ARGS)
+	$(MAKE) performance
+
+# A run of all rows is kept, and documented; any other is looked at and forgotten.
+KEPT        := $(if $(QUICK)$(ARGS),,yes)
+RESULTS     ?= $(if $(KEPT),tests/rivals/results,build)/rivals.json
+PERFORMANCE ?= $(if $(KEPT),docs,build/performance)
+
+.PHONY: performance
+performance: ## Make docs/performance.md and its pictures of the results that are kept
+	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
+	@{ $(MAKE) -s build/setup/plot && build/plot/bin/python tests/rivals/plot.py $(RESULTS) $(PERFORMANCE)/images; } || \
+	  echo "make performance: goes on without new pictures" >&2
+	build/shmd-rivals report $(RESULTS) $(PERFORMANCE)
 
 # The other tree has its own library, daemon and Go client, and the adapters of this one.
 BEFORE := build/before
@@ -302,16 +314,6 @@ bench-compare: build $(OUR_ADAPTERS) ## Measure this tree and REF=COMMIT in turn
 	build/shmd-rivals --before $(BEFORE) --out build/compare.json $(ARGS)
 	build/shmd-rivals benchstat build/compare.json build
 	$(GO) tool benchstat build/before.txt build/after.txt
-
-# What `make performance` makes docs/performance.md and its pictures of.
-RESULTS     ?= $(lastword $(sort $(wildcard tests/rivals/results/*.json)))
-PERFORMANCE ?= docs
-
-.PHONY: performance
-performance: build/setup/plot ## Make docs/performance.md and its pictures of the results that are kept (RESULTS=FILE)
-	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
-	build/plot/bin/python tests/rivals/plot.py $(RESULTS) $(PERFORMANCE)/images
-	build/shmd-rivals report $(RESULTS) $(PERFORMANCE)
 
 .PHONY: adapters
 adapters: $(OUR_ADAPTERS)

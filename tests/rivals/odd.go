@@ -31,7 +31,7 @@ func (b *bench) runRecovery(ctx context.Context, r *row, at setting, entrants []
 			switch {
 			case errors.Is(err, errNever):
 				s.fail(fmt.Errorf("never: nobody had it %v after the kill", b.never()))
-				s.Never = true
+				s.Never, s.Counts = true, map[string]float64{"limit_s": b.never().Seconds()}
 			case err != nil:
 				s.fail(err)
 			case round > 0: // the first one warms up

@@ -166,25 +166,25 @@ def _scaling(results, rows, save, title, y_label):
 
 
 def _bars(results, row, save, title, x_label, x_format, is_log=True):
-    """One bar for each system; who never got there has one of the limit, with that word."""
+    """One bar for each system; who never got there has one that does not end, with the limit."""
     bars = []
     for case in results.cases(row):
         for series in case["series"]:
             if series.get("values"):
-                bars.append((statistics.median(series["values"]), series["id"], False))
+                bars.append((statistics.median(series["values"]), series["id"], None))
             elif series.get("never"):
-                bars.append((float("inf"), series["id"], True))
+                bars.append((float("inf"), series["id"], series["counts"]["limit_s"]))
     if not bars:
         return
     bars.sort(key=lambda bar: (-bar[0], bar[1]))
-    finite = [value for value, _, never in bars if not never and value > 0]
+    finite = [value for value, _, never_s in bars if never_s is None and value > 0]
     most = max(finite, default=1)
     figure, axis = pyplot.subplots(figsize=(9, 1.6 + 0.32 * len(bars)))
-    for at, (value, identity, never) in enumerate(bars):
+    for at, (value, identity, never_s) in enumerate(bars):
         color = results.style(identity)["color"]
-        if never:
+        if never_s is not None:
             axis.barh(at, most * 1e6, color="white", edgecolor="#d1495b", hatch="///")
-            axis.text(most * 1.2, at, "never", va="center", fontweight="bold", color="#d1495b",
+            axis.text(most, at, f"never within {never_s:g} s", va="center", ha="right", fontweight="bold", color="#d1495b",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         else:
             axis.barh(at, value, color=color)

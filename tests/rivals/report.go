@@ -283,7 +283,7 @@ func (r *report) groupTable(row *row, g group) string {
 					tail = fmt.Sprintf("%s / %s / %s", nsText(p.P50), nsText(p.P99), nsText(p.P999))
 				}
 			} else if i := slices.IndexFunc(c.Series, func(x *series) bool { return x.ID == s.ID && x.Never }); i >= 0 {
-				has, cell = true, "never"
+				has, cell = true, fmt.Sprintf("never within %.0f s", c.Series[i].Counts["limit_s"])
 			}
 			cells, times = append(cells, cell), append(times, tail)
 		}

@@ -16,6 +16,7 @@ func smallResults() *results {
 			{ID: "word/C", Label: "words", Kind: floor}, {ID: "shmd/C", Label: "shmd", Kind: ours},
 			{ID: "shmd-stream/C", Label: "shmd stream", Kind: ours}, {ID: "shmd/Go", Label: "shmd", Kind: ours},
 			{ID: "other/C++", Label: "other", Kind: library}, {ID: "far/Go", Label: "far", Kind: server},
+			{ID: "other-named/C++", Label: "other, named", Kind: library},
 			{ID: "gone/C", Label: "gone", Kind: library, Missing: "not there: it is not"},
 		},
 		Cases: []*caseResult{
@@ -37,7 +38,8 @@ func smallResults() *results {
 				}},
 			{Row: "recovery", Unit: "ns", Setting: setting{Placement: "free"}, Series: []*series{
 				{ID: "shmd/C", Values: []float64{2e5}},
-				{ID: "other-named/C++", Reason: "never: nobody had it 10s after the kill", Never: true},
+				{ID: "other-named/C++", Reason: "never: nobody had it 10s after the kill", Never: true,
+					Counts: map[string]float64{"limit_s": 10}},
 			}},
 		},
 	}
@@ -93,6 +95,7 @@ func TestReport(t *testing.T) {
 		"| other (C++) | **16.0 ns** (0.800 x) | 5.00 ms (5.00 x) |",
 		"| far (Go), server | 3.00 µs (100 x) | - |",
 		"| shmd stream (C) | 21.0 ns / 22.0 ns / 2.30 µs | - |",
+		"| other, named (C++) | never within 10 s |",
 		"- far/Go: cannot do that",
 		"**not measured**: not there: it is not",
 	} {

@@ -52,7 +52,8 @@ type series struct {
 	Unsupported bool         `json:"unsupported,omitempty"` // the system has not got that
 	Never       bool         `json:"never,omitempty"`       // what was waited for did not happen within the limit
 	Percentiles *percentiles `json:"percentiles,omitempty"`
-	// Counts is further numbers, by their names.
+	// Counts is further numbers, by their names: of idle also switches, processes and seconds, of who
+	// never got there limit_s.
 	Counts map[string]float64 `json:"counts,omitempty"`
 	Note   string             `json:"note,omitempty"`
 }

@@ -26,6 +26,13 @@ func monotonicNS() int64 {
 // NowNS is CLOCK_MONOTONIC in nanoseconds, the same in every process.
 func NowNS() int64 { return startedNS + int64(time.Since(started)) }
 
+// Sample ends an operation, and begins the next one, if samples are wanted.
+func (r *Row) Sample() {
+	if r.Samples != "" {
+		r.sampler.end()
+	}
+}
+
 // sampler keeps a latency for each operation of a `go`.
 type sampler struct {
 	latenciesNS []int64
@@ -46,8 +53,11 @@ func (s *sampler) end() {
 	s.lastNS = now
 }
 
-// write makes the file anew: 8 bytes for each latency, little-endian.
+// write makes the file anew, if there are any: 8 bytes for each latency, little-endian.
 func (s *sampler) write(path string) error {
+	if len(s.latenciesNS) == 0 {
+		return nil
+	}
 	bytes := make([]byte, 0, 8*len(s.latenciesNS))
 	for _, ns := range s.latenciesNS {
 		bytes = binary.LittleEndian.AppendUint64(bytes, uint64(ns))

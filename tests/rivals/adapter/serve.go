@@ -48,7 +48,7 @@ func Main(describe func() (string, error), works []Work) {
 
 // Fail ends the process, for errors that no Session can return.
 func Fail(err error) {
-	fmt.Fprintf(os.Stderr, "%s: %v\n", strings.Join(os.Args, " "), err)
+	fmt.Fprintf(os.Stderr, "%s: %v\n", strings.Join(os.Args[1:min(3, len(os.Args))], " "), err)
 	os.Exit(1)
 }
 
@@ -137,10 +137,8 @@ func (r *Row) timed(session Session, count uint64) error {
 		end, r.endedNS = r.endedNS, 0
 	}
 	r.Done += count
-	if r.Samples != "" {
-		if err := r.sampler.write(r.Samples); err != nil {
-			return err
-		}
+	if err := r.sampler.write(r.Samples); err != nil {
+		return err
 	}
 	line := fmt.Sprintf("done %d begin=%d end=%d", end-begin, begin, end)
 	if r.Verify {
@@ -172,9 +170,7 @@ func (c *calls) Run(count uint64) error {
 		if err := c.call(i, min(c.max, end-i)); err != nil {
 			return err
 		}
-		if c.row.Samples != "" {
-			c.row.sampler.end()
-		}
+		c.row.Sample()
 	}
 	return nil
 }

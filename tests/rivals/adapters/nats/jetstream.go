@@ -128,6 +128,7 @@ func (p *player) Run(count uint64) error {
 			return err
 		}
 		i++
+		p.Sample()
 		switch {
 		case !p.isPing:
 			return p.put(i - 1)

@@ -6,7 +6,7 @@ import (
 )
 
 // ErrNoRedis says that there is none to run.
-var ErrNoRedis = errors.New("there is no redis-server: `make bench` says why it could not be had")
+var ErrNoRedis = errors.New("there is no redis-server: scripts/setup.sh redis says why it could not be had")
 
 // LookRedis is the path of the server. Debian has the program in redis-tools as
 // redis-check-rdb, and the link redis-server to it in a package that runs a system service,

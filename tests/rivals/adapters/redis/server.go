@@ -10,26 +10,15 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/shmd/shmd/tests/measure"
 	"github.com/shmd/shmd/tests/rivals/adapter"
 )
 
 // serverTimeout bounds the start of a server; it is there in some milliseconds.
 const serverTimeout = 20 * time.Second
 
-// findServer is the path of the server. Debian has the program in redis-tools as
-// redis-check-rdb, and the link redis-server to it in a package that runs a system service,
-// which nobody wants here. The name that it is called by says what it is.
-func findServer() (string, error) {
-	for _, name := range []string{"redis-server", "redis-check-rdb"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", errors.New("there is no redis-server: scripts/setup.sh redis installs it")
-}
-
 func serverCommand(args ...string) (*exec.Cmd, error) {
-	path, err := findServer()
+	path, err := measure.LookRedis()
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,7 @@ func TestReport(t *testing.T) {
 	text := rep.summary()
 	for _, want := range []string{
 		"| One way | ours/C to rivals | ≤ 1.00 | **1 of 2** | 0.200 | 1.25 | 8 B, across: shmd-stream/C to other/C++ |",
+		"| One way | ours/Go to ours/C | ≤ 1.50 | 1 of 1 | 1.50 | 1.50 |",
 		"| One way | 8 B, across | other (C++) | 1.25 x | 20.0 ns | 16.0 ns | hangs when an owner is killed |",
 		"![One way](images/performance-oneway.svg)",
 		"| across | 8 B | 1 MiB |",

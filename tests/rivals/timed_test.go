@@ -25,6 +25,7 @@ func TestTookAll(t *testing.T) {
 		{[]outcome{{tookNS: 5}}, 5},
 		{[]outcome{{tookNS: 5, beginNS: 10, endNS: 15}, {tookNS: 3, beginNS: 20, endNS: 23}}, 13},
 		{[]outcome{{tookNS: 5, beginNS: 10, endNS: 15}, {tookNS: 7}}, 7}, // not all say when
+		{[]outcome{{tookNS: 7}, {tookNS: 5, beginNS: 10, endNS: 15}}, 7},
 	} {
 		if got := tookAll(c.outcomes); got != c.want {
 			t.Errorf("%+v: %d", c.outcomes, got)

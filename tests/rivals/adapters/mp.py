@@ -144,13 +144,12 @@ def _ping(rival, send, receive):
 
 
 def _pong(rival, send, receive):
-    check = rival.check
+    make, check = rival.message, rival.check
 
     def run(turns, count):
         for i in turns:
-            message = receive()
-            check(message, i)
-            send(message)
+            check(receive(), i)
+            send(make(i))
     return run
 
 

@@ -81,7 +81,7 @@ RIVAL_PROGRAMS := build/tests/bench/rivals/boost build/tests/bench/rivals/zeromq
 # The adapters of shmd-rivals. Ours need nothing that the build does not; of the others
 # `make bench-rivals` builds what can be had.
 OUR_ADAPTERS := $(addprefix build/tests/rivals/adapters/,floors_linux posix shmd shmdgo)
-ADAPTERS     := $(addprefix build/tests/rivals/adapters/,boost zeromq redis nats)
+ADAPTERS     := $(addprefix build/tests/rivals/adapters/,boost zeromq redis nats iceoryx2 aeron)
 
 # Go programs that only tests use.
 TEST_PROGRAMS := build/shmd-sabotage build/shmd-crash build/tests/step/player build/tests/step/player-crash \
@@ -317,7 +317,7 @@ bench-compare: build $(OUR_ADAPTERS) ## Measure this tree and REF=COMMIT in turn
 
 .PHONY: adapters
 adapters: $(OUR_ADAPTERS)
-	@for target in $(ADAPTERS) $(PYTHON_READY); do \
+	@for target in $(ADAPTERS) $(PYTHON_READY) build/setup/iceoryx2-python; do \
 	  $(MAKE) -s $$target || echo "make bench-rivals: goes on without $$target" >&2; \
 	done
 
@@ -595,6 +595,20 @@ build/tests/rivals/adapters/redis: | build/setup/redis
 .PHONY: build/tests/rivals/adapters/nats
 build/tests/rivals/adapters/nats:
 	cd tests/rivals/adapters/nats && CGO_ENABLED=0 $(GO) build -o '$(CURDIR)/$@' .
+
+# All that these are built of is fetched and pinned by Cargo and Maven.
+ICEORYX2 := tests/rivals/adapters/iceoryx2
+build/$(ICEORYX2): $(wildcard $(ICEORYX2)/Cargo.* $(ICEORYX2)/src/*.rs) | build/setup/iceoryx2
+	@mkdir -p $(@D)
+	cargo build --quiet --release --locked --manifest-path $(ICEORYX2)/Cargo.toml --target-dir build/cargo
+	cp build/cargo/release/shmd-rival-iceoryx2 $@
+
+AERON := tests/rivals/adapters/aeron
+build/$(AERON): $(wildcard $(AERON)/*) | build/setup/aeron
+	rm -rf $@ $@.classes
+	mvn --quiet --batch-mode --file $(AERON)/pom.xml dependency:copy-dependencies '-DoutputDirectory=$(CURDIR)/$@.jars'
+	javac -Xlint:all -Werror --release 17 -cp '$@.jars/*' -d $@.classes $(AERON)/*.java
+	install -m 755 $(AERON)/launch.sh $@
 
 $(ARM64_OBJECTS) $(ARM64)/libshmd.so.$(VERSION) $(ARM64_PROGRAMS): private CC = $(ARM64_CC)
 $(ARM64_OBJECTS) $(ARM64)/libshmd.so.$(VERSION) $(ARM64_PROGRAMS): private PKG_CONFIG = $(ARM64_MSGPACK) pkg-config

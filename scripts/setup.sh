@@ -2,7 +2,8 @@
 # Installs what building and testing shmd needs and this machine lacks, and says
 # what and why. Running it again does nothing. make calls it; by hand:
 #
-#   scripts/setup.sh [build] [check] [test] [python] [model] [arm64] [fuzz] [boost] [zeromq] [redis] [plot]
+#   scripts/setup.sh [build] [check] [test] [python] [model] [arm64] [fuzz] [boost] [zeromq] [redis]
+#     [iceoryx2] [iceoryx2-python] [aeron] [plot]
 #   (default: build)
 #
 #   build   a C compiler, pkg-config, msgpack for C
@@ -19,6 +20,10 @@
 #   boost, zeromq, redis
 #           what make bench and make bench-rivals compare with, each by itself: they go on
 #           without those that cannot be had. Of Redis the program, without its system service.
+#   iceoryx2, iceoryx2-python, aeron
+#           what make bench-rivals compares with besides: a Rust; a package for Python in
+#           build/iceoryx2; a JDK, and Maven, which fetches Aeron. The crates that Cargo.lock
+#           names and the jar that pom.xml names are fetched when they are built.
 #   plot    matplotlib in build/plot, for the pictures of docs/performance.md
 #
 # Needs Debian or Ubuntu and root (or sudo) only when something is missing;
@@ -27,7 +32,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-groups='build, check, test, python, model, arm64, fuzz, boost, zeromq, redis, plot'
+groups='build, check, test, python, model, arm64, fuzz, boost, zeromq, redis, iceoryx2, iceoryx2-python,
+  aeron, plot'
 cc=${CC:-cc}
 cxx=${CXX:-g++}
 venv=build/venv
@@ -36,6 +42,8 @@ package_venv=build/python
 package_requirements=clients/python/tests/requirements.txt
 plot_venv=build/plot
 plot_requirements=tests/rivals/requirements.txt
+iceoryx2_venv=build/iceoryx2
+iceoryx2_requirements=tests/rivals/adapters/requirements.txt
 sysroot=build/arm64/sysroot
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -92,6 +100,17 @@ have_boost() {
 have_zeromq() { printf '#include <zmq.h>\nint main(void) { return zmq_errno(); }\n' | links c -lzmq $cc; }
 # Debian has the program in redis-tools; tests/bench/redis.go says why under that name.
 have_redis() { have redis-server || have redis-check-rdb; }
+
+# What Cargo.toml of the adapter asks for as rust-version.
+have_rust() {
+  local version
+  have cargo || return 1
+  version=$(rustc --version 2>/dev/null | sed -n 's/^rustc 1\.\([0-9]*\)\..*/\1/p')
+  [ "${version:-0}" -ge 89 ]
+}
+# Aeron is compiled for Java 17.
+have_jdk() { javac --release 17 -version >/dev/null 2>&1 && have java; }
+have_maven() { have mvn; }
 
 # Whether clang has its libFuzzer and sanitizers.
 have_libfuzzer() {
@@ -181,6 +200,7 @@ need() { # reason, probe, packages...
 want_venv=false
 want_package_venv=false
 want_plot_venv=false
+want_iceoryx2_venv=false
 want_sysroot=false
 plan() {
   case $1 in
@@ -230,6 +250,17 @@ plan() {
       ;;
     redis)
       need 'a rival of the benchmarks, Redis; no service is started' have_redis redis-tools
+      ;;
+    iceoryx2)
+      need 'a rival of the benchmarks, iceoryx2, needs Rust 1.89, which many distributions have not yet' have_rust cargo
+      ;;
+    iceoryx2-python)
+      need 'a rival of the benchmarks, iceoryx2 for Python' have_python python3 python3-venv
+      want_iceoryx2_venv=true
+      ;;
+    aeron)
+      need 'a rival of the benchmarks, Aeron, needs Java 17' have_jdk default-jdk-headless
+      need 'to fetch Aeron' have_maven maven
       ;;
     plot)
       need 'to draw the pictures of the benchmarks' have_python python3 python3-venv
@@ -353,4 +384,5 @@ if [ "${#packages[@]}" -ne 0 ]; then fail "still missing after installing: ${pac
 if "$want_venv"; then make_venv "$venv" "$requirements"; fi
 if "$want_package_venv"; then make_venv "$package_venv" "$package_requirements"; fi
 if "$want_plot_venv"; then make_venv "$plot_venv" "$plot_requirements"; fi
+if "$want_iceoryx2_venv"; then make_venv "$iceoryx2_venv" "$iceoryx2_requirements"; fi
 if "$want_sysroot"; then make_sysroot; fi

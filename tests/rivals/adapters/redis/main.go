@@ -55,8 +55,8 @@ func describe() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("Redis %s over its Unix socket, a server without persistence; go-redis %s, one connection each; "+
-		"a lock is a lease of %v", version, redis.Version(), leaseDuration), nil
+	return fmt.Sprintf("Redis %s over its Unix socket, a server without persistence; go-redis %s, one connection "+
+		"each; a lock is a lease of %v", version, redis.Version(), leaseDuration), nil
 }
 
 // client is one process's connection.

@@ -231,8 +231,12 @@ func (s *session) everybody() ([]int, error) {
 
 // close ends all in an orderly way; who takes too long is killed.
 func (s *session) close() error {
+	all := slices.Clone(s.processes)
+	if s.server != nil {
+		all = append(all, s.server)
+	}
 	watchdog := time.AfterFunc(replyLimit, func() {
-		for _, p := range s.processes {
+		for _, p := range all {
 			_ = p.Cmd.Process.Kill() // Stop tells
 		}
 	})
@@ -240,10 +244,6 @@ func (s *session) close() error {
 	var wrong []error
 	for _, p := range s.processes {
 		wrong = append(wrong, p.End()) // all at once: one may wait for another
-	}
-	all := slices.Clone(s.processes)
-	if s.server != nil {
-		all = append(all, s.server)
 	}
 	for _, p := range all {
 		if err := p.Stop(); err != nil {
@@ -259,7 +259,9 @@ func (s *session) kill() {
 		p.Kill()
 	}
 	if s.server != nil {
+		watchdog := time.AfterFunc(replyLimit, func() { _ = s.server.Cmd.Process.Kill() })
 		_ = s.server.Stop() // it may have children of its own, which end with it
+		watchdog.Stop()
 	}
 	s.sweep()
 }

@@ -283,7 +283,7 @@ rivals:
 bench-rivals: build adapters ## Measure shmd beside what else there is: docs/performance.md (QUICK=1, ARGS="...": build/performance)
 	CGO_ENABLED=0 $(GO) build -o build/shmd-rivals ./tests/rivals
 	build/shmd-rivals --out $(RESULTS) $(ARGS)
-	$(MAKE) performance
+	$(if $(filter --list,$(ARGS)),,$(MAKE) performance)
 
 # A run of all rows is kept, and documented; any other is looked at and forgotten.
 KEPT        := $(if $(QUICK)$(ARGS),,yes)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -101,7 +102,7 @@ type loss struct {
 func (r *results) losses() []loss {
 	var all []loss
 	for _, c := range r.Cases {
-		if c.Unit != "ns" {
+		if c.Unit == "ticks" { // too few to be compared
 			continue
 		}
 		for _, s := range c.Series {
@@ -134,7 +135,7 @@ func (r *results) afterDeath(id string) string {
 			}
 			switch {
 			case s.Never:
-				return "hangs when an owner is killed"
+				return fmt.Sprintf("does not recover from a killed owner within %g s", s.Counts["limit_s"])
 			case len(s.Values) > 0:
 				return "recovers from a killed owner in " + nsText(s.spread().Median)
 			case s.Unsupported:

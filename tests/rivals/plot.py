@@ -165,7 +165,7 @@ def _scaling(results, rows, save, title, y_label):
             lambda count, _: f"{count:g}", _time, ticks)
 
 
-def _bars(results, row, save, title, x_label, x_format, is_log=True):
+def _bars(results, row, save, title, x_label, x_format):
     """One bar for each system; who never got there has one that does not end, with the limit."""
     bars = []
     for case in results.cases(row):
@@ -192,13 +192,10 @@ def _bars(results, row, save, title, x_label, x_format, is_log=True):
     labels = [f"{results.label(identity)} {'' if _group(identity) == 'C' else _group(identity)}"
               for _, identity, _ in bars]
     axis.set_yticks(range(len(bars)), labels, fontsize=8)
-    if is_log:
-        axis.set_xscale("log")
-        least = min(finite, default=1) / 2
-        axis.set_xlim(least, most * (most / least) ** 0.25)
-        _label_decades(axis.xaxis, x_format)
-    else:
-        axis.margins(x=0.15)
+    axis.set_xscale("log")
+    least = min(finite, default=1) / 2
+    axis.set_xlim(least, most * (most / least) ** 0.25)
+    _label_decades(axis.xaxis, x_format)
     axis.set_xlabel(x_label)
     axis.grid(True, axis="x", color="#e4e4e4", linewidth=0.6)
     axis.set_axisbelow(True)
@@ -261,8 +258,7 @@ def draw(results, save_as):
     _bars(results, "recovery", save_as("recovery"), "From SIGKILL of an owner until the next has the lock", "time",
           _time)
     _bars(results, "attach", save_as("attach"), "Open and close", "time", _time)
-    _bars(results, "memory", save_as("memory"), "Memory for a small object", "KiB", lambda kib, _=None: f"{kib:.3g}",
-          is_log=False)
+    _bars(results, "memory", save_as("memory"), "Memory for a small object", "KiB", lambda kib, _=None: f"{kib:.3g}")
 
 
 def main():

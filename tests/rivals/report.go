@@ -151,8 +151,9 @@ func (r *report) lost() string {
 		if row := r.table.row(l.c.Row); row != nil {
 			title = row.Title
 		}
-		table.add(title, l.c.Setting.String(), s.name(), digits(l.ratio.Median)+" x", nsText(l.ours.spread().Median),
-			nsText(l.rival.spread().Median), r.afterDeath(l.rival.ID))
+		table.add(title, l.c.Setting.String(), s.name(), digits(l.ratio.Median)+" x",
+			inUnit(l.ours.spread().Median, l.c.Unit), inUnit(l.rival.spread().Median, l.c.Unit),
+			r.afterDeath(l.rival.ID))
 	}
 	return b.String() + "By the same language, worst first; the last column is from the row of recovery.\n\n" +
 		table.String() + "\n"
@@ -190,12 +191,17 @@ func (r *report) row(row *row) string {
 		fmt.Fprintf(&b, "![%s](%s)\n\n", row.Title, image)
 	}
 	what := map[string]string{"roundtrip": "Time of a message there and its answer back.",
-		"oneway": "Time for one message, all producers and consumers together."}[row.Workload]
-	if what != "" {
-		what += " "
+		"oneway": "Time for one message, all producers and consumers together.",
+		"idle": "Ticks of processor time, of 10 ms each, and voluntary context switches of all processes of the " +
+			"system, its server too.",
+		"memory": "Proportional set size of all processes of the system, its server too; what the kernel keeps by " +
+			"itself is in none."}[row.Workload]
+	beside := fmt.Sprintf("Beside each time: of ours, how many times the floor (%s) it is; of others, how many times "+
+		"ours in the same language. The fastest that is no floor is bold.", floorText(row.Floor))
+	if cases[0].Unit != "ns" {
+		beside = ""
 	}
-	fmt.Fprintf(&b, "%sBeside each time: of ours, how many times the floor (%s) it is; of others, how many times "+
-		"ours in the same language. The fastest that is no floor is bold.\n\n", what, floorText(row.Floor))
+	fmt.Fprintf(&b, "%s\n\n", strings.TrimSpace(what+" "+beside))
 	for _, group := range r.groups(cases) {
 		b.WriteString(r.groupTable(row, group))
 	}
@@ -309,7 +315,7 @@ func (r *report) cell(c *caseResult, s *series) string {
 			text += fmt.Sprintf(", %.0f %s", n, name)
 		}
 	}
-	if c.fastest(func(s *series) bool { return r.kindOf(s.ID) != floor }) == s {
+	if c.Unit != "ticks" && c.fastest(func(s *series) bool { return r.kindOf(s.ID) != floor }) == s {
 		text = "**" + text + "**"
 	}
 	to, unit := r.ours(c, groupOf(s.ID)), "x"

@@ -415,8 +415,7 @@ class MpRival(protocol.Rival):
 
 
 def _describe(keys):
-    module = keys.get("module", "multiprocessing")
-    return f"{module} {keys.get('kind', '')}".rstrip() + f", {protocol.python()}, processes by fork"
+    return f"{protocol.python()}, processes by fork"
 
 
 def _start(rival_argv):

@@ -32,6 +32,7 @@ final class AeronRival {
     private static final int THERE = 1;
     private static final int BACK = 2;
     private static final int MTU_BYTES = 65504;
+    private static final long WARM_UP_NS = 300_000_000;
 
     private final Rival rival;
     private final Aeron aeron;
@@ -40,15 +41,23 @@ final class AeronRival {
     private AeronRival(Rival rival) {
         this.rival = rival;
         idle = rival.spins ? new BusySpinIdleStrategy() : new BackoffIdleStrategy();
-        aeron = Aeron.connect(new Aeron.Context().aeronDirectoryName(directory(rival)).preTouchMappedMemory(true));
+        Aeron.Context context = new Aeron.Context().aeronDirectoryName(directory(rival)).preTouchMappedMemory(true);
+        if (rival.workload.equals("attach")) {
+            // Else the thread that hears from the driver looks every 16 ms.
+            context.idleStrategy(new BackoffIdleStrategy());
+        }
+        aeron = Aeron.connect(context);
     }
 
     private static String directory(Rival rival) {
         return "/dev/shm/" + rival.name + "-aeron";
     }
 
-    /** A term holds eight messages at least, as Aeron demands, and what a bounded queue holds. */
+    /** A term holds eight messages at least, as Aeron demands; without messages it is as small as it can be. */
     private static String channel(Rival rival) {
+        if (rival.workload.equals("attach") || rival.workload.equals("memory")) {
+            return "aeron:ipc?term-length=64k";
+        }
         int termBytes = Math.max(16 << 20, BitUtil.findNextPositivePowerOfTwo(8 * rival.sizeBytes));
         return "aeron:ipc?term-length=" + termBytes + "|mtu=" + MTU_BYTES;
     }
@@ -141,6 +150,25 @@ final class AeronRival {
         }
     }
 
+    /**
+     * Sends messages to itself until the code that is measured is compiled, most of it; else the runner, which looks
+     * how fast the first operations are, would give this system few.
+     */
+    private void warmUp() {
+        int stream = (int) ProcessHandle.current().pid();
+        Sender sender = new Sender(stream);
+        Receiver receiver = new Receiver(stream);
+        sender.awaitReceiver();
+        long end = System.nanoTime() + WARM_UP_NS;
+        for (long i = 0; System.nanoTime() < end; i++) {
+            sender.send(i);
+            receiver.receive(i, 1, i);
+        }
+        sender.publication.close();
+        receiver.subscription.close();
+        rival.forget();
+    }
+
     private void roundtrip() throws IOException {
         boolean ping = rival.role.equals("ping");
         Sender sender = new Sender(ping ? THERE : BACK);
@@ -206,7 +234,7 @@ final class AeronRival {
         List<Publication> kept = new ArrayList<>();
         rival.serve(() -> { }, (first, count) -> {
             for (long i = first; i < first + count; i++) {
-                kept.add(aeron.addExclusivePublication("aeron:ipc?term-length=64k", (int) i + 1));
+                kept.add(aeron.addExclusivePublication(channel(rival), (int) i + 1));
                 rival.sample();
             }
         });
@@ -247,6 +275,9 @@ final class AeronRival {
 
     private void work() throws IOException {
         try (aeron) {
+            if (rival.workload.equals("roundtrip") || rival.workload.equals("oneway")) {
+                warmUp();
+            }
             switch (rival.workload) {
                 case "roundtrip" -> roundtrip();
                 case "oneway" -> oneway();

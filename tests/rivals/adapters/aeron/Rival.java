@@ -180,6 +180,11 @@ final class Rival {
         sum += word(got, count);
     }
 
+    /** As if no message had come yet. */
+    void forget() {
+        Arrays.fill(last, 0);
+    }
+
     /** An operation ends, and the next one begins. */
     void sample() {
         if (samplesNs != null) {

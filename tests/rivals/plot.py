@@ -18,7 +18,7 @@ from matplotlib import pyplot, ticker  # noqa: E402 - the back end is chosen fir
 _GROUPS = ("C", "Go", "Python")
 _OURS = ("#0b3d91", "#2f7ed8", "#7cb5ec", "#1c6ea4", "#5a9bd4")
 _RIVALS = ("#d1495b", "#edae49", "#66a182", "#8d5a97", "#c46210", "#00798c", "#a3a500", "#e377c2", "#7f5539", "#2a9d8f")
-_FLOORS = ("#444444", "#777777", "#999999", "#aaaaaa", "#bbbbbb", "#cccccc", "#dddddd")
+_FLOORS = ("#222222", "#555555", "#777777", "#888888", "#999999", "#aaaaaa", "#b4b4b4")
 _MARKERS = "osD^vP*Xh<>"
 
 

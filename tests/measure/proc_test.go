@@ -59,7 +59,8 @@ func TestField(t *testing.T) {
 }
 
 func TestFamily(t *testing.T) {
-	c, err := Start(t.Context(), "/bin/sh", "-c", "sh -c 'echo x; read y' & wait")
+	// A job in the background reads nothing of what the shell reads, unless it is told to.
+	c, err := Start(t.Context(), "/bin/sh", "-c", "exec 3<&0; sh -c 'echo x; read y' <&3 & wait")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,14 +33,14 @@ func (b *bench) rounds() int {
 	if b.quick {
 		return 3
 	}
-	return 9
+	return 7
 }
 
 func (b *bench) roundNS() float64 {
 	if b.quick {
 		return 5e6
 	}
-	return 50e6
+	return 25e6
 }
 
 // never is how long a waiter is waited for.

@@ -14,8 +14,8 @@ SAY = "import os, sys; print(os.environ['SHMD_SOCKET'], flush=True)"
 
 @pytest.fixture
 def environment(tmp_path):
-    """Of a process that finds no daemon."""
-    environment = {k: v for k, v in os.environ.items() if k != "SHMD_SOCKET"}
+    """Of a process that finds no daemon, and whose lines are written whole, beside those of its children."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("SHMD_SOCKET", "PYTHONUNBUFFERED")}
     environment["XDG_RUNTIME_DIR"] = str(tmp_path)
     return environment
 

@@ -51,6 +51,10 @@ func TestExpiriesRefuse(t *testing.T) {
 		{"an ack that is refused in time", model, in(later(late(ack(1, 1, 1)))), in(late(ack(1, 1, 1))), nil},
 		{"an ack that counts twice", model, in(later(lease(1, 1, 2)), ack(1, 1, 2), ack(1, 1, 1)),
 			in(later(lease(2, 1, 2)), ack(2, 1, 2), ack(1, 1, 1)), nil},
+		// What it leased again is not known: that ended before the call did.
+		{"an ack once more of a lease that nobody knows", model,
+			in(later(inFlight(lease(1, 0, 0))), ack(1, 1, 2), ack(1, 1, 1)),
+			in(later(inFlight(lease(1, 0, 0))), ack(1, 1, 1), ack(1, 1, 2)), nil},
 		{"an extension that is none", model, in(extended, later(nothing)), in(extended, later(take(2, 1))), nil},
 		{"an extension of what is over", model, in(later(take(2, 1)), late(extended)),
 			in(later(take(2, 1)), extended), nil},
@@ -83,6 +87,8 @@ func TestExpiriesRefuse(t *testing.T) {
 
 func joinStories() []story {
 	model := modelOf[queueState](queueMachine{size: 4})
+	long := modelOf[queueState](queueMachine{size: 4, long: true})
+	none := refusal(3, history.OpLease, status.WouldBlock)
 	joined := ok(3, history.OpJoin)
 	waits := refusal(3, history.OpJoin, status.WouldBlock)
 	lease := ok(2, history.OpLease, result(1), extra(1))
@@ -96,5 +102,9 @@ func joinStories() []story {
 		in("refused for nothing", []step{put(1, 1), waits}, []step{put(1, 1), take(2, 1), waits}),
 		in("beside what came back", []step{put(1, 1), lease, ends(2), waits},
 			[]step{put(1, 1), lease, ends(2), joined}),
+		// It is leased, and then gone, while who looks for one finds none.
+		{"join: beside a long one that is taken", long,
+			[]step{put(1, 1), take(2, 1), along(none), along(waits)},
+			[]step{put(1, 1), take(2, 1), along(none), put(1, 2), joined}, nil},
 	}
 }

@@ -16,32 +16,66 @@ const opExpire history.Op = 1000
 
 // term is what is known of one lease.
 type term struct {
-	lease              action
-	number             int64
-	deliveries         uint32
-	earliest, latest   int64 // when its time can be over, and is
-	seen               int64 // it was over by then; 0 = nobody saw that
-	ended              bool  // or never was: it was acknowledged or given back
-	uncertain          bool  // or what the client does for it is not known
-	acknowledged, gone bool
+	lease            action
+	number           int64
+	deliveries       uint32
+	earliest, latest int64 // when its time can be over, and is
+	seen             int64 // it was over by then; 0 = nobody saw that
+	ended            bool  // or never was: it was acknowledged or given back
+	uncertain        bool  // or what the client does for it is not known
+	gone             bool
+}
+
+// acknowledgement is an ack that counted, of a lease or once more.
+type acknowledgement struct {
+	actor         int
+	number        int64
+	deliveries    uint32
+	called, ended int64
+}
+
+// acknowledgements are those of all actions; also of leases that nobody knows, for they ended
+// before their call did.
+func acknowledgements(actions []*action) (acks []acknowledgement) {
+	for _, a := range actions {
+		switch {
+		case a.end || a.Return == 0:
+		case a.Op == history.OpAck && a.OK():
+			acks = append(acks, acknowledgement{a.actor, a.Result, a.Extra, a.Call, a.Return})
+		case a.Op == history.OpAckMany:
+			for i, number := range a.Numbers[:min(max(a.Result, 0), history.BatchMax)] {
+				acks = append(acks, acknowledgement{a.actor, number, a.Deliveries(i), a.Call, a.Return})
+			}
+		}
+	}
+	return acks
+}
+
+// again reports whether its client has acknowledged a later delivery of the message: then
+// this ack is that one once more.
+func (k acknowledgement) again(all []acknowledgement) bool {
+	return slices.ContainsFunc(all, func(o acknowledgement) bool {
+		return o.actor == k.actor && o.number == k.number && o.deliveries > k.deliveries && o.called < k.ended
+	})
 }
 
 // expiries adds the ends by time to the actions of a queue whose leases take so many ns.
 func expiries(actions []*action, ns int64) []*action {
 	var terms []*term
+	acks := acknowledgements(actions)
 	for _, a := range actions {
 		terms = append(terms, begun(a, ns)...)
+		a.repeated = slices.ContainsFunc(acknowledgements([]*action{a}), func(k acknowledgement) bool {
+			return k.again(acks)
+		})
 	}
 	for _, t := range slices.Backward(terms) { // of a message the later ones first
 		for _, a := range actions {
 			// A client that is being killed goes on for a moment: its end may begin before the call.
 			if a.actor == t.lease.actor && (a.end || a.Call > t.lease.Call) {
-				t.own(a, terms)
+				t.own(a, acks)
 			}
 		}
-	}
-	for _, a := range actions {
-		a.repeated = a.repeated || a.acksAgain(terms)
 	}
 	for _, t := range terms {
 		for _, a := range actions {
@@ -58,22 +92,6 @@ func expiries(actions []*action, ns int64) []*action {
 		actions = append(actions, e)
 	}
 	return actions
-}
-
-// acksAgain reports whether an ack that counted, or one of many, may be one once more.
-func (a *action) acksAgain(terms []*term) bool {
-	switch {
-	case a.end || a.Return == 0:
-	case a.Op == history.OpAck:
-		return a.OK() && acknowledgedLater(a.actor, a.Result, a.Extra, terms)
-	case a.Op == history.OpAckMany:
-		for i, number := range a.Numbers[:min(max(a.Result, 0), history.BatchMax)] {
-			if acknowledgedLater(a.actor, number, a.Deliveries(i), terms) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // begun are the leases that an action has given, or may have: then their number is 0.
@@ -97,7 +115,7 @@ func begun(a *action, ns int64) (terms []*term) {
 }
 
 // own books what the one who has the lease did later.
-func (t *term) own(a *action, terms []*term) {
+func (t *term) own(a *action, acks []acknowledgement) {
 	if a.end {
 		t.gone = true
 		return
@@ -106,7 +124,7 @@ func (t *term) own(a *action, terms []*term) {
 		switch a.Op {
 		case history.OpAck, history.OpNack, history.OpExtend:
 			if i == 0 && a.Result == t.number && a.Extra == t.deliveries {
-				t.told(a, a.Code(), terms)
+				t.told(a, a.Code(), acks)
 			}
 		case history.OpAckMany, history.OpNackMany:
 			code := status.OK
@@ -115,14 +133,14 @@ func (t *term) own(a *action, terms []*term) {
 			}
 			if int64(i) < a.Desired && (a.Unknown() || int64(i) <= a.Result) && number == t.number &&
 				a.Deliveries(i) == t.deliveries {
-				t.told(a, code, terms)
+				t.told(a, code, acks)
 			}
 		}
 	}
 }
 
 // told books what an operation on the lease says about it.
-func (t *term) told(a *action, code status.Code, terms []*term) {
+func (t *term) told(a *action, code status.Code, acks []acknowledgement) {
 	switch {
 	case a.Unknown():
 		t.uncertain = true
@@ -134,24 +152,11 @@ func (t *term) told(a *action, code status.Code, terms []*term) {
 	case code != status.OK:
 	case a.Op == history.OpExtend:
 		t.earliest, t.latest = a.Call+a.Argument, a.Return+a.Argument
-	case t.again(terms) && a.Op != history.OpNack && a.Op != history.OpNackMany:
-		a.repeated = true
+	case a.Op != history.OpNack && a.Op != history.OpNackMany &&
+		(acknowledgement{t.lease.actor, t.number, t.deliveries, a.Call, a.Return}).again(acks):
 	default:
-		t.ended, t.acknowledged = true, a.Op == history.OpAck || a.Op == history.OpAckMany
+		t.ended = true
 	}
-}
-
-// again reports whether its client has acknowledged a later delivery of the message: then
-// an ack of this one is that ack once more.
-func (t *term) again(terms []*term) bool {
-	return acknowledgedLater(t.lease.actor, t.number, t.deliveries, terms)
-}
-
-// acknowledgedLater is again for a lease that may not be known, for it ended before its call did.
-func acknowledgedLater(actor int, number int64, deliveries uint32, terms []*term) bool {
-	return slices.ContainsFunc(terms, func(o *term) bool {
-		return o.number == number && o.lease.actor == actor && o.deliveries > deliveries && o.acknowledged
-	})
 }
 
 func (t *term) see(at int64) {

@@ -12,8 +12,9 @@ const slotsMax = 128
 
 // queueMachine is a queue. A message that is longer than copyMax is put in two steps
 // and taken in two: others may find the queue full before it is there, and free
-// again after it is gone. The model has one step: give such a queue so many slots
-// that it is never full. And who runs out of time while the memory of a message is
+// again after it is gone, and who joins waits for it until then. The model has one
+// step: give such a queue so many slots that it is never full; a join that is refused
+// says nothing. And who runs out of time while the memory of a message is
 // looked for has leased it and given it back, two steps again: only try there.
 type queueMachine struct {
 	size          int
@@ -146,7 +147,7 @@ func (m queueMachine) step(s queueState, a *action) []queueState {
 		return m.expire(s, a)
 	case history.OpJoin:
 		idle := s.in(ready)+s.in(leased) == 0
-		ok = a.OK() && idle || a.refused() && !idle
+		ok = a.OK() && idle || a.refused() && (!idle || m.long)
 	case history.OpExtend:
 		held := s.leasedBy(a.actor, a) >= 0
 		ok = a.OK() && held || a.Code() == status.NotOwner && !held

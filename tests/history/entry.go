@@ -29,7 +29,7 @@ const (
 	OpPut       Op = 30 // Argument the message's number, N its bytes
 	OpTake      Op = 31 // -> Result number
 	OpLease     Op = 32 // -> Result number, Extra deliveries
-	OpAck       Op = 33 // N which of the leases, counted from the oldest -> Result number, Extra deliveries
+	OpAck       Op = 33 // N which of the leases, from the oldest; Result number and Extra deliveries are known before
 	OpNack      Op = 34 // likewise
 	OpReserve   Op = 35 // N bytes; over the socket UNSUPPORTED, as the next two
 	OpCommit    Op = 36 // Argument the number of the message that is made in the oldest reservation
@@ -186,6 +186,15 @@ func (e *Entry) Batch() []int64 {
 		}
 	}
 	return numbers[:n]
+}
+
+// aboutLeases reports whether an operation says before which leases it is about.
+func (o Op) aboutLeases() bool {
+	switch o {
+	case OpAck, OpNack, OpExtend, OpForget, OpAckMany, OpNackMany:
+		return true
+	}
+	return false
 }
 
 // Deliveries is the count of the message i of OpLeaseMany, or of the lease i of OpAckMany.

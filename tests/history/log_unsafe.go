@@ -75,7 +75,10 @@ func (l *Log) Read(i int) Entry {
 		}
 	}
 	if returned != 0 {
-		read.Status, read.Extra = atomic.LoadInt32(&e.Status), atomic.LoadUint32(&e.Extra)
+		read.Status = atomic.LoadInt32(&e.Status)
+	}
+	if returned != 0 || call != 0 && e.Op.aboutLeases() {
+		read.Extra = atomic.LoadUint32(&e.Extra)
 	}
 	return read
 }

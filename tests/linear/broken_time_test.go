@@ -56,6 +56,8 @@ func TestExpiriesRefuse(t *testing.T) {
 			in(later(inFlight(lease(1, 0, 0))), ack(1, 1, 2), ack(1, 1, 1)),
 			in(later(inFlight(lease(1, 0, 0))), ack(1, 1, 1), ack(1, 1, 2)), nil},
 		{"an extension that is none", model, in(extended, later(nothing)), in(extended, later(take(2, 1))), nil},
+		{"an extension that may be one", model, in(inFlight(extended), later(nothing)),
+			in(inFlight(extended), later(lease(2, 1, 1))), nil},
 		{"an extension of what is over", model, in(later(take(2, 1)), late(extended)),
 			in(later(take(2, 1)), extended), nil},
 		// The lease is of a client whose end has begun: it came back with that, in time for 2.

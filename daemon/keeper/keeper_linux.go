@@ -58,10 +58,11 @@ func Run(ctx context.Context, c Config) error {
 		}
 	}
 	for {
-		if err := k.patience(); err != nil {
-			return errors.Join(err, k.close())
+		var conn *net.UnixConn
+		err := k.patience()
+		if err == nil {
+			conn, err = k.listener.AcceptUnix()
 		}
-		conn, err := k.listener.AcceptUnix()
 		switch {
 		case err == nil:
 			quit := k.serve(ctx, conn)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -234,6 +235,25 @@ func TestLateEnd(t *testing.T) {
 	}
 	if _, err := os.Lstat(c.Socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its own name is still there: %v", err)
+	}
+}
+
+// A keeper that is ended before it waits for anybody ends as one that waits.
+func TestEndBeforeTheFirst(t *testing.T) {
+	c, _ := config(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := Run(ctx, Config{Socket: c.Socket, Supervised: true, Ready: func() error {
+		cancel()
+		for { // until nobody listens any more
+			conn, err := net.Dial("unixpacket", c.Socket)
+			if err != nil {
+				return nil
+			}
+			conn.Close()
+		}
+	}})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

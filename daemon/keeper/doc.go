@@ -13,7 +13,8 @@
 //	Q                    quit: close everything and end; answered by the end of the connection
 //
 // A put is safe once it is sent: a message in the socket of a keeper that lives is
-// received, though its sender dies. So it needs no answer. One daemon is served at a time,
+// received, though its sender dies. So it needs no answer, and the keeper lets messages
+// gather for a moment before it waits for more. One daemon is served at a time,
 // and up to its last message: the next one's list comes behind what the last one put.
 //
 // # Trust

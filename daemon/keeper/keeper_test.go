@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/shmd/shmd/status"
 )
 
 // socketVariable makes the test binary be a keeper.
@@ -254,6 +257,58 @@ func TestEndBeforeTheFirst(t *testing.T) {
 	}})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// Clients that do not receive their descriptors keep the daemon from sending any, also to
+// its keeper, which has done nothing wrong.
+func TestTooManyOnTheirWay(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become a user whom the kernel bounds")
+	}
+	c, started := config(t)
+	l, _ := held(t, c)
+	defer l.Close(true)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = 64
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	f := file(t, "x")
+	var first, second error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // a thread of another user, which ends with this goroutine
+		if first = setThreadUID(65534); first != nil {
+			return
+		}
+		rights := unix.UnixRights(int(f.Fd()))
+		for range 200 {
+			if err := unix.Sendmsg(pair[0], []byte{0}, rights, nil, unix.MSG_DONTWAIT); err != nil {
+				break
+			}
+		}
+		first = l.Put("a", f)
+		_ = errors.Join(unix.Close(pair[0]), unix.Close(pair[1])) // nothing is on its way any more
+		for second = l.Put("a", f); errors.Is(second, status.Busy); second = l.Put("a", f) {
+			runtime.Gosched() // the kernel takes its time
+		}
+	}()
+	<-done
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(first, status.Busy) || second != nil || len(*started) != 1 {
+		t.Errorf("%v, then %v, with %d keepers", first, second, len(*started))
 	}
 }
 

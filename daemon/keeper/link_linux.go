@@ -275,7 +275,8 @@ func run(ctx context.Context, cmd *exec.Cmd) error {
 
 // Put makes the keeper hold a file, in place of what has the key. When it returns nil the
 // file is safe. While there is no keeper it waits for the one that is being started; an
-// error says that none could be.
+// error says that none could be. status.Busy: too many descriptors are on their way from
+// this user's processes, which the kernel bounds.
 func (l *Link) Put(key string, f *os.File) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -289,7 +290,12 @@ func (l *Link) Put(key string, f *os.File) error {
 	before, had := l.held[key]
 	l.held[key] = f
 	err := l.deliver(key, f)
-	if err != nil && !errors.Is(err, os.ErrClosed) {
+	switch {
+	case err == nil, errors.Is(err, os.ErrClosed):
+	case errors.Is(err, unix.ETOOMANYREFS): // clients do it, and no other keeper would help
+		err = status.New(status.Busy, "keep",
+			"clients have not received too many descriptors that were sent to them: receive yours, and try again")
+	default:
 		l.lost(err)
 		err = l.replace()
 	}

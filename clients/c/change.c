@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * change.c - the change word of a value or array: an eventcount. See
- * tests/models/value.pml and eventcount.pml. The change comes first, its bump
- * second; the waiters bit is cleared by whoever wakes, so that one past wait
- * does not cost a system call for ever.
- *
- * Orders. A bump releases the change before it, and the state of a destroyed object;
- * whoever loads the word, or announces himself in it, acquires that before he reads the
- * data. An announcement and a bump are read-modify-writes of one word, so one comes
- * first: the bump sees the waiter, or the waiter the change.
+ * change.c - waiting for a change of a value or array; see change.h.
  */
-#include "atomic.h"
-#include "internal.h"
+#include "change.h"
 
 #include <limits.h>
-
-static uint64_t *change_word(const struct shmdi_object *object)
-{
-	return &object->segment.page->change.word;
-}
 
 /* The futex: little endian, so the low half comes first. */
 static uint32_t *low_half(uint64_t *word)
@@ -26,19 +12,16 @@ static uint32_t *low_half(uint64_t *word)
 	return (uint32_t *)(void *)word;
 }
 
-uint64_t shmdi_change_version(const struct shmdi_object *object)
+void shmdi_change_wake(struct shmdi_object *object)
 {
-	return shmdi_load64(change_word(object), SHMDI_ACQUIRE) >> 1;
+	uint64_t *word = shmdi_change_word(object);
+	shmdi_and64(word, ~SHMD_CHANGE_WAITERS, SHMDI_ACQ_REL);
+	shmdi_futex_wake(low_half(word), INT_MAX);
 }
 
-void shmdi_change_bump(struct shmdi_object *object)
+uint64_t shmdi_change_version(const struct shmdi_object *object)
 {
-	uint64_t *word = change_word(object);
-	uint64_t old = shmdi_add64(word, SHMD_CHANGE_STEP, SHMDI_ACQ_REL);
-	if ((old & SHMD_CHANGE_WAITERS) != 0) {
-		shmdi_and64(word, ~SHMD_CHANGE_WAITERS, SHMDI_ACQ_REL);
-		shmdi_futex_wake(low_half(word), INT_MAX);
-	}
+	return shmdi_load64(shmdi_change_word(object), SHMDI_ACQUIRE) >> 1;
 }
 
 /* A read-only mapping cannot set the waiters bit: the daemon waits for us. */
@@ -64,7 +47,7 @@ static int wait_remotely(struct shmdi_object *object, uint64_t version, int64_t 
 
 int shmdi_change_wait(struct shmdi_object *object, uint64_t version, int64_t timeout_ns, uint64_t *ret_version)
 {
-	uint64_t *word = change_word(object);
+	uint64_t *word = shmdi_change_word(object);
 	int64_t deadline_ns = 0; /* not yet known */
 	for (;;) {
 		/* The state after the word: destroying stores the state, then bumps. */

@@ -9,56 +9,114 @@
  * Orders. A store releases and a load acquires, the others do both: what was written
  * before an element was stored is seen by who loads what was stored.
  */
-#include "atomic.h"
-#include "internal.h"
+#include "change.h"
 
 #include <string.h>
 
-static uint32_t width(const struct shmdi_object *object)
+static inline uint32_t width(const struct shmdi_object *object)
 {
 	uint32_t size_bytes = object->is.item_size_bytes;
-	return object->is.kind == SHMD_KIND_VALUE && size_bytes < 4 ? 4 : size_bytes;
+	return !SHMDI_LIKELY(size_bytes >= 4) && object->is.kind == SHMD_KIND_VALUE ? 4 : size_bytes;
 }
 
-static void *place(const struct shmdi_object *object, uint64_t index)
+static inline void *place(const struct shmdi_object *object, uint64_t index)
 {
 	return object->data + index * object->is.item_size_bytes;
 }
 
-static uint64_t bits_of(const struct shmdi_object *object, const void *item)
+/* A memcpy of a size that is not known before is a call, and longer than the rest. */
+#define COPY(to, from, size_bytes)                                                                                   \
+	do {                                                                                                             \
+		switch (size_bytes) {                                                                                        \
+		case 1: memcpy(to, from, 1); break;                                                                          \
+		case 2: memcpy(to, from, 2); break;                                                                          \
+		case 4: memcpy(to, from, 4); break;                                                                          \
+		default: memcpy(to, from, 8); break;                                                                         \
+		}                                                                                                            \
+	} while (0)
+
+static inline uint64_t bits_of(const struct shmdi_object *object, const void *item)
 {
 	uint64_t bits = 0;
-	memcpy(&bits, item, object->is.item_size_bytes);
-	if (object->is.code == '?')
-		bits = bits != 0;
-	return bits;
+	COPY(&bits, item, object->is.item_size_bytes);
+	return !SHMDI_LIKELY(object->is.code != '?') ? bits != 0 : bits;
 }
 
-static void give(const struct shmdi_object *object, uint64_t bits, void *ret_item)
+static inline void give(const struct shmdi_object *object, uint64_t bits, void *ret_item)
 {
 	if (ret_item != NULL)
-		memcpy(ret_item, &bits, object->is.item_size_bytes);
+		COPY(ret_item, &bits, object->is.item_size_bytes);
 }
 
-static int writable(const struct shmdi_object *object, uint64_t index)
+/* Whether the object may be used, and has the element; what keeps it from that is looked for
+ * only where it is not. */
+static inline bool ready(const struct shmdi_object *object, uint64_t index)
 {
-	int result = shmdi_object_writable(object);
+	return SHMDI_LIKELY(shmdi_fork_same(object->lock.generation) && index < object->is.length &&
+	                    shmdi_load32(&object->segment.page->header.state, SHMDI_RELAXED) == SHMD_STATE_LIVE);
+}
+
+static __attribute__((noinline)) int readable(const struct shmdi_object *object, uint64_t index)
+{
+	int result = shmdi_object_usable(object);
 	return result == 0 && index >= object->is.length ? SHMD_E_BAD_INDEX : result;
 }
 
-static int modifiable(const struct shmdi_object *object, uint64_t index)
+static __attribute__((noinline)) int writable(const struct shmdi_object *object, uint64_t index)
 {
-	int result = writable(object, index);
+	return object->is.read_only ? SHMD_E_PERMISSION : readable(object, index);
+}
+
+static inline int modifiable(const struct shmdi_object *object, uint64_t index)
+{
+	int result = SHMDI_LIKELY(!object->is.read_only) && ready(object, index) ? 0 : writable(object, index);
 	return result == 0 && object->is.item_size_bytes < 4 ? SHMD_E_UNSUPPORTED : result;
 }
 
-int shmdi_element_load(const struct shmdi_object *object, uint64_t index, void *ret_item)
+#define ADD_INTEGERS(T)                                                                             \
+	do {                                                                                            \
+		T a;                                                                                        \
+		T b;                                                                                        \
+		T sum;                                                                                      \
+		memcpy(&a, &old, sizeof a);                                                                 \
+		memcpy(&b, &delta, sizeof b);                                                               \
+		if (__builtin_add_overflow(a, b, &sum))                                                     \
+			return SHMD_E_OUT_OF_RANGE;                                                             \
+		memcpy(&bits, &sum, sizeof sum);                                                            \
+	} while (0)
+
+#define ADD_FLOATS(T)                                                                               \
+	do {                                                                                            \
+		T a;                                                                                        \
+		T b;                                                                                        \
+		memcpy(&a, &old, sizeof a);                                                                 \
+		memcpy(&b, &delta, sizeof b);                                                               \
+		T sum = a + b;                                                                              \
+		memcpy(&bits, &sum, sizeof sum);                                                            \
+	} while (0)
+
+/* old + delta by the code. */
+static inline int sum_of(uint32_t code, uint64_t old, uint64_t delta, uint64_t *ret_sum)
 {
-	int result = shmdi_object_usable(object);
+	uint64_t bits = 0;
+	switch (code) {
+	case 'i': ADD_INTEGERS(int32_t); break;
+	case 'I': ADD_INTEGERS(uint32_t); break;
+	case 'l': case 'q': ADD_INTEGERS(int64_t); break;
+	case 'L': case 'Q': ADD_INTEGERS(uint64_t); break;
+	case 'f': ADD_FLOATS(float); break;
+	case 'd': ADD_FLOATS(double); break;
+	default: return SHMD_E_UNSUPPORTED;
+	}
+	*ret_sum = bits;
+	return 0;
+}
+
+static __attribute__((noinline)) int load_any(const struct shmdi_object *object, uint64_t index, void *ret_item)
+{
+	int result = readable(object, index);
 	if (result < 0)
 		return result;
-	if (index >= object->is.length)
-		return SHMD_E_BAD_INDEX;
 	void *at = place(object, index);
 	uint64_t bits;
 	switch (width(object)) {
@@ -71,7 +129,16 @@ int shmdi_element_load(const struct shmdi_object *object, uint64_t index, void *
 	return 0;
 }
 
-int shmdi_element_store(struct shmdi_object *object, uint64_t index, const void *item)
+int shmdi_element_load(const struct shmdi_object *object, uint64_t index, void *ret_item)
+{
+	if (!SHMDI_LIKELY(ready(object, index) && object->is.item_size_bytes == sizeof(uint64_t)))
+		return load_any(object, index, ret_item);
+	uint64_t bits = shmdi_load64(place(object, index), SHMDI_ACQUIRE);
+	memcpy(ret_item, &bits, sizeof bits);
+	return 0;
+}
+
+static __attribute__((noinline)) int store_any(struct shmdi_object *object, uint64_t index, const void *item)
 {
 	int result = writable(object, index);
 	if (result < 0)
@@ -88,12 +155,24 @@ int shmdi_element_store(struct shmdi_object *object, uint64_t index, const void 
 	return 0;
 }
 
-static uint64_t load_bits(const struct shmdi_object *object, void *at)
+int shmdi_element_store(struct shmdi_object *object, uint64_t index, const void *item)
+{
+	if (!SHMDI_LIKELY(ready(object, index) && object->is.item_size_bytes == sizeof(uint64_t) &&
+	                  !object->is.read_only))
+		return store_any(object, index, item);
+	uint64_t bits;
+	memcpy(&bits, item, sizeof bits);
+	shmdi_store64(place(object, index), bits, SHMDI_RELEASE);
+	shmdi_change_bump(object);
+	return 0;
+}
+
+static inline uint64_t load_bits(const struct shmdi_object *object, void *at)
 {
 	return width(object) == 4 ? shmdi_load32(at, SHMDI_ACQUIRE) : shmdi_load64(at, SHMDI_ACQUIRE);
 }
 
-static bool swap_bits(const struct shmdi_object *object, void *at, uint64_t expected, uint64_t desired)
+static inline bool swap_bits(const struct shmdi_object *object, void *at, uint64_t expected, uint64_t desired)
 {
 	return width(object) == 4 ? shmdi_cas32(at, (uint32_t)expected, (uint32_t)desired, SHMDI_ACQ_REL)
 	                          : shmdi_cas64(at, expected, desired, SHMDI_ACQ_REL);
@@ -109,7 +188,7 @@ int shmdi_element_add(struct shmdi_object *object, uint64_t index, const void *d
 	for (;;) {
 		uint64_t old = load_bits(object, at);
 		uint64_t sum;
-		result = shmdi_item_add(object->is.code, old, bits_of(object, delta), &sum);
+		result = sum_of(object->is.code, old, bits_of(object, delta), &sum);
 		if (result < 0)
 			return result;
 		if (swap_bits(object, at, old, sum)) {

@@ -306,8 +306,6 @@ int shmdi_eventcount_sleep(uint64_t *event, uint64_t announced, uint32_t *waitin
 uint32_t shmdi_item_size(uint32_t code); /* 0 = no such code */
 /* Packs one item by its code as the wire wants it. */
 void shmdi_item_pack(struct shmdi_request *request, uint32_t code, const void *item);
-/* old + delta by the code. */
-int shmdi_item_add(uint32_t code, uint64_t old, uint64_t delta, uint64_t *ret_sum);
 
 /* ---- object.c -------------------------------------------------------------- */
 
@@ -409,9 +407,8 @@ struct shmdi_queue_layout {
 
 struct shmdi_queue_layout shmdi_queue_layout(const struct shmdi_attachment *is);
 
-/* ---- change.c: the eventcount ----------------------------------------------- */
+/* ---- change.c: the eventcount; its bump in change.h ----------------------------- */
 uint64_t shmdi_change_version(const struct shmdi_object *object);
-void shmdi_change_bump(struct shmdi_object *object);
 int shmdi_change_wait(struct shmdi_object *object, uint64_t version, int64_t timeout_ns, uint64_t *ret_version);
 
 /* ---- sequence.c: brackets and snapshots --------------------------------------- */

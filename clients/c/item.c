@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * item.c - the type codes: their sizes, their form on the wire, their sums.
+ * item.c - the type codes: their sizes, and their form on the wire. Sums are in element.c.
  */
 #include "internal.h"
 
@@ -68,42 +68,4 @@ void shmdi_item_pack(struct shmdi_request *request, uint32_t code, const void *i
 	}
 	default: msgpack_pack_nil(packer); break;
 	}
-}
-
-#define ADD_INTEGERS(T)                                                                             \
-	do {                                                                                            \
-		T a;                                                                                        \
-		T b;                                                                                        \
-		T sum;                                                                                      \
-		memcpy(&a, &old, sizeof a);                                                                 \
-		memcpy(&b, &delta, sizeof b);                                                               \
-		if (__builtin_add_overflow(a, b, &sum))                                                     \
-			return SHMD_E_OUT_OF_RANGE;                                                             \
-		memcpy(&bits, &sum, sizeof sum);                                                            \
-	} while (0)
-
-#define ADD_FLOATS(T)                                                                               \
-	do {                                                                                            \
-		T a;                                                                                        \
-		T b;                                                                                        \
-		memcpy(&a, &old, sizeof a);                                                                 \
-		memcpy(&b, &delta, sizeof b);                                                               \
-		T sum = a + b;                                                                              \
-		memcpy(&bits, &sum, sizeof sum);                                                            \
-	} while (0)
-
-int shmdi_item_add(uint32_t code, uint64_t old, uint64_t delta, uint64_t *ret_sum)
-{
-	uint64_t bits = 0;
-	switch (code) {
-	case 'i': ADD_INTEGERS(int32_t); break;
-	case 'I': ADD_INTEGERS(uint32_t); break;
-	case 'l': case 'q': ADD_INTEGERS(int64_t); break;
-	case 'L': case 'Q': ADD_INTEGERS(uint64_t); break;
-	case 'f': ADD_FLOATS(float); break;
-	case 'd': ADD_FLOATS(double); break;
-	default: return SHMD_E_UNSUPPORTED;
-	}
-	*ret_sum = bits;
-	return 0;
 }

@@ -58,9 +58,10 @@ static inline bool unlock_any(const struct shmdi_lock *lock)
 	return (lock->flags & SHMD_FLAG_UNLOCK_ANY) != 0;
 }
 
+/* Of this thread; before it has taken a lock, one that stands in no lock. */
 static inline uint64_t token(const struct shmdi_lock *lock)
 {
-	return (uint64_t)lock->me << 32 | shmdi_thread_serial();
+	return (uint64_t)lock->me << 32 | shmdi_serial;
 }
 
 /* unlock_any: whether our client took it; it has no threads. */
@@ -79,7 +80,7 @@ static inline int touchable(const struct shmdi_lock *lock)
 }
 
 /* Token first, then the word, which was old a moment ago. */
-static inline int let_go(struct shmdi_lock *lock, uint32_t old)
+static __attribute__((noinline)) int let_go(struct shmdi_lock *lock, uint32_t old)
 {
 	struct shmd_lock *shared = lock->shared;
 	uint32_t holder = owner(old);
@@ -201,18 +202,34 @@ static __attribute__((noinline)) int acquire_slowly(struct shmdi_lock *lock, int
 	}
 }
 
-static inline int acquire(struct shmdi_lock *lock, int64_t timeout_ns, bool *postponed)
+static inline int take(struct shmdi_lock *lock, int64_t timeout_ns, bool *postponed)
+{
+	struct shmd_lock *shared = lock->shared;
+	if (!SHMDI_LIKELY(shmdi_cas32(&shared->word, 0, lock->me, SHMDI_ACQUIRE)))
+		return acquire_slowly(lock, timeout_ns, postponed);
+	if (SHMDI_LIKELY(!unlock_any(lock)))
+		shmdi_store64(&shared->token, token(lock), SHMDI_RELAXED);
+	return 0;
+}
+
+/* The first lock of this thread, or one that may not be touched. */
+static __attribute__((noinline)) int acquire_first(struct shmdi_lock *lock, int64_t timeout_ns, bool *postponed)
 {
 	int result = touchable(lock);
-	if (!SHMDI_LIKELY(result == 0))
+	if (result < 0)
 		return result;
-	if (!SHMDI_LIKELY(timeout_ns >= SHMD_FOREVER))
+	if (timeout_ns < SHMD_FOREVER)
 		return SHMD_E_INVALID;
-	if (!SHMDI_LIKELY(shmdi_cas32(&lock->shared->word, 0, lock->me, SHMDI_ACQUIRE)))
-		return acquire_slowly(lock, timeout_ns, postponed);
-	if (!unlock_any(lock))
-		shmdi_store64(&lock->shared->token, token(lock), SHMDI_RELAXED);
-	return 0;
+	(void)shmdi_thread_enroll();
+	return take(lock, timeout_ns, postponed);
+}
+
+static inline int acquire(struct shmdi_lock *lock, int64_t timeout_ns, bool *postponed)
+{
+	if (!SHMDI_LIKELY(shmdi_fork_same(lock->generation) && lock->shared != NULL && timeout_ns >= SHMD_FOREVER &&
+	                  shmdi_serial != 0))
+		return acquire_first(lock, timeout_ns, postponed);
+	return take(lock, timeout_ns, postponed);
 }
 
 int shmdi_lock_acquire(struct shmdi_lock *lock, int64_t timeout_ns)
@@ -231,13 +248,13 @@ int shmdi_lock_held(const struct shmdi_lock *lock)
 	return held_here(lock, word) ? 0 : SHMD_E_NOT_OWNER;
 }
 
-int shmdi_lock_release(struct shmdi_lock *lock)
+static __attribute__((noinline)) int release_slowly(struct shmdi_lock *lock)
 {
 	int result = touchable(lock);
-	if (!SHMDI_LIKELY(result == 0))
+	if (result < 0)
 		return result;
 	uint32_t old = shmdi_load32(&lock->shared->word, SHMDI_RELAXED);
-	if (!SHMDI_LIKELY(held_here(lock, old))) {
+	if (!held_here(lock, old)) {
 		if (owner(old) == SHMD_OWNER_REMOVED)
 			return SHMD_E_REMOVED;
 		if (!unlock_any(lock) || owner(old) == 0)
@@ -245,14 +262,35 @@ int shmdi_lock_release(struct shmdi_lock *lock)
 	}
 	if (!unlock_any(lock)) {
 		uint32_t depth = shmdi_load32(&lock->shared->depth, SHMDI_RELAXED);
-		if (!SHMDI_LIKELY(depth == 0)) {
+		if (depth != 0) {
 			shmdi_store32(&lock->shared->depth, depth - 1, SHMDI_RELAXED);
 			return 0;
 		}
 	}
-	if (!SHMDI_LIKELY(shmdi_load32(lock->write_depth, SHMDI_RELAXED) == 0))
+	if (shmdi_load32(lock->write_depth, SHMDI_RELAXED) != 0)
 		return SHMD_E_INVALID;
 	return let_go(lock, old);
+}
+
+/* Whether this thread holds the lock once, and nobody waits for it, nor is anything said of it. */
+static inline bool held_only(const struct shmdi_lock *lock)
+{
+	const struct shmd_lock *shared = lock->shared;
+	return shmdi_fork_same(lock->generation) && shared != NULL && !unlock_any(lock) &&
+	       shmdi_load32(&shared->word, SHMDI_RELAXED) == lock->me &&
+	       shmdi_load64(&shared->token, SHMDI_RELAXED) == token(lock) &&
+	       shmdi_load32(&shared->depth, SHMDI_RELAXED) == 0 && shmdi_load32(lock->write_depth, SHMDI_RELAXED) == 0;
+}
+
+int shmdi_lock_release(struct shmdi_lock *lock)
+{
+	if (!SHMDI_LIKELY(held_only(lock)))
+		return release_slowly(lock);
+	/* As let_go does it. */
+	shmdi_store64(&lock->shared->token, 0, SHMDI_RELAXED);
+	if (SHMDI_LIKELY(shmdi_cas32(&lock->shared->word, lock->me, 0, SHMDI_RELEASE)))
+		return 0;
+	return let_go(lock, lock->me); /* somebody waits by now */
 }
 
 int shmdi_lock_suspend(struct shmdi_lock *lock, uint32_t *ret_depth)

@@ -13,8 +13,7 @@
  * copies all of it. Even, then the bump: whoever announces himself in the change word
  * and finds it odd still is woken (change.c). Among writers the lock orders the word.
  */
-#include "atomic.h"
-#include "internal.h"
+#include "change.h"
 
 #include <limits.h>
 #include <string.h>

@@ -25,9 +25,9 @@ var alone = []struct {
 	operations []string
 	want       []int
 }{
-	{"mutex", wire.CreateOptions{}, nil, []string{"mutex lock -1", "mutex unlock"}, []int{44, 77}},
+	{"mutex", wire.CreateOptions{}, nil, []string{"mutex lock -1", "mutex unlock"}, []int{38, 45}},
 	{"value", wire.CreateOptions{Code: new("q")}, nil,
-		[]string{"value store 5", "value load", "value add 1"}, []int{97, 91, 148}},
+		[]string{"value store 5", "value load", "value add 1"}, []int{42, 44, 99}},
 	{"semaphore", wire.CreateOptions{Initial: new(uint32(1))}, nil,
 		[]string{"semaphore acquire 1 -1", "semaphore release 1"}, []int{31, 38}},
 	{"semaphore", wire.CreateOptions{Initial: new(uint32(1)), Undo: new(true)}, nil,

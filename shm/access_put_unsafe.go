@@ -3,7 +3,8 @@
 package shm
 
 // Stores of words that only their owner, who holds the lock or the latch beside them,
-// and recovery write. One instruction each, as every store here, but plain: Go's atomic
+// and recovery write, and of elements, behind which the bump of the version comes. One
+// instruction each, as every store here, but plain: Go's atomic
 // stores are exchanges on amd64, at the price of a lock each. The order for others
 // comes from the atomics around them: the acquisition before and the release after
 // (docs/decisions/0010). Where this does not hold, access_put_atomic_unsafe.go is the twin.

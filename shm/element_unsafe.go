@@ -17,6 +17,7 @@ type Array struct {
 	guard *Lock          // the own or foreign lock; nil = none
 	base  unsafe.Pointer // immutable; element 0
 	width uint32         // immutable; bytes of one access to an element
+	words bool           // immutable; the elements are integers of 8 bytes
 }
 
 // Array returns a view of the segment's data; guard is its own lock, the
@@ -26,24 +27,51 @@ func (s *Segment) Array(guard *Lock) *Array {
 	if s.geometry.Kind == KindValue {
 		a.width = max(4, a.width) // a scalar is one atomic word, whatever its type
 	}
+	kind := s.geometry.Code.Kind()
+	a.words = a.width == 8 && (kind == ctypes.KindInt || kind == ctypes.KindUint)
 	return a
 }
 
-func (a *Array) check(i uint64) error {
+// has reports whether there is an element i, and the object still; lacks says what is not.
+// It is small enough to be inlined.
+func (a *Array) has(i uint64) bool {
+	return i < a.seg.geometry.Length && a.seg.State() != StateRemoved
+}
+
+func (a *Array) lacks(i uint64) error {
 	if i >= a.seg.geometry.Length {
 		return status.New(status.BadIndex, "", "index %d; the object has %d elements", i, a.seg.geometry.Length)
 	}
-	return a.live()
+	return status.Removed
 }
 
 func (a *Array) at(i uint64) unsafe.Pointer {
 	return unsafe.Add(a.base, i*uint64(a.seg.geometry.ItemSize))
 }
 
+// LoadWord is the front of Load for elements of 8 bytes, small enough to be inlined; false =
+// Load decides.
+func (a *Array) LoadWord(i uint64) (bits uint64, ok bool) {
+	if a.width != 8 || !a.has(i) {
+		return 0, false
+	}
+	return atomic.LoadUint64((*uint64)(a.at(i))), true
+}
+
+// StoreWord is the front of Store, likewise; false = nothing has changed.
+func (a *Array) StoreWord(i, bits uint64) bool {
+	if a.width != 8 || a.seg.readOnly || !a.has(i) {
+		return false
+	}
+	put64((*uint64)(a.at(i)), bits) // the bump orders it
+	a.seg.bump()
+	return true
+}
+
 // Load reads element i atomically, as the bit pattern of its type.
 func (a *Array) Load(i uint64) (uint64, error) {
-	if err := a.check(i); err != nil {
-		return 0, err
+	if !a.has(i) {
+		return 0, a.lacks(i)
 	}
 	return a.load(i), nil
 }
@@ -90,10 +118,13 @@ func (a *Array) Store(i, bits uint64) error {
 }
 
 func (a *Array) writable(i uint64) error {
-	if a.seg.readOnly {
+	switch {
+	case a.seg.readOnly:
 		return status.Permission
+	case !a.has(i):
+		return a.lacks(i)
 	}
-	return a.check(i)
+	return nil
 }
 
 // rmw replaces element i by f of it, for 4- and 8-byte codes. f may refuse.
@@ -123,6 +154,11 @@ func (a *Array) rmw(i uint64, f func(old uint64) (uint64, error)) (old uint64, e
 // FetchAdd adds delta (a bit pattern of the type) and returns the value before.
 // Integers wrap as in C; floats add as IEEE 754 says.
 func (a *Array) FetchAdd(i, delta uint64) (old uint64, err error) {
+	if a.words && !a.seg.readOnly && a.has(i) { // one instruction wraps likewise
+		old = add64((*uint64)(a.at(i)), delta)
+		a.seg.bump() // the change first, the version second
+		return old, nil
+	}
 	return a.add(i, delta, func(_, sum uint64, _ bool) (uint64, error) { return sum, nil })
 }
 

@@ -68,6 +68,9 @@ func (e eventcount) alarm() {
 	e.wake(futexAll)
 }
 
+// wakeAll is no part of what is inlined with broadcast.
+//
+//go:noinline
 func (e eventcount) wakeAll() {
 	and64(e.word, ^eventcountWaiters)
 	e.wake(futexAll)

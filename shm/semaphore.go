@@ -2,6 +2,7 @@ package shm
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/shmd/shmd/status"
@@ -22,6 +23,7 @@ import (
 type Semaphore struct {
 	seg   *Segment
 	lines *SemaphoreLines // immutable; points into the segment
+	free  *uint32         // the word of a plain one that may be written; else nil
 	plain permitWord      // of a plain one
 	undo  *permitPool     // immutable; nil = plain
 }
@@ -33,6 +35,8 @@ func (s *Segment) Semaphore() *Semaphore {
 	m.plain = permitWord{seg: s, word: &m.lines.Word, maximum: s.geometry.Maximum}
 	if s.geometry.Flags.Has(FlagUndo) {
 		m.undo = newPermitPool(s, m.lines)
+	} else if !s.readOnly {
+		m.free = &m.lines.Word
 	}
 	return m
 }
@@ -62,6 +66,26 @@ func (m *Semaphore) Permits(seat uint32) Permits {
 	}
 	available, waiters := m.plain.look()
 	return Permits{Available: available, Waiters: waiters}
+}
+
+// TakeFree takes one permit of a plain semaphore that has one and is not fought for. It is
+// the front of AcquireWait, small enough to be inlined; false = nothing has changed.
+func (m *Semaphore) TakeFree() bool {
+	if m.free == nil {
+		return false
+	}
+	x := atomic.LoadUint32(m.free)
+	return hasPermits(x) && cas32(m.free, x, x-semaphoreStep) // as permitWord.try
+}
+
+// GiveFree gives one permit back to a plain semaphore that has room and that nobody waits
+// for. It is the front of Release, likewise.
+func (m *Semaphore) GiveFree() bool {
+	if m.free == nil {
+		return false
+	}
+	x := atomic.LoadUint32(m.free)
+	return x&semaphoreWaiters == 0 && x/semaphoreStep < m.plain.maximum && cas32(m.free, x, x+semaphoreStep)
 }
 
 // AcquireWait takes n permits, all or none, waiting up to timeout: negative = for

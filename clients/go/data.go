@@ -115,16 +115,26 @@ func (d *data[T]) EndWrite() error {
 // index checks that the handle is open and i no negative number; the rest is the
 // segment's business.
 func (d *data[T]) index(i int) (uint64, error) {
-	if d.closed.Load() {
-		return 0, status.Closed
-	}
-	if i < 0 {
-		return 0, status.New(status.BadIndex, "", "index %d; the first element is 0", i)
+	if d.closed.Load() || i < 0 {
+		return 0, d.refuse(i)
 	}
 	return uint64(i), nil
 }
 
+func (d *data[T]) refuse(i int) error {
+	if d.closed.Load() {
+		return status.Closed
+	}
+	return status.New(status.BadIndex, "", "index %d; the first element is 0", i)
+}
+
 func (d *data[T]) load(i int) (T, error) {
+	if !d.closed.Load() {
+		if bits, ok := d.elements.LoadWord(uint64(i)); ok {
+			runtime.KeepAlive(d.object) // the mapping goes with it
+			return fromBits[T](bits), nil
+		}
+	}
 	at, err := d.index(i)
 	var bits uint64
 	if err == nil {
@@ -134,6 +144,10 @@ func (d *data[T]) load(i int) (T, error) {
 }
 
 func (d *data[T]) store(i int, v T) error {
+	if !d.closed.Load() && d.elements.StoreWord(uint64(i), toBits(v)) {
+		runtime.KeepAlive(d.object)
+		return nil
+	}
 	at, err := d.index(i)
 	if err == nil {
 		err = d.elements.Store(at, toBits(v))
@@ -147,7 +161,11 @@ func (d *data[T]) add(i int, delta T) (T, error) {
 	if err == nil {
 		old, err = d.elements.FetchAdd(at, toBits(delta))
 	}
-	return fromBits[T](old), wrap("add to", d.info.Name, err)
+	if err != nil {
+		return fromBits[T](old), wrap("add to", d.info.Name, err)
+	}
+	runtime.KeepAlive(d.object)
+	return fromBits[T](old), nil
 }
 
 func (d *data[T]) exchange(i int, v T) (T, error) {

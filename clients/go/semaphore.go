@@ -76,6 +76,13 @@ func (c *Client) semaphore(ctx context.Context, op, name, method string, params 
 // maximum), ErrUnsupported (n > 1 and not Undo), ErrRemoved, ErrClosed,
 // ErrPermission (read-only); after each nothing was taken.
 func (s *Semaphore) Acquire(ctx context.Context, n uint32) error {
+	if n == 1 && s.usable() == nil && s.permits.TakeFree() {
+		return nil
+	}
+	return s.acquire(ctx, n)
+}
+
+func (s *Semaphore) acquire(ctx context.Context, n uint32) error {
 	acquire := func(ctx context.Context, timeout time.Duration) error {
 		return s.permits.AcquireWait(ctx, parker, s.actor(), n, timeout)
 	}
@@ -94,7 +101,12 @@ func (s *Semaphore) TryAcquire(n uint32) error {
 // Release gives n permits back. With Undo this client must hold them:
 // ErrNotOwner. Else there must be room: ErrOverflow. Other errors: ErrInvalid (n is
 // 0), ErrRemoved, ErrClosed, ErrPermission; after each nothing was given.
-func (s *Semaphore) Release(n uint32) error { return s.give("release", n, s.permits.Release) }
+func (s *Semaphore) Release(n uint32) error {
+	if n == 1 && s.usable() == nil && s.permits.GiveFree() {
+		return nil
+	}
+	return s.give("release", n, s.permits.Release)
+}
 
 // Post makes n new permits, whoever holds how many: ErrOverflow beyond the maximum.
 // Without Undo it is Release.

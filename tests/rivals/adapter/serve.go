@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -155,6 +156,17 @@ type calls struct {
 	end  func() error
 }
 
+// Loop does operations count by count, from first: one by one if samples are wanted, and
+// else all at once, so that what takes nanoseconds is measured without a call for each. end
+// may be nil.
+func Loop(row *Row, loop func(first, count uint64) error, end func() error) Session {
+	most := uint64(1)
+	if row.Samples == "" {
+		most = math.MaxUint64
+	}
+	return &calls{row, most, loop, end}
+}
+
 // Turns does operations one by one, each timed if samples are wanted. end may be nil.
 func Turns(row *Row, turn func(i uint64) error, end func() error) Session {
 	return &calls{row, 1, func(first, _ uint64) error { return turn(first) }, end}
@@ -166,10 +178,12 @@ func Batches(row *Row, call func(first, count uint64) error, end func() error) S
 }
 
 func (c *calls) Run(count uint64) error {
-	for i, end := c.row.Done, c.row.Done+count; i < end; i += c.max {
-		if err := c.call(i, min(c.max, end-i)); err != nil {
+	for i, end := c.row.Done, c.row.Done+count; i < end; {
+		n := min(c.max, end-i)
+		if err := c.call(i, n); err != nil {
 			return err
 		}
+		i += n
 		c.row.Sample()
 	}
 	return nil

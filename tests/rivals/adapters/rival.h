@@ -175,21 +175,25 @@ static inline uint64_t rival_word(uint64_t number, size_t j)
 	return (number + 1) * UINT64_C(0x9e3779b97f4a7c15) + j;
 }
 
-/* Four words at once, whatever the processor has for that. */
-typedef uint64_t rival_words __attribute__((vector_size(32), aligned(8), may_alias));
+/* Two words at once, four times over: as fast as memory, where one after the other is four
+ * times as slow. gcc 12 keeps longer vectors on the stack, and an array of these, too. */
+typedef uint64_t rival_words __attribute__((vector_size(16), aligned(8), may_alias));
 
 static inline uint64_t rival_sum_of(const uint64_t *words, size_t count)
 {
-	rival_words one = {0, 0, 0, 0}, other = {0, 0, 0, 0};
+	rival_words a = {0, 0}, b = {0, 0}, c = {0, 0}, d = {0, 0};
 	uint64_t sum = 0;
 	for (; count >= 8; words += 8, count -= 8) {
-		one += *(const rival_words *)(const void *)words;
-		other += *(const rival_words *)(const void *)(words + 4);
+		const rival_words *pairs = (const rival_words *)(const void *)words;
+		a += pairs[0];
+		b += pairs[1];
+		c += pairs[2];
+		d += pairs[3];
 	}
-	one += other;
+	a += b + c + d;
 	for (; count > 0; words++, count--)
 		sum += *words;
-	return sum + one[0] + one[1] + one[2] + one[3];
+	return sum + a[0] + a[1];
 }
 
 static inline void rival_make_whole(uint64_t *words, uint64_t number)

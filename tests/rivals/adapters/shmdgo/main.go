@@ -94,12 +94,17 @@ func openLock(row *adapter.Row) (adapter.Session, error) {
 		return nil, err
 	}
 	counted := counter.View()
-	return adapter.Turns(row, func(uint64) error {
-		if _, err := mutex.Lock(c.ctx); err != nil {
-			return err
+	return adapter.Loop(row, func(_, count uint64) error {
+		for range count {
+			if _, err := mutex.Lock(c.ctx); err != nil {
+				return err
+			}
+			counted[0]++
+			if err := mutex.Unlock(); err != nil {
+				return err
+			}
 		}
-		counted[0]++
-		return mutex.Unlock()
+		return nil
 	}, func() error { return errors.Join(mutex.Close(), counter.Close(), c.Close()) }), nil
 }
 
@@ -112,16 +117,22 @@ func openSemaphore(row *adapter.Row) (adapter.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return adapter.Turns(row, func(uint64) error {
-		if err := s.Acquire(c.ctx, 1); err != nil {
-			return err
+	return adapter.Loop(row, func(_, count uint64) error {
+		for range count {
+			if err := s.Acquire(c.ctx, 1); err != nil {
+				return err
+			}
+			if err := s.Release(1); err != nil {
+				return err
+			}
 		}
-		return s.Release(1)
+		return nil
 	}, func() error { return errors.Join(s.Close(), c.Close()) }), nil
 }
 
-// withValue opens the value, and makes turns of it.
-func withValue(row *adapter.Row, turn func(c *client, v *shmd.Value[int64], i uint64) error) (adapter.Session, error) {
+// withValue opens the value for a session of what it is used for.
+func withValue(row *adapter.Row, use func(c *client, v *shmd.Value[int64], end func() error) adapter.Session) (
+	adapter.Session, error) {
 	c, err := connect(row)
 	if err != nil {
 		return nil, err
@@ -130,34 +141,47 @@ func withValue(row *adapter.Row, turn func(c *client, v *shmd.Value[int64], i ui
 	if err != nil {
 		return nil, err
 	}
-	return adapter.Turns(row, func(i uint64) error { return turn(c, v, i) },
-		func() error { return errors.Join(v.Close(), c.Close()) }), nil
+	return use(c, v, func() error { return errors.Join(v.Close(), c.Close()) }), nil
 }
 
 func openCounter(row *adapter.Row) (adapter.Session, error) {
-	return withValue(row, func(_ *client, v *shmd.Value[int64], _ uint64) error {
-		_, err := v.Add(1)
-		return err
+	return withValue(row, func(_ *client, v *shmd.Value[int64], end func() error) adapter.Session {
+		return adapter.Loop(row, func(_, count uint64) error {
+			for range count {
+				if _, err := v.Add(1); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, end)
 	})
 }
 
 func openValue(row *adapter.Row) (adapter.Session, error) {
-	return withValue(row, func(_ *client, v *shmd.Value[int64], i uint64) error {
-		if err := v.Store(int64(i)); err != nil {
-			return err
-		}
-		_, err := v.Load()
-		return err
+	return withValue(row, func(_ *client, v *shmd.Value[int64], end func() error) adapter.Session {
+		return adapter.Loop(row, func(first, count uint64) error {
+			for i := range count {
+				if err := v.Store(int64(first + i)); err != nil {
+					return err
+				}
+				if _, err := v.Load(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, end)
 	})
 }
 
 func openOpener(row *adapter.Row) (adapter.Session, error) {
-	return withValue(row, func(c *client, _ *shmd.Value[int64], _ uint64) error {
-		v, err := shmd.OpenValue[int64](c.ctx, c.Client, c.name("value"))
-		if err != nil {
-			return err
-		}
-		return v.Close()
+	return withValue(row, func(c *client, _ *shmd.Value[int64], end func() error) adapter.Session {
+		return adapter.Turns(row, func(uint64) error {
+			v, err := shmd.OpenValue[int64](c.ctx, c.Client, c.name("value"))
+			if err != nil {
+				return err
+			}
+			return v.Close()
+		}, end)
 	})
 }
 

@@ -217,7 +217,14 @@ func openPut(row *adapter.Row) (adapter.Session, error) {
 		return nil, err
 	}
 	if row.Batch == 1 {
-		return adapter.Turns(row, func(i uint64) error { return w.put(row.Number(i)) }, w.end), nil
+		return adapter.Loop(row, func(first, count uint64) error {
+			for i := range count {
+				if err := w.put(row.Number(first + i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, w.end), nil
 	}
 	messages := make([][]byte, row.Batch)
 	for i := range messages {
@@ -253,7 +260,14 @@ func openTake(row *adapter.Row) (adapter.Session, error) {
 		return nil, err
 	}
 	if row.Batch == 1 {
-		return adapter.Turns(row, func(i uint64) error { return w.take(row.Expected(i)) }, w.end), nil
+		return adapter.Loop(row, func(first, count uint64) error {
+			for i := range count {
+				if err := w.take(row.Expected(first + i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, w.end), nil
 	}
 	return &batches{way: w, space: make([]byte, 0, int(row.Batch)*row.SizeBytes)}, nil
 }

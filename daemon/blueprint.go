@@ -19,6 +19,7 @@ type blueprint struct {
 	init     []byte       // the first elements, as they lie in memory
 	mode     uint32
 	lifetime string
+	maps     bool // the creator wants the descriptor at once
 }
 
 // modeDefault lets the creator's user read and write.
@@ -55,7 +56,7 @@ func (c *call) blueprint() (*blueprint, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &blueprint{name: name}
+	b := &blueprint{name: name, maps: orDefault(options.Map, false)}
 	if err := b.read(kind, &options, c.session.server.seatsDefault.Load()); err != nil {
 		e := asStatus(err)
 		return nil, e.On(name)

@@ -21,15 +21,15 @@ func (c *call) create() error {
 	if err != nil {
 		return err
 	}
-	return c.attachNew(o)
+	return c.attachNew(o, blueprint)
 }
 
 // attachNew attaches the creator to what it has just created; the reference of
 // build is dropped.
-func (c *call) attachNew(o *object) error {
+func (c *call) attachNew(o *object, b *blueprint) error {
 	srv := c.session.server
 	defer srv.registry.unpin(o)
-	err := c.attach(o, entry{created: true})
+	err := c.attach(o, entry{created: true, maps: b.maps})
 	if err != nil {
 		srv.destroy(o)
 	}
@@ -77,7 +77,8 @@ func (c *call) open() error {
 		return err
 	}
 	defer srv.registry.unpin(o)
-	e := entry{readOnly: readOnly, party: orDefault(options.Party, false), role: options.Role, ticket: options.Ticket}
+	e := entry{readOnly: readOnly, party: orDefault(options.Party, false), role: options.Role, ticket: options.Ticket,
+		maps: orDefault(options.Map, false)}
 	if err := o.matches(&options); err != nil {
 		return on(o, err)
 	}
@@ -122,12 +123,12 @@ func (c *call) openOrCreate() error {
 			if err := blueprint.agrees(o); err != nil {
 				return on(o, err)
 			}
-			return c.attach(o, entry{})
+			return c.attach(o, entry{maps: blueprint.maps})
 		}
 		o, err = srv.build(c.client, blueprint)
 		switch {
 		case err == nil:
-			return c.attachNew(o)
+			return c.attachNew(o, blueprint)
 		case !errors.Is(err, status.Exists):
 			return err
 		}
@@ -144,6 +145,7 @@ type entry struct {
 	// queueRoles are those of a queue, from now on.
 	queueRoles queueRoles
 	created    bool
+	maps       bool // the descriptor is wanted at once
 }
 
 // admits checks what makes no sense with the kind of the object.
@@ -180,11 +182,11 @@ func (c *call) attach(o *object, e entry) error {
 		return on(o, err)
 	}
 	if s != nil {
-		result, err := c.attachment(s, e)
+		h, result, err := c.attachment(s, e)
 		if err != nil {
 			return err
 		}
-		return c.encoded(result)
+		return c.attached(h, result, e.maps)
 	}
 	srv.registry.keep(o)
 	err = c.wait(nil, 0, func(ctx context.Context) (appender, error) {
@@ -193,7 +195,7 @@ func (c *call) attach(o *object, e entry) error {
 		if err != nil {
 			return nil, on(o, err)
 		}
-		result, err := c.attachment(s, e)
+		_, result, err := c.attachment(s, e)
 		if err != nil {
 			return nil, err
 		}
@@ -223,7 +225,7 @@ func (s *Server) takeSwept(ctx context.Context, c *client, o *object, readOnly b
 }
 
 // attachment makes a handle of a seat and describes it.
-func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
+func (c *call) attachment(s *seat, e entry) (*handle, *wire.Attachment, error) {
 	o, srv, cost := s.object, c.session.server, amount{resHandles, 1}
 	if s.guard != nil {
 		cost.n++
@@ -250,7 +252,7 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 		if srv.registry.release(s) {
 			srv.sweep(s)
 		}
-		return nil, on(o, err)
+		return nil, nil, on(o, err)
 	}
 	h := c.session.addHandle(s, e, used, c.id)
 	a := &wire.Attachment{
@@ -265,7 +267,20 @@ func (c *call) attachment(s *seat, e entry) (*wire.Attachment, error) {
 		a.LockHandle, a.LockOwner = &h.mutex.number, &h.mutex.seat.word
 	}
 	a.Info = c.session.server.registry.info(o)
-	return a, nil
+	return h, a, nil
+}
+
+// attached answers with an attachment, and with the descriptor if that is wanted and can be
+// sent now. A client that does not get it asks for it by map, and is told why if it cannot.
+func (c *call) attached(h *handle, a *wire.Attachment, maps bool) error {
+	if maps {
+		a.Fds = 1
+		if c.handOutSegment(h, a) == nil {
+			return nil
+		}
+		a.Fds = 0
+	}
+	return c.encoded(a)
 }
 
 // takePart makes the client at once what it comes for.
@@ -290,6 +305,11 @@ func (c *call) mapSegment() error {
 	if err != nil {
 		return err
 	}
+	return c.handOutSegment(h, &wire.MapResult{Size: h.seat.object.geometry.SegmentSize, Fds: 1})
+}
+
+// handOutSegment answers with a result and the descriptor of the handle's segment.
+func (c *call) handOutSegment(h *handle, result any) (err error) {
 	o := h.seat.object
 	file := o.file
 	if h.readOnly {
@@ -304,7 +324,7 @@ func (c *call) mapSegment() error {
 		}
 		defer file.Close()
 	}
-	return on(o, c.handOut(h, file, &wire.MapResult{Size: o.geometry.SegmentSize, Fds: 1}))
+	return on(o, c.handOut(h, file, result))
 }
 
 // handOut answers with a result and a descriptor, which stays open until it is sent.

@@ -209,6 +209,8 @@ type Attachment struct {
 	LockOwner  *uint32 `msgpack:"lock_owner,omitempty"`
 	// Role is what open claimed.
 	Role string `msgpack:"role,omitempty"`
+	// Fds is 1 if the segment's descriptor comes along.
+	Fds uint32 `msgpack:"fds,omitempty"`
 }
 
 // TicketResult is the result of ticket.

@@ -139,7 +139,7 @@ func TestOptionsSurviveTheWire(t *testing.T) {
 			Recursive: new(false), UnlockAny: new(true), Strict: new(true), SeatsMax: new(uint32(2)),
 			Mode: new(uint32(0)), Lifetime: new("")},
 		{Lock: uint64(300)},
-		{AutoReset: new(true), Set: new(false), Parties: new(uint32(3))},
+		{AutoReset: new(true), Set: new(false), Parties: new(uint32(3)), Map: new(true)},
 	} {
 		raw, err := Encode(o)
 		if err != nil {
@@ -151,7 +151,7 @@ func TestOptionsSurviveTheWire(t *testing.T) {
 		}
 	}
 	open := OpenOptions{Access: new("r"), Kind: new("value"), Code: new("i"), Length: new(uint64(0)),
-		Shape: []uint64{1}, Party: new(true)}
+		Shape: []uint64{1}, Party: new(true), Map: new(true)}
 	raw, _ := Encode(open)
 	if got, err := DecodeOpenOptions(raw); err != nil || !reflect.DeepEqual(got, open) {
 		t.Errorf("%+v became %+v, %v", open, got, err)

@@ -39,6 +39,8 @@ type CreateOptions struct {
 
 	Capacity *uint32 `msgpack:"capacity,omitempty"`
 	Bytes    *bool   `msgpack:"bytes,omitempty"`
+
+	Map *bool `msgpack:"map,omitempty"`
 }
 
 // OpenOptions are the options of open. Nil is absent.
@@ -51,6 +53,7 @@ type OpenOptions struct {
 	Party  *bool    `msgpack:"party,omitempty"`
 	Role   *string  `msgpack:"role,omitempty"`
 	Ticket []byte   `msgpack:"ticket,omitempty"`
+	Map    *bool    `msgpack:"map,omitempty"`
 }
 
 // shapeMax bounds what is decoded of a shape. One dimension more than an array
@@ -118,6 +121,8 @@ func DecodeCreateOptions(raw []byte) (CreateOptions, error) {
 			o.Capacity, err = option(v.Uint32(key))
 		case "bytes":
 			o.Bytes, err = option(v.Bool(key))
+		case "map":
+			o.Map, err = option(v.Bool(key))
 		default:
 			return false, nil
 		}
@@ -148,6 +153,8 @@ func DecodeOpenOptions(raw []byte) (OpenOptions, error) {
 			o.Party, err = option(v.Bool(key))
 		case "role":
 			o.Role, err = option(v.Str(key))
+		case "map":
+			o.Map, err = option(v.Bool(key))
 		case "ticket":
 			o.Ticket, err = v.Bin(key)
 		default:

@@ -120,9 +120,9 @@ func (r *recorder) objects() {
 	again := count
 	again.Handle, again.Created = 2, false
 	r.call("open by name", MethodOpen, "options left out", again, "jobs/count")
-	again.Handle, again.Access = 3, AccessRead
-	r.call("open by id", MethodOpen, "read-only, and the code is checked", again, 1,
-		OpenOptions{Access: new(AccessRead), Code: new("i")})
+	again.Handle, again.Access, again.Fds = 3, AccessRead, 1
+	r.call("open by id", MethodOpen, "read-only, the code is checked, and one descriptor comes along", again, 1,
+		OpenOptions{Access: new(AccessRead), Code: new("i"), Map: new(true)})
 	r.call("open of another type", MethodOpen, "", fails(status.TypeMismatch,
 		"it is a value of 'i', you ask for 'd'").On("jobs/count"), "jobs/count", OpenOptions{Code: new("d")})
 	r.call("open_or_create of a mutex", MethodOpenOrCreate, "mode 0660, two seats", Attachment{Info: vectorLock,
@@ -130,10 +130,11 @@ func (r *recorder) objects() {
 		KindMutex, CreateOptions{Recursive: new(true), Mode: new(uint32(0o660)), SeatsMax: new(uint32(2))})
 	r.call("open_or_create of another kind", MethodOpenOrCreate, "", fails(status.KindMismatch,
 		"it is a value of 'i', you ask for a mutex").On("jobs/count"), "jobs/count", KindMutex, CreateOptions{})
-	r.call("create of an array", MethodCreate, "two dimensions, locked by the mutex", Attachment{Info: vectorGrid,
+	r.call("create of an array", MethodCreate, "two dimensions, locked by the mutex; one descriptor comes along",
+		Attachment{Info: vectorGrid,
 		Handle: 6, Created: true, Access: AccessReadWrite, Seat: 1, Owner: 4097, DataOffset: 4096, DataSize: 48,
-		SeatsOffset: 512, LockHandle: new(uint64(5)), LockOwner: new(uint32(4097))}, "jobs/grid", KindArray,
-		CreateOptions{Code: new("d"), Shape: []uint64{2, 3}, Lock: "@jobs/lock",
+		SeatsOffset: 512, LockHandle: new(uint64(5)), LockOwner: new(uint32(4097)), Fds: 1}, "jobs/grid", KindArray,
+		CreateOptions{Code: new("d"), Shape: []uint64{2, 3}, Lock: "@jobs/lock", Map: new(true),
 			Init: r.encoded(nil, []float64{1, 2.5})})
 	ticket := []byte{15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}
 	r.call("map", MethodMap, "one descriptor comes along", MapResult{Size: 8192, Fds: 1}, 6)
@@ -171,7 +172,7 @@ func (r *recorder) objects() {
 		Objects: 3, Bytes: 16384, Clients: 1, BudgetBytes: 1 << 30})
 	r.call("status with a parameter", MethodStatus, "", fails(status.BadParams, "want 0 parameters, got 1"), true)
 	r.call("clients", MethodClients, "", List[ClientInfo]{{Client: 1, PID: 4242, UID: 1000, GID: 1000,
-		Software: "example 1.0", Objects: 3, Mapped: 1}})
+		Software: "example 1.0", Objects: 3, Mapped: 2}})
 	r.call("quota", MethodQuota, "of the user whom the daemon runs as", quotaOf(3, 16384))
 	r.call("quota from a str", MethodQuota, "", fails(status.BadParams, "from: want integer, got str"), "x")
 	r.call("clients after a str", MethodClients, "", fails(status.BadParams, "after: want integer, got str"), "x")

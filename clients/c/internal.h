@@ -147,6 +147,7 @@ struct shmd_client {
 	/* state_mutex guards what follows up to input. */
 	pthread_mutex_t state_mutex;
 	uint32_t changes; /* a futex: no signal interrupts the wait for a condition variable */
+	uint32_t sleepers; /* on it */
 	struct shmdi_pending *pending;
 	bool reading; /* some thread is the reader */
 	bool lost;     /* the connection is over */
@@ -226,8 +227,8 @@ struct shmdi_segment {
 	size_t size_bytes;
 };
 
-/* Asks for the descriptor of a handle, verifies and maps it. */
-int shmdi_segment_map(struct shmd_client *client, uint64_t handle, uint64_t size_bytes, bool read_only,
+/* Verifies and maps the descriptor of a handle, which it closes; -1 = it asks for that. */
+int shmdi_segment_map(struct shmd_client *client, uint64_t handle, int fd, uint64_t size_bytes, bool read_only,
                       struct shmdi_segment *ret_segment);
 /* Maps a descriptor of exactly size_bytes, which must be sealed; it stays open. */
 int shmdi_segment_map_fd(int fd, uint64_t size_bytes, bool read_only, struct shmdi_segment *ret_segment);

@@ -127,7 +127,7 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	bool shaped = wish->kind == SHMD_KIND_ARRAY;
 	bool crowded = wish->kind == SHMD_KIND_BARRIER;
 	bool locked = create->lock_mutex != NULL || create->lock == SHMD_LOCK_NONE;
-	uint32_t members = 0;
+	uint32_t members = 1;
 	members += coded;
 	members += shaped;
 	members += locked;
@@ -153,6 +153,7 @@ static void pack_create_options(struct shmdi_request *request, const struct shmd
 	members += create->mode != 0;
 	members += create->lifetime != SHMD_LIFETIME_DEFAULT;
 	msgpack_pack_map(&request->packer, members);
+	pack_true(request, "map", true);
 	if (coded)
 		pack_code(request, wish->code);
 	if (shaped)
@@ -207,10 +208,11 @@ static void pack_open_options(struct shmdi_request *request, const struct shmdi_
 	bool party = open != NULL && open->party;
 	bool role = open != NULL && open->role != 0;
 	const struct shmd_ticket *ticket = open != NULL ? open->ticket : NULL;
-	msgpack_pack_map(&request->packer, 1u + read_only + party + role + (ticket != NULL) + (wish->code != 0) +
+	msgpack_pack_map(&request->packer, 2u + read_only + party + role + (ticket != NULL) + (wish->code != 0) +
 	                                       (wish->rank != 0));
 	shmdi_pack_text(request, "kind");
 	shmdi_pack_text(request, kind_names[wish->kind]);
+	pack_true(request, "map", true);
 	if (read_only) {
 		shmdi_pack_text(request, "access");
 		shmdi_pack_text(request, "r");
@@ -230,7 +232,9 @@ static void pack_open_options(struct shmdi_request *request, const struct shmdi_
 		pack_shape(request, wish->rank, wish->shape);
 }
 
-static int ask(struct shmd_client *client, const struct shmdi_wish *wish, struct shmdi_attachment *ret_attachment)
+/* *ret_fd is the segment's descriptor, -1 = it did not come along. */
+static int ask(struct shmd_client *client, const struct shmdi_wish *wish, struct shmdi_attachment *ret_attachment,
+               int *ret_fd)
 {
 	struct shmdi_request request;
 	struct shmdi_reply reply;
@@ -253,6 +257,10 @@ static int ask(struct shmd_client *client, const struct shmdi_wish *wish, struct
 	result = shmdi_attachment_read(reply.result, ret_attachment);
 	if (result == 0 && ret_attachment->kind != wish->kind)
 		result = shmdi_fail(SHMD_E_BAD_FRAME, "%s: the daemon opened an object of another kind", wish->method);
+	if (result == 0) {
+		*ret_fd = reply.fd;
+		reply.fd = -1;
+	}
 	shmdi_reply_clear(&reply);
 	return result;
 }
@@ -292,7 +300,7 @@ static int attach_foreign(struct shmdi_object *object)
 		return shmdi_fail(SHMD_E_BAD_FRAME, "open: the daemon's description of the mutex contradicts itself");
 	if (size_bytes != shmdi_front_size((uint32_t)seats_max))
 		return shmdi_fail(SHMD_E_VERSION, "open: the daemon lays the mutex out differently; use equal builds");
-	result = shmdi_segment_map(object->client, is->lock_handle, size_bytes, false, &object->lock_segment);
+	result = shmdi_segment_map(object->client, is->lock_handle, -1, size_bytes, false, &object->lock_segment);
 	if (result == 0)
 		shmdi_object_bind_foreign(object, flags);
 	return result;
@@ -347,11 +355,12 @@ int shmdi_object_attach(struct shmd_client *client, const struct shmdi_wish *wis
 	if (create && wish->create != NULL && wish->create->init_count > SHMDI_MESSAGE_MAX)
 		return shmdi_fail(SHMD_E_TOO_LARGE, "%s: %zu initial items are more than one message holds; write them later",
 		                  wish->method, wish->create->init_count);
-	int result = ask(client, wish, &object->is);
+	int fd = -1;
+	int result = ask(client, wish, &object->is, &fd);
 	if (result < 0)
 		return result;
 	object->client = client;
-	result = shmdi_segment_map(client, object->is.handle, object->is.segment_size_bytes, object->is.read_only,
+	result = shmdi_segment_map(client, object->is.handle, fd, object->is.segment_size_bytes, object->is.read_only,
 	                           &object->segment);
 	if (result == 0) {
 		shmdi_object_bind(object, client->generation);

@@ -264,9 +264,11 @@ static void forget(struct shmd_client *client, const struct shmdi_pending *pendi
 static bool sleep_until_changed(struct shmd_client *client)
 {
 	uint32_t seen = __atomic_load_n(&client->changes, __ATOMIC_RELAXED);
+	client->sleepers++;
 	pthread_mutex_unlock(&client->state_mutex);
 	int result = shmdi_futex_wait(&client->changes, seen, SHMDI_FOREVER_NS);
 	pthread_mutex_lock(&client->state_mutex);
+	client->sleepers--;
 	return result == -EINTR;
 }
 
@@ -274,7 +276,8 @@ static bool sleep_until_changed(struct shmd_client *client)
 static void tell_change(struct shmd_client *client)
 {
 	__atomic_fetch_add(&client->changes, 1, __ATOMIC_RELAXED);
-	shmdi_futex_wake(&client->changes, INT_MAX);
+	if (client->sleepers != 0) /* in a forked child perhaps some of the parent's */
+		shmdi_futex_wake(&client->changes, INT_MAX);
 }
 
 /* Asks the daemon to end a call; its answer says how that came out. */

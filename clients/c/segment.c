@@ -60,32 +60,41 @@ static int check_layout(struct shmd_client *client)
 	return 0;
 }
 
-int shmdi_segment_map(struct shmd_client *client, uint64_t handle, uint64_t size_bytes, bool read_only,
-                      struct shmdi_segment *ret_segment)
+static int ask(struct shmd_client *client, uint64_t handle, uint64_t size_bytes, int *ret_fd)
 {
-	int result = check_layout(client);
-	if (result < 0)
-		return result;
 	struct shmdi_request request;
 	struct shmdi_reply reply;
 	shmdi_request_begin(client, &request, "map", 1);
 	msgpack_pack_uint64(&request.packer, handle);
-	result = shmdi_call(client, &request, &reply);
+	int result = shmdi_call(client, &request, &reply);
 	if (result < 0)
 		return result;
 	uint64_t size_said;
-	if (!shmdi_get_u64(reply.result, "size", SIZE_MAX / 2, &size_said) || reply.fd < 0)
+	if (!shmdi_get_u64(reply.result, "size", SIZE_MAX / 2, &size_said) || reply.fd < 0) {
 		result = shmdi_fail(SHMD_E_BAD_FRAME, "map: the daemon sent no descriptor");
-	else if (size_said != size_bytes || size_said < SHMD_PAGE_SIZE || size_said % SHMD_PAGE_SIZE != 0)
+	} else if (size_said != size_bytes) {
 		result = shmdi_fail(SHMD_E_CORRUPT, "map: the daemon contradicts itself about the size");
-	struct shmdi_segment segment = {0};
-	if (result == 0)
-		result = shmdi_segment_map_fd(reply.fd, size_bytes, read_only, &segment);
+	} else {
+		*ret_fd = reply.fd;
+		reply.fd = -1;
+	}
 	shmdi_reply_clear(&reply);
-	if (result < 0)
-		return result;
-	*ret_segment = segment;
-	return 0;
+	return result;
+}
+
+int shmdi_segment_map(struct shmd_client *client, uint64_t handle, int fd, uint64_t size_bytes, bool read_only,
+                      struct shmdi_segment *ret_segment)
+{
+	int result = check_layout(client);
+	if (result == 0 && (size_bytes < SHMD_PAGE_SIZE || size_bytes % SHMD_PAGE_SIZE != 0))
+		result = shmdi_fail(SHMD_E_CORRUPT, "map: the daemon contradicts itself about the size");
+	if (result == 0 && fd < 0)
+		result = ask(client, handle, size_bytes, &fd);
+	if (result == 0)
+		result = shmdi_segment_map_fd(fd, size_bytes, read_only, ret_segment);
+	if (fd >= 0)
+		close(fd);
+	return result;
 }
 
 void shmdi_segment_unmap(struct shmdi_segment *segment)

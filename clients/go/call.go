@@ -23,7 +23,7 @@ var waiting = map[string]bool{
 // calls may be under way at once; they are pipelined. For what this package has
 // no type for: tools, and processes that cannot map memory.
 func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
-	a, err := c.exchange(ctx, method, false, params)
+	a, err := c.exchange(ctx, method, noFile, params)
 	switch {
 	case err != nil:
 		return wrap(method, "", err)
@@ -67,13 +67,17 @@ func (c *Client) ask(ctx context.Context, l *link, method string, params ...any)
 }
 
 // callForFile is Call for the methods whose answer carries a descriptor, which the
-// caller closes.
-func (c *Client) callForFile(ctx context.Context, method string, result any, params ...any) (*os.File, error) {
-	a, err := c.exchange(ctx, method, true, params)
+// caller closes; nil = it carries none, with maybeFile.
+func (c *Client) callForFile(ctx context.Context, method string, file carries, result any, params ...any) (
+	*os.File, error) {
+	a, err := c.exchange(ctx, method, file, params)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(a.file), method)
+	var f *os.File
+	if a.file >= 0 {
+		f = os.NewFile(uintptr(a.file), method)
+	}
 	if result != nil {
 		if err := wire.Decode(a.result, result); err != nil {
 			return nil, errors.Join(err, f.Close())

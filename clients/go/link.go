@@ -57,12 +57,21 @@ const (
 	leftAfter = time.Millisecond
 )
 
+// carries says whether an answer brings a descriptor.
+type carries uint8
+
+const (
+	noFile carries = iota
+	oneFile
+	maybeFile // if the answer says so
+)
+
 // call is one request under way.
 type call struct {
-	id       uint32 // immutable
-	method   string // immutable
-	wantFile bool   // immutable; the answer carries one descriptor
-	batch    uint64 // immutable; that it left with
+	id     uint32  // immutable
+	method string  // immutable
+	file   carries // immutable
+	batch  uint64  // immutable; that it left with
 
 	answered bool          // protected by link.mu
 	answer   answer        // immutable once answered

@@ -2,6 +2,7 @@ package shmd
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -70,10 +71,14 @@ func (c *Client) attach(ctx context.Context, op, name, method string, params ...
 		}
 	}
 	o := &object{client: c, pinned: new(atomic.Bool)}
-	if err := c.Call(ctx, method, &o.info, params...); err != nil {
+	f, err := c.callForFile(ctx, method, maybeFile, &o.info, mapping(params)...)
+	if err != nil {
 		return nil, named(op, name, err)
 	}
-	if err := o.mapAll(ctx); err != nil {
+	if f != nil {
+		defer f.Close()
+	}
+	if err := o.mapAll(ctx, f); err != nil {
 		unmap(o.mappings())
 		_ = c.closeHandle(o.info.Handle) // the mapping's error says more
 		return nil, named(op, name, err)
@@ -85,6 +90,20 @@ func (c *Client) attach(ctx context.Context, op, name, method string, params ...
 	// closes: another goroutine may be inside an operation.
 	runtime.AddCleanup(o, unmap, o.mappings())
 	return o, nil
+}
+
+// mapping asks for the descriptor along with the answer to create or open.
+func mapping(params []any) []any {
+	last := &params[len(params)-1]
+	switch o := (*last).(type) {
+	case wire.OpenOptions:
+		o.Map = new(true)
+		*last = o
+	case wire.CreateOptions:
+		o.Map = new(true)
+		*last = o
+	}
+	return params
 }
 
 // named gives an error of the daemon or of this package its place.
@@ -116,7 +135,8 @@ func unmap(m mappings) {
 	}
 }
 
-func (o *object) mapAll(ctx context.Context) (err error) {
+// mapAll maps the object by the descriptor, nil = it did not come, and its foreign lock.
+func (o *object) mapAll(ctx context.Context, f *os.File) (err error) {
 	a := &o.info
 	g, err := geometryOf(&a.Info)
 	if err != nil {
@@ -125,7 +145,7 @@ func (o *object) mapAll(ctx context.Context) (err error) {
 	if g.DataOffset != a.DataOffset || g.DataSize != a.DataSize || g.SeatsOffset != a.SeatsOffset {
 		return status.New(status.Version, "", "client and daemon lay objects out differently; use equal builds")
 	}
-	if o.segment, err = o.client.mapHandle(ctx, a.Handle, g, a.Access == wire.AccessRead); err != nil {
+	if o.segment, err = o.client.mapHandle(ctx, a.Handle, f, g, a.Access == wire.AccessRead); err != nil {
 		return err
 	}
 	switch {
@@ -140,7 +160,7 @@ func (o *object) mapAll(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if o.foreign, err = o.client.mapHandle(ctx, *a.LockHandle, mg, a.Access == wire.AccessRead); err != nil {
+		if o.foreign, err = o.client.mapHandle(ctx, *a.LockHandle, nil, mg, a.Access == wire.AccessRead); err != nil {
 			return err
 		}
 		o.guard, o.holder = o.foreign.Lock(), *a.LockOwner
@@ -200,20 +220,21 @@ func geometryOf(i *wire.Info) (shm.Geometry, error) {
 	return g, err
 }
 
-func (c *Client) mapHandle(ctx context.Context, handle uint64, g shm.Geometry, readOnly bool) (*shm.Segment, error) {
+// mapHandle maps the segment of a handle by its descriptor; nil = it asks for that.
+func (c *Client) mapHandle(ctx context.Context, handle uint64, f *os.File, g shm.Geometry, readOnly bool) (
+	*shm.Segment, error) {
 	h := c.hello.Load()
 	if err := shm.CheckLayout(h.ABIVersion, h.ABICompat, h.ABIFingerprint); err != nil {
 		return nil, err
 	}
-	f, err := c.callForFile(ctx, wire.MethodMap, nil, handle)
-	if err != nil {
-		return nil, err
+	if f == nil {
+		var err error
+		if f, err = c.callForFile(ctx, wire.MethodMap, oneFile, nil, handle); err != nil {
+			return nil, err
+		}
+		defer f.Close()
 	}
-	s, err := shm.MapSegment(f, g, readOnly)
-	if e := f.Close(); err == nil && e != nil {
-		err = e
-	}
-	return s, err
+	return shm.MapSegment(f, g, readOnly)
 }
 
 // Name is the object's name, "" for an anonymous one.

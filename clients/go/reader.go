@@ -218,18 +218,26 @@ func (l *link) deliver(r wire.Response) (err error) {
 		return status.New(status.BadFrame, "read", "an answer to request %d, which is not under way", r.ID)
 	}
 	a := answer{file: -1}
-	switch files := l.input.files; {
+	switch files, wanted := l.input.files, c.file == oneFile || c.file == maybeFile && saysFile(r); {
 	case r.Err != nil:
 		a.err = r.Err
-	case c.wantFile && len(files) == 0:
+	case wanted && len(files) == 0:
 		err = status.New(status.BadFrame, "map", "the answer carries no descriptor")
 		a.err = err
 	default:
 		a.result = r.Result
-		if c.wantFile {
+		if wanted {
 			a.file, l.input.files = files[0], files[1:]
 		}
 	}
 	c.settle(a)
 	return err
+}
+
+// saysFile reports whether a response says that a descriptor comes along.
+func saysFile(r wire.Response) bool {
+	var said struct {
+		Fds uint32 `msgpack:"fds"`
+	}
+	return r.Err == nil && wire.Decode(r.Result, &said) == nil && said.Fds != 0
 }

@@ -37,13 +37,13 @@ var repeatable = map[string]bool{
 var attaching = map[string]bool{wire.MethodCreate: true, wire.MethodOpen: true, wire.MethodOpenOrCreate: true}
 
 // exchange makes one call, on as many links as it takes.
-func (c *Client) exchange(ctx context.Context, method string, wantFile bool, params []any) (answer, error) {
+func (c *Client) exchange(ctx context.Context, method string, file carries, params []any) (answer, error) {
 	for {
 		l, err := c.current(ctx)
 		if err != nil {
 			return answer{}, err
 		}
-		call := &call{method: method, wantFile: wantFile}
+		call := &call{method: method, file: file}
 		err = l.start(call, len(params), func(b []byte) ([]byte, error) { return appendParams(b, params) })
 		if err != nil {
 			if !l.over() {

@@ -68,7 +68,7 @@ func (s *sides) keep(slot, number uint32, f *os.File, size uint64) (*shm.Side, e
 // Make implements shm.Sides.
 func (s *sides) Make(ctx context.Context, r shm.Reservation, size uint32) (uint32, *shm.Side, error) {
 	var result wire.SideResult
-	f, err := s.client.callForFile(ctx, wire.MethodSide, &result, s.handle, r.Slot, r.Ticket, size)
+	f, err := s.client.callForFile(ctx, wire.MethodSide, oneFile, &result, s.handle, r.Slot, r.Ticket, size)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -89,7 +89,7 @@ func (s *sides) Find(ctx context.Context, slot, number uint32) (*shm.Side, error
 		return memory, nil
 	}
 	var result wire.MapResult
-	f, err := s.client.callForFile(ctx, wire.MethodMapSide, &result, s.handle, number)
+	f, err := s.client.callForFile(ctx, wire.MethodMapSide, oneFile, &result, s.handle, number)
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // TestHoardedDescriptors asks for more descriptors than the kernel lets the daemon have
-// under way, and receives none: others are told so when they map, lose nothing by it, and
-// map as soon as the hoarder is gone.
+// under way, and receives none: others are told so when they map, lose nothing by it, open
+// all the same, and map as soon as the hoarder is gone.
 func TestHoardedDescriptors(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to run a daemon as nobody: one of this user may be allowed more")
@@ -61,6 +61,10 @@ func TestHoardedDescriptors(t *testing.T) {
 		}
 		return r.Err != nil
 	})
+	var opened wire.Attachment
+	if err := wire.Decode(witness.must(wire.MethodOpen, "m", m{"map": true}), &opened); err != nil || opened.Fds != 0 {
+		t.Errorf("open brought %d descriptors, %v", opened.Fds, err)
+	}
 	witness.must(wire.MethodLock, h)
 	hoarder.conn.Close()
 	harness.Await(t, "others map again", func() bool { return witness.call(wire.MethodMap, h).Err == nil })

@@ -7,6 +7,7 @@ import socket
 import sys
 
 import msgpack
+from lines import inhex, parse, serve, show, told, truth, unhex
 
 
 class Refused(Exception):
@@ -120,30 +121,6 @@ class Slot:
         return lease[1], decode(parts["deliveries"]), self.message(parts["message"])
 
 
-def parse(code, text):
-    """Text to what the wire wants for a type code."""
-    if code == "c":
-        return bytes([int(text[2:], 16)]) if text.startswith("\\x") else text.encode()
-    if code == "u":
-        return chr(int(text[2:], 16)) if text.startswith("U+") else text
-    if code == "?":
-        return text == "true"
-    if code in "fde":
-        return float(text)
-    return int(text)
-
-
-def show(code, value):
-    """What the wire gives for a type code, to text."""
-    if code == "c":
-        return f"\\x{value[0]:02x}"
-    if code == "u":
-        return f"U+{ord(value):04X}"
-    if code == "?":
-        return "true" if value else "false"
-    return repr(value)
-
-
 def many(code, texts):
     """Texts to the wire's list of elements, which for c is one bin."""
     values = [parse(code, text) for text in texts]
@@ -165,20 +142,6 @@ OPTIONS = {
     "stream": ("capacity", "message_max"),
     "pipe": ("capacity", "message_max"),
 }
-
-
-def unhex(text):
-    """Bytes as the commands write them, "-" for none."""
-    return b"" if text == "-" else bytes.fromhex(text)
-
-
-def inhex(message):
-    return message.hex() or "-"
-
-
-def told(notice):
-    """The answer of what may tell of a death."""
-    return () if notice is None else ("died",)
 
 
 class Driver:
@@ -257,7 +220,7 @@ class Driver:
         swapped, before = self.connection.call(
             "compare_exchange", slot.handle, int(index), parse(slot.code, expected), parse(slot.code, desired)
         )
-        return "true" if swapped else "false", show(slot.code, before)
+        return truth(swapped), show(slot.code, before)
 
     def do_read(self, name, start, count):
         slot = self.slots[name]
@@ -372,7 +335,7 @@ class Driver:
     def do_counts(self, name):
         counts = self.connection.call("counts", self.slots[name].handle)
         states = [counts[key] for key in ("ready", "leased", "writing", "free", "dead")]
-        return *states, "true" if counts["shutdown"] else "false"
+        return *states, truth(counts["shutdown"])
 
 
     def do_signal(self, name):
@@ -385,7 +348,7 @@ class Driver:
         self.connection.call("pulse", self.slots[name].handle)
 
     def do_isset(self, name):
-        return ("true" if self.connection.call("is_set", self.slots[name].handle) else "false",)
+        return (truth(self.connection.call("is_set", self.slots[name].handle)),)
 
     def do_await(self, name, timeout):
         slot = self.slots[name]
@@ -405,7 +368,7 @@ class Driver:
             self.connection.call("complete", handle, outcome == "ok")
             if outcome == "fail":
                 raise Refused("BROKEN")
-        return arrival["index"], "true" if arrival["leader"] else "false"
+        return arrival["index"], truth(arrival["leader"])
 
     def do_abort(self, name):
         self.connection.call("abort", self.slots[name].handle)
@@ -447,23 +410,5 @@ class Driver:
         return (inhex(self.connection.call("read_bytes", self.slots[name].handle, int(most), int(timeout))),)
 
 
-def main():
-    sys.stdin.reconfigure(encoding="utf-8")
-    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
-    driver = Driver(sys.argv[1])
-    print("ok")
-    for line in sys.stdin:
-        verb, *words = line.rstrip("\n").split(" ")
-        try:
-            answer = [str(word) for word in driver.obey(verb, *words) or ()]
-        except Refused as refusal:
-            print("error", refusal)
-            continue
-        if answer and answer[0] in ("died", "dirty"):
-            print(*answer)
-        else:
-            print("ok", *answer)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Driver(sys.argv[1]).obey, Refused, str)

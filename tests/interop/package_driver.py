@@ -5,6 +5,7 @@ import sys
 
 import msgpack
 import shmd
+from lines import inhex, parse, serve, show, told, truth, unhex
 
 NS_PER_SECOND = 1_000_000_000
 
@@ -45,48 +46,6 @@ ENDS = {"a": 0, "b": 1, "any": None}
 def seconds(ns):
     """A timeout as the package has it."""
     return None if int(ns) < 0 else int(ns) / NS_PER_SECOND
-
-
-def parse(code, text):
-    """Text to what the package wants for a type code."""
-    if code == "c":
-        return bytes([int(text[2:], 16)]) if text.startswith("\\x") else text.encode()
-    if code == "u":
-        return chr(int(text[2:], 16)) if text.startswith("U+") else text
-    if code == "?":
-        return text == "true"
-    if code in "fde":
-        return float(text)
-    return int(text)
-
-
-def show(code, item):
-    """What the package gives for a type code, to text."""
-    if code == "c":
-        return f"\\x{item[0]:02x}"
-    if code == "u":
-        return f"U+{ord(item):04X}"
-    if code == "?":
-        return truth(item)
-    return repr(item)
-
-
-def truth(value):
-    return "true" if value else "false"
-
-
-def unhex(text):
-    """Bytes as the commands write them, "-" for none."""
-    return b"" if text == "-" else bytes.fromhex(text)
-
-
-def inhex(message):
-    return bytes(message).hex() or "-"
-
-
-def told(notice):
-    """The answer of what may tell of a death."""
-    return () if notice is None else ("died",)
 
 
 class Slot:
@@ -386,23 +345,5 @@ class Driver:
         return (inhex(slot.handle.read(int(most), seconds(timeout))),)
 
 
-def main():
-    sys.stdin.reconfigure(encoding="utf-8")
-    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
-    driver = Driver(sys.argv[1])
-    print("ok")
-    for line in sys.stdin:
-        verb, *words = line.rstrip("\n").split(" ")
-        try:
-            answer = driver.obey(verb, *words) or ()
-        except shmd.Error as error:
-            print("error", error.name)
-            continue
-        if answer and answer[0] in ("died", "dirty"):
-            print(*answer)
-        else:
-            print("ok", *answer)
-
-
 if __name__ == "__main__":
-    main()
+    serve(Driver(sys.argv[1]).obey, shmd.Error, lambda error: error.name)

@@ -73,11 +73,6 @@ C_SOURCES := $(wildcard clients/c/*.c)
 # tests/crash/c/holder.c becomes build/tests/crash/c/holder.
 C_PROGRAM_SOURCES := $(wildcard demo/c/*.c examples/c/*.c tests/*/c/*.c)
 
-# What `make bench` compares with, and can do without: each is a group of
-# scripts/setup.sh. Some need a program, built where the group could be had.
-RIVALS := boost zeromq redis
-RIVAL_PROGRAMS := build/tests/bench/rivals/boost build/tests/bench/rivals/zeromq
-
 # The adapters of shmd-rivals. Ours need nothing that the build does not; of the others
 # `make bench-rivals` builds what can be had.
 OUR_ADAPTERS := $(addprefix build/tests/rivals/adapters/,floors_linux posix shmd shmdgo)
@@ -267,17 +262,9 @@ $(SANITIZERS:%=sanitize-%): sanitize-%: build build/sanitize/%/built $(VENV_READ
 	  $(GO) test -count=1 -short -timeout $(TEST_TIMEOUT) ./tests/interop ./tests/crash
 
 .PHONY: bench
-bench: build $(VENV_READY) rivals ## Measure speed and memory (ARGS="..." is passed on)
+bench: build ## Measure speed and memory (ARGS="..." is passed on)
 	CGO_ENABLED=0 $(GO) build -o build/shmd-bench ./tests/bench
 	build/shmd-bench $(ARGS)
-
-.PHONY: rivals
-rivals:
-	@for rival in $(RIVALS); do \
-	  $(MAKE) -s build/setup/$$rival || { echo "make bench: goes on without $$rival" >&2; continue; }; \
-	  program=build/tests/bench/rivals/$$rival; \
-	  if [[ ' $(RIVAL_PROGRAMS) ' == *" $$program "* ]]; then $(MAKE) -s $$program; fi; \
-	done
 
 .PHONY: bench-rivals
 bench-rivals: build adapters ## Measure shmd beside what else there is: docs/performance.md (QUICK=1, ARGS="...": build/performance)
@@ -556,21 +543,10 @@ build/libshmd.so: build/libshmd.so.$(VERSION)
 # Without a loader, whose work would be stepped through too.
 build/tests/step/c/player: LDFLAGS += -static
 
-# Where mq_open is, before glibc 2.34.
-build/tests/bench/c/mailer $(ARM64)/tests/bench/c/mailer: LDLIBS += -lrt
-
 $(C_PROGRAMS): build/%: %.c build/libshmd.a build/flags
 	$(program)
 
-# These have neither msgpack nor our library in them. Before glibc 2.34 shm_open is in librt.
-build/tests/bench/rivals/boost: tests/bench/rivals/boost.cc build/flags | build/setup/boost
-	@mkdir -p $(@D)
-	$(CXX) $(CXX_FLAGS) -Itests/bench/c -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lrt
-
-build/tests/bench/rivals/zeromq: tests/bench/rivals/zeromq.c build/flags | build/setup/zeromq
-	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) -Itests/bench/c -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lzmq
-
+# Where mq_open and shm_open are, before glibc 2.34.
 build/tests/rivals/adapters/posix: LDLIBS += -lrt
 
 $(filter-out %/shmdgo,$(OUR_ADAPTERS)): build/%: %.c build/libshmd.a build/flags
@@ -580,6 +556,7 @@ $(filter-out %/shmdgo,$(OUR_ADAPTERS)): build/%: %.c build/libshmd.a build/flags
 build/tests/rivals/adapters/shmdgo:
 	CGO_ENABLED=0 $(GO) build -o $@ ./tests/rivals/adapters/shmdgo
 
+# These two have neither msgpack nor our library in them.
 build/tests/rivals/adapters/boost: tests/rivals/adapters/boost.cc build/flags | build/setup/boost
 	@mkdir -p $(@D)
 	$(CXX) $(CXX_FLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< -lrt
@@ -630,7 +607,7 @@ $(ARM64_PROGRAMS): $(ARM64)/%: %.c $(ARM64)/libshmd.a build/flags
 	$(program)
 
 -include $(patsubst %.o,%.d,$(C_OBJECTS) $(ARM64_OBJECTS) $(PYTHON_OBJECTS))
--include $(addsuffix .d,$(C_PROGRAMS) $(RIVAL_PROGRAMS) $(OUR_ADAPTERS) $(ADAPTERS) $(ARM64_PROGRAMS))
+-include $(addsuffix .d,$(C_PROGRAMS) $(OUR_ADAPTERS) $(ADAPTERS) $(ARM64_PROGRAMS))
 
 # The extension of Python in place, for who works on it: only what changed is compiled.
 build/obj/python/%.o: clients/python/src/ext/%.c build/flags | $(VENV_READY)

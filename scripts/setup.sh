@@ -18,8 +18,8 @@
 #           which is not installed but unpacked into build/arm64/sysroot
 #   fuzz    clang, whose libFuzzer makes inputs for the C library
 #   boost, zeromq, redis
-#           what make bench and make bench-rivals compare with, each by itself: they go on
-#           without those that cannot be had. Of Redis the program, without its system service.
+#           what make bench-rivals compares with, each by itself: it goes on without those
+#           that cannot be had. Of Redis the program, without its system service.
 #   iceoryx2, iceoryx2-python, aeron
 #           what make bench-rivals compares with besides: a Rust; a package for Python in
 #           build/iceoryx2; a JDK, and Maven, which fetches Aeron. The crates that Cargo.lock
@@ -98,7 +98,7 @@ have_boost() {
 }
 # shellcheck disable=SC2086
 have_zeromq() { printf '#include <zmq.h>\nint main(void) { return zmq_errno(); }\n' | links c -lzmq $cc; }
-# Debian has the program in redis-tools; tests/bench/redis.go says why under that name.
+# Debian has the program in redis-tools; tests/rivals/adapters/redis/server.go says why under that name.
 have_redis() { have redis-server || have redis-check-rdb; }
 
 # What Cargo.toml of the adapter asks for as rust-version.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,11 +15,11 @@ const (
 	depth      = 16
 	depthCalls = 8_000 // few, and the rounds many, as in socket.go
 	depthQueue = "bench/depth"
-	depthNote  = "put and take in turn over the socket, 64 bytes, 16 calls at once on one connection"
+	depthNote  = "put and take in turn over the socket, 64 bytes, 16 calls at once on one connection; time for one"
 )
 
-// depths compares put and take over the socket, 16 calls under way, with LPUSH and RPOP of
-// Redis, where there is one. Both send 16 requests and wait for 16 answers.
+// depths measures put and take over the socket, 16 calls under way: 16 requests, and then
+// 16 answers.
 func depths(ctx context.Context, b *bench) error {
 	return withService(ctx, func(s *service) error {
 		if _, err := shmd.CreateQueue(ctx, s.client, depthQueue,
@@ -31,45 +30,19 @@ func depths(ctx context.Context, b *bench) error {
 		if err := s.client.Call(ctx, wire.MethodOpen, &a, depthQueue); err != nil {
 			return err
 		}
-		rounds := b.scaled(socketRounds)
-		ours := func() (float64, error) {
-			return timeBatches(depthCalls, func(first int) error { return s.putAndTake(ctx, a.Handle, first) })
+		var took []float64
+		for round := range b.scaled(socketRounds) + 1 {
+			us, err := timeBatches(depthCalls, func(first int) error { return s.putAndTake(ctx, a.Handle, first) })
+			if err != nil {
+				return err
+			}
+			if round > 0 { // the first one warms up
+				took = append(took, us)
+			}
 		}
-		rival, err := startRedis(ctx)
-		if errors.Is(err, measure.ErrNoRedis) {
-			return b.depthAlone(rounds, ours, err)
-		}
-		if err != nil {
-			return err
-		}
-		p, err := interleave(rounds, func() (float64, error) {
-			return timeBatches(depthCalls, func(first int) error { return rival.pushAndPop(ctx, first) })
-		}, ours)
-		if err == nil {
-			w := compared("Go: put, take, depth 16", "us", p, aheadOf)
-			w.Note = depthNote + "; against LPUSH and RPOP of Redis " + rival.version +
-				" by go-redis, likewise; time for one call"
-			b.report.add(w)
-		}
-		return errors.Join(err, rival.stop())
+		b.report.add(row{Name: "Go: put, take, depth 16", Unit: "us", Ours: measure.SpreadOf(took), Note: depthNote})
+		return nil
 	})
-}
-
-// depthAlone is the row without a rival.
-func (b *bench) depthAlone(rounds int, ours func() (float64, error), why error) error {
-	var took []float64
-	for round := range rounds + 1 {
-		us, err := ours()
-		if err != nil {
-			return err
-		}
-		if round > 0 { // the first one warms up
-			took = append(took, us)
-		}
-	}
-	b.report.add(row{Name: "Go: put, take, depth 16", Unit: "us", Ours: measure.SpreadOf(took),
-		Note: depthNote + "; no rival: " + why.Error()})
-	return nil
 }
 
 // timeBatches is microseconds for one call of batches of 16; first counts messages.

@@ -31,8 +31,6 @@ type report struct {
 	Machine measure.Machine `json:"machine"`
 	Quick   bool            `json:"quick"`
 	Rows    []row           `json:"rows"`
-	// Skipped says, for each part that is not there, why.
-	Skipped map[string]string `json:"skipped,omitempty"`
 
 	live io.Writer
 	part string
@@ -70,17 +68,6 @@ func (r *report) add(w row) {
 	}
 	if w.Note != "" {
 		fmt.Fprintf(r.live, "  %34s %s\n", "note", w.Note)
-	}
-}
-
-// skip says why there are no rows of this part.
-func (r *report) skip(why string) {
-	if r.Skipped == nil {
-		r.Skipped = make(map[string]string)
-	}
-	r.Skipped[r.part] = why
-	if r.live != nil {
-		fmt.Fprintf(r.live, "  skipped: %s\n", why)
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * message.h - the messages of messenger.c, streamer.c and rival.h: 64 bytes, counted from
- * 0. The number stands in the first and the last word; in a whole one all bytes depend on it.
+ * message.h - the messages of messenger.c and streamer.c: 64 bytes, counted from 0. The
+ * number stands in the first and the last word; in a whole one all bytes depend on it.
  */
 #ifndef SHMD_BENCH_MESSAGE_H
 #define SHMD_BENCH_MESSAGE_H

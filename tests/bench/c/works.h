@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * works.h - what programs share that do N turns of something with another process: where
- * they run, and the commands. Also C++20. Define _GNU_SOURCE before.
+ * they run, and the commands. Define _GNU_SOURCE before.
  */
 #ifndef SHMD_BENCH_WORKS_H
 #define SHMD_BENCH_WORKS_H
@@ -46,7 +46,7 @@ static inline int by_size(const void *a, const void *b)
 
 static inline void time_each(void (*turn)(int i), int count)
 {
-	int64_t *took_ns = (int64_t *)calloc((size_t)count, sizeof *took_ns);
+	int64_t *took_ns = calloc((size_t)count, sizeof *took_ns);
 	must_errno(took_ns == NULL ? ENOMEM : 0, "calloc");
 	int64_t begin = now_ns();
 	for (int i = 0; i < count; i++) {

@@ -10,21 +10,24 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/shmd/shmd/tests/measure"
 	"github.com/shmd/shmd/tests/rivals/adapter"
 )
 
 // serverTimeout bounds the start of a server; it is there in some milliseconds.
 const serverTimeout = 20 * time.Second
 
+// serverCommand finds the server. Debian has the program in redis-tools as redis-check-rdb,
+// and the link redis-server to it in a package that runs a system service, which nobody wants
+// here. The name that it is called by says what it is.
 func serverCommand(args ...string) (*exec.Cmd, error) {
-	path, err := measure.LookRedis()
-	if err != nil {
-		return nil, err
+	for _, name := range []string{"redis-server", "redis-check-rdb"} {
+		if path, err := exec.LookPath(name); err == nil {
+			cmd := exec.Command(path, args...)
+			cmd.Args[0] = "redis-server"
+			return cmd, nil
+		}
 	}
-	cmd := exec.Command(path, args...)
-	cmd.Args[0] = "redis-server"
-	return cmd, nil
+	return nil, errors.New("there is no redis-server: scripts/setup.sh redis says why it could not be had")
 }
 
 // serverVersion is what redis-server says of itself: "Redis server v=7.0.15 sha=...".

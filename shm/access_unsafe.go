@@ -20,5 +20,11 @@ func store8(p *uint8, v uint8)              { *p = v }
 func store16(p *uint16, v uint16)           { *p = v }
 
 // storeBytes copies a payload, which nobody reads before an authoritative word
-// says that it is whole. len(dst) is at least len(src).
-func storeBytes(dst, src []byte) { copy(dst, src) }
+// says that it is whole. len(dst) is at least len(src). What is one word takes no call.
+func storeBytes(dst, src []byte) {
+	if len(src) == 8 {
+		*(*[8]byte)(dst) = *(*[8]byte)(src)
+		return
+	}
+	copy(dst, src)
+}

@@ -16,8 +16,9 @@ import (
 // attention, against adding to attention and then loading the word, wants sequential
 // consistency of these four; Go's atomics have it on arm64 too (STLR and then LDAR of
 // another word stay in order, and so do both after an adding LDADDAL or STLXR), and on
-// amd64 the store is an exchange. The bytes and headers of records are plain stores
-// (headers by put64, docs/decisions/0010 and 0011) which the commit follows.
+// amd64 the store is an exchange; or, of who takes turns with others and so makes an
+// exchange anyway, a plain store before that one (post). The bytes and headers of records
+// are plain stores (headers by put64, docs/decisions/0010 and 0011) which the commit follows.
 type ring struct {
 	seg        *Segment
 	tail, head *RingLine // immutable; point into the segment, like data
@@ -113,6 +114,13 @@ func (s *ringSide) attend() error {
 // quiet reports whether there was no reason to look at anything.
 func (s *ringSide) quiet() bool { return load32(&s.own.Attention) == s.looked && !s.closed }
 
+// calm is quiet of who also knows that nobody sleeps: then a commit need not tell anybody,
+// if the attention is still the same after it.
+func (s *ringSide) calm() (attention uint32, ok bool) {
+	attention = load32(&s.own.Attention)
+	return attention, attention == s.looked && attention == s.woken && !s.closed
+}
+
 // look finds out why an operation must not go on.
 func (s *ringSide) look() error {
 	attention := load32(&s.own.Attention)
@@ -152,13 +160,34 @@ func (s *ringSide) commit(word ringWord) {
 	}
 }
 
+// post is commit of who was calm, and makes an atomic exchange of its own before it calls
+// Settle: that keeps the store before the look at attention, as commit's does.
+func (s *ringSide) post(position uint64) {
+	s.position = position
+	put64(&s.own.Word, uint64(makeRingWord(position)))
+}
+
+// Settle ends what Post or Fetch did with that attention, after an exchange. It looks at
+// shared words only. Who was announced meanwhile is woken, and once more by the next
+// commit, for what is remembered of wakes is not this call's any more.
+func (s *ringSide) Settle(attention uint32) {
+	if load32(&s.own.Attention) != attention { // pairs with ringWait.until
+		s.wakeSleepers()
+	}
+}
+
+// wakeSleepers is no part of what is inlined with Settle.
+//
+//go:noinline
+func (s *ringSide) wakeSleepers() { futexWakeN(futexWord32(&s.own.Word), futexAll) }
+
 // wake wakes all who sleep on the own word; before is the attention of before its store.
 //
 // Whoever announced before the store judged the word before it. Who did after it may have
 // judged this one, and sleep in spite of the wake: that one is for the next commit.
 func (s *ringSide) wake(before uint32) {
 	s.woken = before
-	futexWakeN(futexWord32(&s.own.Word), futexAll)
+	s.wakeSleepers()
 }
 
 // ringWait is one call's wait for the other side.

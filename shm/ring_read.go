@@ -55,10 +55,6 @@ func (r *RingReader) has(head, tail ringWord) bool {
 // Recv takes the next message and returns dst with it appended. Other errors:
 // status.Unsupported (a pipe of bytes).
 func (r *RingReader) Recv(ctx context.Context, p *Parker, dst []byte, timeout time.Duration) ([]byte, error) {
-	dst, ok := r.RecvNow(dst)
-	if ok {
-		return dst, nil
-	}
 	if err := r.attend(); err != nil {
 		return dst, err
 	}
@@ -70,34 +66,62 @@ func (r *RingReader) Recv(ctx context.Context, p *Parker, dst []byte, timeout ti
 	return dst, err
 }
 
-// RecvNow is Recv if that needs no waiting, and nothing else has to be looked at or said:
-// what most calls find that find a message. false = nothing was received; Recv says why not.
-func (r *RingReader) RecvNow(dst []byte) (_ []byte, ok bool) {
-	if !r.quiet() {
-		return dst, false
+// Fetched says what Fetch did.
+type Fetched uint8
+
+const (
+	// FetchedOne: a message; the caller makes an atomic exchange, and calls Settle.
+	FetchedOne Fetched = iota
+	// FetchedNone: nothing has changed; what has to be looked at or said Recv knows.
+	FetchedNone
+	// FetchedEmpty is FetchedNone where there was nothing behind the last message.
+	FetchedEmpty
+)
+
+// gatherPauses are less than what a message takes from one processor to another.
+const gatherPauses = 3
+
+// Fetch is the front of Recv, as Post is that of Send. It is patient where Recv would wait:
+// before it looks at a tail that may have just moved it lets a producer that is at it commit
+// some more, from whom each look takes the line of the tail.
+func (r *RingReader) Fetch(dst []byte, patient bool) (whole []byte, attention uint32, what Fetched) {
+	attention, ok := r.calm()
+	if !ok || r.partial != nil {
+		return dst, 0, FetchedNone
 	}
-	msg, end, ok := r.first()
-	if ok {
-		dst = append(dst, msg...)
-		r.take(end)
+	if r.position == r.seen.position() {
+		if patient {
+			pause(gatherPauses)
+		}
+		if !r.see() {
+			return dst, 0, FetchedEmpty
+		}
 	}
-	return dst, ok
+	msg, end, ok := r.message(r.position)
+	if !ok {
+		return dst, 0, FetchedNone
+	}
+	dst = append(dst, msg...)
+	r.post(end)
+	r.ended, r.peeked = false, r.peeked[:0]
+	return dst, attention, FetchedOne
+}
+
+// see looks at how far the producer is, if nothing is known to be there. True = something is.
+func (r *RingReader) see() bool {
+	r.ring.expect(r.position)
+	tail := ringWord(load64(&r.other.Word))
+	if _, ok := r.ring.span(tail.position(), r.position); !ok || r.ring.bytes {
+		return false
+	}
+	r.seen = tail
+	return r.position != tail.position()
 }
 
 // first is the next message if that is the next record, in one piece, as it lies in the
 // ring, and where it ends.
 func (r *RingReader) first() (msg []byte, end uint64, ok bool) {
-	if r.position == r.seen.position() {
-		r.ring.expect(r.position)
-		tail := ringWord(load64(&r.other.Word))
-		if _, ok := r.ring.span(tail.position(), r.position); !ok || r.ring.bytes {
-			return nil, 0, false
-		}
-		if r.seen = tail; r.position == tail.position() {
-			return nil, 0, false
-		}
-	}
-	if r.partial != nil {
+	if r.position == r.seen.position() && !r.see() || r.partial != nil {
 		return nil, 0, false
 	}
 	return r.message(r.position)

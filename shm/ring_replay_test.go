@@ -68,7 +68,7 @@ func drained(r *RingReader) (all []string) {
 // sends does not wait; sendsAs claims the producer first.
 func (w *RingWriter) sends(messages ...string) {
 	for _, m := range messages {
-		must(w.Send(background, nil, []byte(m), 0))
+		must(w.try([]byte(m)))
 	}
 }
 
@@ -80,7 +80,7 @@ func recvAs(seat uint16, n int) func(*Segment) {
 	return func(s *Segment) {
 		r := consumerOf(s, seat)
 		for range n {
-			must(second(r.Recv(background, nil, nil, 0)))
+			must(second(r.try(nil)))
 		}
 	}
 }
@@ -200,6 +200,7 @@ func streamCases() []ringCase {
 		{"claim after an end", true, inOrder(sendsAs(live, "a"), closeProducer(live)), claims(true),
 			[]string{"a", saidClosed}, 2, 2, false},
 		{"send", true, sendsAs(victim, "a"), sendsAs(victim, "b"), []string{"a", "b"}, 1, 2, false},
+		{"send two", true, sendsAs(victim, "a"), sendsAs(victim, "b", "c"), []string{"a", "b", "c"}, 1, 3, false},
 		{"send and wake", true, inOrder(sendsAs(victim, "a"), announced), sendsAs(victim, "b"),
 			[]string{"a", "b"}, 1, 2, false},
 		{"send after an end", true, inOrder(sendsAs(live, "a"), closeProducer(live)), sendsAs(victim, "b"),
@@ -217,6 +218,7 @@ func streamCases() []ringCase {
 		{"close", true, sendsAs(victim, "a"), closeProducer(victim), []string{"a"}, 1, 1, false},
 		{"claim", false, sendsAs(live, "a"), claims(false), []string{"a"}, 0, 0, false},
 		{"receive", false, sendsAs(live, "a", "b"), recvAs(victim, 1), []string{"a", "b"}, 0, 1, false},
+		{"receive two", false, sendsAs(live, "a", "b", "c"), recvAs(victim, 2), []string{"a", "b", "c"}, 0, 2, false},
 		{"receive and wake", false, inOrder(sendsAs(live, "a", "b"), announced), recvAs(victim, 1),
 			[]string{"a", "b"}, 0, 1, false},
 		{"receive over a pad", false, inOrder(sendsAs(live, half, half), recvAs(victim, 2), sendsAs(live, half, "d")),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/shmd/shmd/status"
@@ -65,16 +66,38 @@ func (p *Pipe) end(t testing.TB, seat uint16, end int) *PipeEnd {
 func (w *RingWriter) send(t testing.TB, messages ...string) {
 	t.Helper()
 	for _, m := range messages {
-		if err := w.Send(background, nil, []byte(m), 0); err != nil {
+		if err := w.try([]byte(m)); err != nil {
 			t.Fatalf("send %.20q: %v", m, err)
 		}
 	}
 }
 
+// try sends by Post, as clients do, if that is possible.
+func (w *RingWriter) try(message []byte) error {
+	attention, ok := w.Post(message)
+	if !ok {
+		return w.Send(background, nil, message, 0)
+	}
+	new(atomic.Uint32).Swap(1)
+	w.Settle(attention)
+	return nil
+}
+
+// try receives by Fetch, likewise.
+func (r *RingReader) try(dst []byte) ([]byte, error) {
+	message, attention, what := r.Fetch(dst, true)
+	if what != FetchedOne {
+		return r.Recv(background, nil, dst, 0)
+	}
+	new(atomic.Uint32).Swap(1)
+	r.Settle(attention)
+	return message, nil
+}
+
 func (r *RingReader) recv(t testing.TB, messages ...string) {
 	t.Helper()
 	for _, want := range messages {
-		m, err := r.Recv(background, nil, nil, 0)
+		m, err := r.try(nil)
 		if err != nil || string(m) != want {
 			t.Fatalf("received %.20q, %v; want %.20q", m, err, want)
 		}
@@ -83,7 +106,7 @@ func (r *RingReader) recv(t testing.TB, messages ...string) {
 
 func (r *RingReader) refuses(t testing.TB, want status.Code) (said string) {
 	t.Helper()
-	m, err := r.Recv(background, nil, []byte("kept"), 0)
+	m, err := r.try([]byte("kept"))
 	if status.Of(err) != want || string(m) != "kept" {
 		t.Fatalf("received %.20q, %v; want %v", m, err, want)
 	}

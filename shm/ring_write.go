@@ -32,9 +32,6 @@ func newRingWriter(r *ring, a Actor, owner *uint32) *RingWriter {
 // error the receiver drops what it has of it. To try that is refused with WouldBlock if the
 // pieces have no room all at once.
 func (w *RingWriter) Send(ctx context.Context, p *Parker, msg []byte, timeout time.Duration) error {
-	if w.SendNow(msg) {
-		return nil
-	}
 	if err := w.attend(); err != nil {
 		return err
 	}
@@ -55,20 +52,20 @@ func (w *RingWriter) Send(ctx context.Context, p *Parker, msg []byte, timeout ti
 	return nil
 }
 
-// SendNow is Send if that needs no waiting, and nothing else has to be looked at or said:
-// what most calls find. false = nothing was sent; Send says why not.
-func (w *RingWriter) SendNow(msg []byte) bool {
-	r := w.ring
-	length := uint64(len(msg))
-	size, at := recordSize(length), r.at(w.position)
-	end := w.position + size
-	if !w.quiet() || len(msg) > r.whole || w.size >= 0 || w.prefix != 0 ||
-		at+size > r.capacity || !w.fits(w.seen, end) {
-		return false
+// Post is the front of Send, of what needs no waiting, and of which nothing else has to be
+// looked at or said: what most calls find. ok = it was sent; the caller then makes an atomic
+// exchange, and calls Settle with the attention. Else nothing has changed, and Send decides.
+func (w *RingWriter) Post(msg []byte) (attention uint32, ok bool) {
+	attention, ok = w.calm()
+	r, position, length := w.ring, w.position, uint64(len(msg))
+	size, at := recordSize(length), r.at(position)
+	if !ok || len(msg) > r.whole || w.size >= 0 || w.prefix != 0 || at+size > r.capacity ||
+		!w.fits(w.seen, position+size) {
+		return 0, false
 	}
 	r.put(at, recordMessage, uint32(length), msg)
-	w.commit(makeRingWord(end))
-	return true
+	w.post(position + size)
+	return attention, true
 }
 
 // takes refuses a message, or anything while something is reserved.

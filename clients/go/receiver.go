@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime"
 	"time"
 
 	"github.com/shmd/shmd/shm"
@@ -32,14 +33,33 @@ func (r *receiver) Recv(ctx context.Context) ([]byte, error) { return r.RecvAppe
 
 // RecvAppend is Recv that appends the message to a slice.
 func (r *receiver) RecvAppend(ctx context.Context, dst []byte) ([]byte, error) {
-	message, err := r.tryRecv(dst)
-	if err == nil {
+	message, what := r.recvNow(dst, true)
+	if what == shm.FetchedOne {
 		return message, nil
+	}
+	err := error(status.WouldBlock)
+	if what != shm.FetchedEmpty {
+		message, err = r.tryRecv(dst)
 	}
 	if err == status.WouldBlock {
 		message, err = r.recvSlow(ctx, dst)
 	}
 	return message, recvError("receive from", r.object.info.Name, err)
+}
+
+// recvNow receives a message if nothing is in its way. patient = the call would wait for one.
+func (r *receiver) recvNow(dst []byte, patient bool) ([]byte, shm.Fetched) {
+	d := r.direction
+	if !d.enters() {
+		return dst, shm.FetchedNone
+	}
+	message, attention, what := r.reader.Fetch(dst, patient)
+	d.turn.give() // the exchange that Fetch wants
+	if what == shm.FetchedOne {
+		r.reader.Settle(attention)
+	}
+	runtime.KeepAlive(d) // the mapping goes with its object
+	return message, what
 }
 
 // recvSlow waits, and so is apart from what must not allocate.
@@ -60,6 +80,10 @@ func (r *receiver) TryRecvAppend(dst []byte) ([]byte, error) {
 	if r.usable() == nil && r.reader.Empty() {
 		return dst, r.empty
 	}
+	message, what := r.recvNow(dst, false)
+	if what == shm.FetchedOne {
+		return message, nil
+	}
 	message, err := r.tryRecv(dst)
 	if err == nil {
 		return message, nil
@@ -74,11 +98,7 @@ func (r *receiver) tryRecv(dst []byte) ([]byte, error) {
 	if !r.turn.try() {
 		return dst, r.ended(status.WouldBlock)
 	}
-	message, ok := r.reader.RecvNow(dst)
-	var err error
-	if !ok {
-		message, err = r.reader.Recv(context.Background(), parker, dst, 0)
-	}
+	message, err := r.reader.Recv(context.Background(), parker, dst, 0)
 	r.turn.give()
 	return message, err
 }

@@ -54,6 +54,10 @@ func (d *direction) usable() error {
 	return d.object.usable()
 }
 
+// enters lets a call in that finds nothing in its way; then the turn is its own. It is small
+// enough to be inlined; false = try, or wait, says what it is.
+func (d *direction) enters() bool { return !d.over.Load() && !d.object.closed.Load() && d.turn.try() }
+
 // now runs an act that does not wait.
 func (d *direction) now(act func() error) error {
 	if err := d.begin(); err != nil {

@@ -2,6 +2,7 @@ package shmd
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/shmd/shmd/shm"
@@ -26,6 +27,9 @@ func newSender(o *object, w *shm.RingWriter) *sender {
 // syscall.EPIPE and io.ErrClosedPipe. After each nothing was sent; of a message in
 // pieces the other end drops what it got.
 func (s *sender) Send(ctx context.Context, message []byte) error {
+	if s.sendNow(message) {
+		return nil
+	}
 	if len(message) <= s.inOne {
 		err := s.trySend(message)
 		if err == nil {
@@ -36,6 +40,21 @@ func (s *sender) Send(ctx context.Context, message []byte) error {
 		}
 	}
 	return s.sendSlow(ctx, message)
+}
+
+// sendNow sends a message if nothing is in its way.
+func (s *sender) sendNow(message []byte) bool {
+	d := s.direction
+	if !d.enters() {
+		return false
+	}
+	attention, ok := s.writer.Post(message)
+	d.turn.give() // the exchange that Post wants
+	if ok {
+		s.writer.Settle(attention)
+	}
+	runtime.KeepAlive(d) // the mapping goes with its object
+	return ok
 }
 
 // sendSlow waits, and so is apart from what must not allocate.
@@ -49,6 +68,9 @@ func (s *sender) sendSlow(ctx context.Context, message []byte) error {
 // TrySend is Send that does not wait: ErrWouldBlock if the ring is full, or another
 // goroutine is sending.
 func (s *sender) TrySend(message []byte) error {
+	if s.sendNow(message) {
+		return nil
+	}
 	err := s.trySend(message)
 	if err == nil {
 		return nil
@@ -63,10 +85,7 @@ func (s *sender) trySend(message []byte) error {
 	if !s.turn.try() {
 		return s.ended(status.WouldBlock)
 	}
-	var err error
-	if !s.writer.SendNow(message) {
-		err = s.writer.Send(context.Background(), parker, message, 0)
-	}
+	err := s.writer.Send(context.Background(), parker, message, 0)
 	s.turn.give()
 	return err
 }

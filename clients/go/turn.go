@@ -32,11 +32,14 @@ func (t *turn) take(ctx context.Context) error {
 	return nil
 }
 
-// give lets the next in.
+// give lets the next in. It is small enough to be inlined, and always an atomic exchange.
 func (t *turn) give() {
-	if t.state.Swap(0) != 2 {
-		return
+	if t.state.Swap(0) == 2 {
+		t.rouse()
 	}
+}
+
+func (t *turn) rouse() {
 	select {
 	case t.freed <- struct{}{}:
 	default: // a token is there already

@@ -22,7 +22,8 @@ type way struct {
 	message []byte
 	writer  *adapter.Writer
 	checker *adapter.Checker
-	buffer  []byte
+	buffer  []byte // empty, with room for a message
+	again   error  // what says to try again
 	inPlace bool
 }
 
@@ -38,6 +39,9 @@ func capacityBytes(row *adapter.Row) uint32 {
 func (c *client) open(name string, produces bool) (_ *way, err error) {
 	w := &way{client: c, message: c.NewMessage(), writer: c.NewWriter(), checker: c.NewChecker(),
 		inPlace: c.SizeBytes > inPlaceBytes}
+	if !w.inPlace {
+		w.buffer = make([]byte, 0, c.SizeBytes)
+	}
 	if c.Mode != "stream" {
 		slot := c.SizeBytes
 		if w.inPlace {
@@ -72,16 +76,29 @@ func patiently[T any](w *way, try func() (T, error), wait func(ctx context.Conte
 		return wait(w.ctx)
 	}
 	for {
-		if got, err := try(); !errors.Is(err, shmd.ErrWouldBlock) {
+		if got, err := try(); !w.isAgain(err) {
 			return got, err
 		}
 	}
 }
 
 func (w *way) put(number uint64) error {
+	if w.inPlace {
+		return w.putInPlace(number)
+	}
+	message := w.Message(w.message, number)
 	switch {
-	case w.inPlace && w.producer != nil:
-		size := w.SizeBytes
+	case w.Spins:
+		return w.putSpinning(message)
+	case w.producer != nil:
+		return w.producer.Send(w.ctx, message)
+	}
+	return w.queue.Put(w.ctx, message)
+}
+
+func (w *way) putInPlace(number uint64) error {
+	size := w.SizeBytes
+	if w.producer != nil {
 		place, err := patiently(w, func() ([]byte, error) { return w.producer.TryReserve(size) },
 			func(ctx context.Context) ([]byte, error) { return w.producer.Reserve(ctx, size) })
 		if err != nil {
@@ -89,76 +106,90 @@ func (w *way) put(number uint64) error {
 		}
 		w.writer.Fill(place, number)
 		return w.producer.Commit(size)
-	case w.inPlace:
-		size := w.SizeBytes
-		place, err := patiently(w, func() (*shmd.Reservation, error) { return w.queue.TryReserveSize(size) },
-			func(ctx context.Context) (*shmd.Reservation, error) { return w.queue.ReserveSize(ctx, size) })
-		if err != nil {
-			return err
-		}
-		w.writer.Fill(place.Buffer(), number)
-		return place.Commit(size)
 	}
-	message := w.Message(w.message, number)
+	place, err := patiently(w, func() (*shmd.Reservation, error) { return w.queue.TryReserveSize(size) },
+		func(ctx context.Context) (*shmd.Reservation, error) { return w.queue.ReserveSize(ctx, size) })
+	if err != nil {
+		return err
+	}
+	w.writer.Fill(place.Buffer(), number)
+	return place.Commit(size)
+}
+
+func (w *way) putSpinning(message []byte) error {
 	for {
-		err := w.putCopy(message)
-		if !w.Spins || !errors.Is(err, shmd.ErrWouldBlock) {
+		var err error
+		if w.producer != nil {
+			err = w.producer.TrySend(message)
+		} else {
+			err = w.queue.TryPut(message)
+		}
+		if !w.isAgain(err) {
 			return err
 		}
 	}
 }
 
-// putCopy tries once with wait=spin, and else waits.
-func (w *way) putCopy(message []byte) error {
-	switch {
-	case w.producer != nil && w.Spins:
-		return w.producer.TrySend(message)
-	case w.producer != nil:
-		return w.producer.Send(w.ctx, message)
-	case w.Spins:
-		return w.queue.TryPut(message)
+// isAgain reports whether an error says to try again. In a loop it is mostly the one of the
+// last time.
+func (w *way) isAgain(err error) bool {
+	if err == nil {
+		return false
 	}
-	return w.queue.Put(w.ctx, message)
+	if err != w.again {
+		if !errors.Is(err, shmd.ErrWouldBlock) {
+			return false
+		}
+		w.again = err
+	}
+	return true
 }
 
-func (w *way) take(number uint64) error {
+func (w *way) take(number uint64) (err error) {
+	if w.inPlace {
+		return w.takeInPlace(number)
+	}
+	var message []byte
 	switch {
-	case w.inPlace && w.consumer != nil:
+	case w.Spins:
+		message, err = w.takeSpinning()
+	case w.consumer != nil:
+		message, err = w.consumer.RecvAppend(w.ctx, w.buffer)
+	default:
+		message, err = w.queue.TakeAppend(w.ctx, w.buffer)
+	}
+	if err != nil {
+		return err
+	}
+	return w.checker.Check(message, number)
+}
+
+func (w *way) takeInPlace(number uint64) error {
+	if w.consumer != nil {
 		message, err := patiently(w, w.consumer.TryPeek, w.consumer.Peek)
 		if err != nil {
 			return err
 		}
 		return errors.Join(w.checker.Check(message, number), w.consumer.Advance(1))
-	case w.inPlace:
-		lease, err := patiently(w, w.queue.TryLease, w.queue.Lease)
-		if err != nil {
-			return err
-		}
-		return errors.Join(w.checker.Check(lease.Message(), number), lease.Ack())
 	}
-	for {
-		message, err := w.takeCopy(w.buffer[:0])
-		if w.Spins && errors.Is(err, shmd.ErrWouldBlock) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		w.buffer = message
-		return w.checker.Check(message, number)
+	lease, err := patiently(w, w.queue.TryLease, w.queue.Lease)
+	if err != nil {
+		return err
 	}
+	return errors.Join(w.checker.Check(lease.Message(), number), lease.Ack())
 }
 
-func (w *way) takeCopy(into []byte) ([]byte, error) {
-	switch {
-	case w.consumer != nil && w.Spins:
-		return w.consumer.TryRecvAppend(into)
-	case w.consumer != nil:
-		return w.consumer.RecvAppend(w.ctx, into)
-	case w.Spins:
-		return w.queue.TryTakeAppend(into)
+func (w *way) takeSpinning() (message []byte, err error) {
+	for {
+		if w.consumer != nil {
+			message, err = w.consumer.TryRecvAppend(w.buffer)
+		} else {
+			message, err = w.queue.TryTakeAppend(w.buffer)
+		}
+		if !w.isAgain(err) {
+			return message, err
+		}
 	}
-	return w.queue.TakeAppend(w.ctx, into)
 }
 
 // openTrip opens both ways of a side.

@@ -350,13 +350,14 @@ func (r *RingReader) PeekMany(ctx context.Context, p *Parker, dst [][]byte, most
 	}
 	dst = append(dst, msg)
 	for position := r.peeked[0]; len(r.peeked) < most && position != r.seen.position() && r.partial == nil; {
-		at := r.ring.at(position)
-		if load64(r.ring.record(at))>>32 == uint64(recordPad) && r.ring.capacity-at < r.seen.position()-position {
-			position += r.ring.capacity - at
-		}
 		msg, end, ok := r.message(position)
 		if !ok {
-			break
+			at := r.ring.at(position)
+			if load64(r.ring.record(at))>>32 != uint64(recordPad) || r.ring.capacity-at >= r.seen.position()-position {
+				break
+			}
+			position += r.ring.capacity - at
+			continue
 		}
 		dst, r.peeked = append(dst, msg), append(r.peeked, end)
 		position = end

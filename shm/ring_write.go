@@ -216,13 +216,17 @@ func (w *RingWriter) SendMany(ctx context.Context, p *Parker, msgs [][]byte, tim
 	if w.size >= 0 {
 		return 0, w.takes(0)
 	}
-	position := w.position
+	position, r := w.position, w.ring
 	for n, msg := range msgs {
-		if len(msg) > w.ring.whole {
+		if len(msg) > r.whole {
 			w.publish(position)
 			return n, nil
 		}
-		start, end := w.place(position, recordSize(uint64(len(msg))))
+		size := recordSize(uint64(len(msg)))
+		start, end := position, position+size
+		if w.prefix != 0 || r.at(start)+size > r.capacity {
+			start, end = w.place(position, size)
+		}
 		if !w.fits(w.seen, end) {
 			var wait ringWait
 			if n == 0 {
@@ -237,7 +241,10 @@ func (w *RingWriter) SendMany(ctx context.Context, p *Parker, msgs [][]byte, tim
 				return 0, err
 			}
 		}
-		w.fill(position, start, recordMessage, uint32(len(msg)), msg)
+		if position != start {
+			w.lead(position, start)
+		}
+		r.put(r.at(start), recordMessage, uint32(len(msg)), msg)
 		position = end
 	}
 	w.publish(position)

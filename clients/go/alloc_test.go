@@ -115,6 +115,16 @@ func TestFastPathsDoNotAllocate(t *testing.T) {
 			_, failed := r.TryRecvAppend(space)
 			return first(err, failed)
 		}},
+		{"SendMany, PeekManyAppend and Advance", func() (failed error) {
+			_, err := p.SendMany(ctx, several)
+			taken, failed = r.PeekManyAppend(ctx, taken[:0], 2)
+			return first(err, failed, r.Advance(len(taken)))
+		}},
+		{"TrySendMany, TryPeekManyAppend and Advance", func() (failed error) {
+			_, err := p.TrySendMany(several)
+			taken, failed = r.TryPeekManyAppend(taken[:0], 2)
+			return first(err, failed, r.Advance(len(taken)))
+		}},
 		{"Put and TakeAppend", func() error {
 			err := q.Put(ctx, message)
 			_, failed := q.TakeAppend(ctx, space)

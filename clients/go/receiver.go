@@ -92,11 +92,8 @@ func (r *receiver) TryRecvAppend(dst []byte) ([]byte, error) {
 }
 
 func (r *receiver) tryRecv(dst []byte) ([]byte, error) {
-	if err := r.usable(); err != nil {
+	if err := r.mayTry(); err != nil {
 		return dst, err
-	}
-	if !r.turn.try() {
-		return dst, r.ended(status.WouldBlock)
 	}
 	message, err := r.reader.Recv(context.Background(), parker, dst, 0)
 	r.turn.give()
@@ -143,7 +140,7 @@ func (r *receiver) TryRecvMany(most int) (messages [][]byte, err error) {
 
 // takeMany takes copies of what it peeks.
 func (r *receiver) takeMany(ctx context.Context, most int, timeout time.Duration) ([][]byte, error) {
-	peeked, err := r.peekMany(ctx, most, timeout)
+	peeked, err := r.peekMany(ctx, nil, most, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -172,11 +169,11 @@ func (r *receiver) tried(op string, err error) error {
 	return recvError(op, r.object.info.Name, err)
 }
 
-func (r *receiver) peekMany(ctx context.Context, most int, timeout time.Duration) ([][]byte, error) {
+func (r *receiver) peekMany(ctx context.Context, dst [][]byte, most int, timeout time.Duration) ([][]byte, error) {
 	if most < 1 {
-		return nil, status.New(status.Invalid, "", "%d messages; it must be at least 1", most)
+		return dst, status.New(status.Invalid, "", "%d messages; it must be at least 1", most)
 	}
-	return r.reader.PeekMany(ctx, parker, nil, most, timeout)
+	return r.reader.PeekMany(ctx, parker, dst, most, timeout)
 }
 
 // Peek is the next message where it lies, in shared memory: valid until a call that
@@ -202,25 +199,72 @@ func (r *receiver) TryPeek() (message []byte, err error) {
 
 // PeekMany is Peek of 1 to most messages. Errors as RecvMany.
 func (r *receiver) PeekMany(ctx context.Context, most int) (messages [][]byte, err error) {
-	err = r.wait(ctx, false, func(ctx context.Context, timeout time.Duration) (err error) {
-		messages, err = r.peekMany(ctx, most, timeout)
+	return r.PeekManyAppend(ctx, nil, most)
+}
+
+// PeekManyAppend is PeekMany that appends the messages to dst, which it returns with them;
+// after an error dst is as it was. With room in dst it takes no memory:
+//
+//	for err == nil {
+//		messages, err = s.PeekManyAppend(ctx, messages[:0], 64)
+//		...
+//		err = s.Advance(len(messages))
+//	}
+func (r *receiver) PeekManyAppend(ctx context.Context, dst [][]byte, most int) ([][]byte, error) {
+	messages, err := r.tryPeekMany(dst, most)
+	if err == nil {
+		return messages, nil
+	}
+	if err == status.WouldBlock {
+		messages, err = r.peekManySlow(ctx, dst, most)
+	}
+	return messages, recvError("look into", r.object.info.Name, err)
+}
+
+// peekManySlow waits, and so is apart from what must not allocate.
+func (r *receiver) peekManySlow(ctx context.Context, dst [][]byte, most int) (messages [][]byte, err error) {
+	messages = dst
+	err = r.wait(ctx, true, func(ctx context.Context, timeout time.Duration) (err error) {
+		messages, err = r.peekMany(ctx, dst, most, timeout)
 		return err
 	})
-	return messages, recvError("look into", r.object.info.Name, err)
+	return messages, err
 }
 
 // TryPeekMany is PeekMany that does not wait: ErrWouldBlock as TryPeek.
 func (r *receiver) TryPeekMany(most int) (messages [][]byte, err error) {
-	err = r.try(func() (err error) {
-		messages, err = r.peekMany(context.Background(), most, 0)
-		return err
-	})
+	return r.TryPeekManyAppend(nil, most)
+}
+
+// TryPeekManyAppend is PeekManyAppend that does not wait: ErrWouldBlock as TryPeek.
+func (r *receiver) TryPeekManyAppend(dst [][]byte, most int) ([][]byte, error) {
+	messages, err := r.tryPeekMany(dst, most)
+	if err == nil {
+		return messages, nil
+	}
 	return messages, r.tried("look into", err)
+}
+
+func (r *receiver) tryPeekMany(dst [][]byte, most int) ([][]byte, error) {
+	if err := r.mayTry(); err != nil {
+		return dst, err
+	}
+	messages, err := r.peekMany(context.Background(), dst, most, 0)
+	r.turn.give()
+	return messages, err
 }
 
 // Advance takes the first n of the messages that were peeked. Errors: ErrInvalid (that
 // many were not), ErrRemoved, ErrClosed.
 func (r *receiver) Advance(n int) error {
+	if r.enters() {
+		err := r.reader.Advance(n)
+		r.turn.give()
+		if err == nil {
+			return nil
+		}
+		return recvError("receive from", r.object.info.Name, err)
+	}
 	return recvError("receive from", r.object.info.Name, r.now(func() error { return r.reader.Advance(n) }))
 }
 

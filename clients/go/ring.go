@@ -67,14 +67,22 @@ func (d *direction) now(act func() error) error {
 	return act()
 }
 
-// try is now that does not wait for its turn either: ErrWouldBlock while another call
-// has it.
-func (d *direction) try(act func() error) error {
+// mayTry takes the turn for a call that does not wait for that either: ErrWouldBlock while
+// another call has it.
+func (d *direction) mayTry() error {
 	if err := d.usable(); err != nil {
 		return err
 	}
 	if !d.turn.try() {
 		return d.ended(status.WouldBlock)
+	}
+	return nil
+}
+
+// try is now that does not wait for its turn.
+func (d *direction) try(act func() error) error {
+	if err := d.mayTry(); err != nil {
+		return err
 	}
 	defer d.turn.give()
 	return act()

@@ -79,11 +79,8 @@ func (s *sender) TrySend(message []byte) error {
 }
 
 func (s *sender) trySend(message []byte) error {
-	if err := s.usable(); err != nil {
+	if err := s.mayTry(); err != nil {
 		return err
-	}
-	if !s.turn.try() {
-		return s.ended(status.WouldBlock)
 	}
 	err := s.writer.Send(context.Background(), parker, message, 0)
 	s.turn.give()
@@ -94,22 +91,42 @@ func (s *sender) trySend(message []byte) error {
 // only, and returns how many that were. Errors as Send, after which none was sent, and
 // ErrInvalid if there are none.
 func (s *sender) SendMany(ctx context.Context, messages [][]byte) (n int, err error) {
-	long := len(messages) > 0 && len(messages[0]) > s.inOne
-	err = s.wait(ctx, long, func(ctx context.Context, timeout time.Duration) (err error) {
+	n, err = s.trySendMany(messages)
+	if err == nil {
+		return n, nil
+	}
+	if err == status.WouldBlock {
+		n, err = s.sendManySlow(ctx, messages)
+	}
+	return n, sendError("send to", s.object.info.Name, err)
+}
+
+// sendManySlow waits, and so is apart from what must not allocate.
+func (s *sender) sendManySlow(ctx context.Context, messages [][]byte) (n int, err error) {
+	err = s.wait(ctx, true, func(ctx context.Context, timeout time.Duration) (err error) {
 		n, err = s.writer.SendMany(ctx, parker, messages, timeout)
 		return err
 	})
-	return n, sendError("send to", s.object.info.Name, err)
+	return n, err
 }
 
 // TrySendMany is SendMany that does not wait: ErrWouldBlock if there is room for none, or
 // another goroutine is sending.
 func (s *sender) TrySendMany(messages [][]byte) (n int, err error) {
-	err = s.try(func() (err error) {
-		n, err = s.writer.SendMany(context.Background(), parker, messages, 0)
-		return err
-	})
+	n, err = s.trySendMany(messages)
+	if err == nil {
+		return n, nil
+	}
 	return n, sendError("send to", s.object.info.Name, err)
+}
+
+func (s *sender) trySendMany(messages [][]byte) (n int, err error) {
+	if err := s.mayTry(); err != nil {
+		return 0, err
+	}
+	n, err = s.writer.SendMany(context.Background(), parker, messages, 0)
+	s.turn.give()
+	return n, err
 }
 
 // Reserve is the room of a message of size bytes, in shared memory, to be filled in

@@ -267,7 +267,7 @@ func openPut(row *adapter.Row) (adapter.Session, error) {
 		}
 		for some := messages[:count]; len(some) > 0; {
 			n, err := w.putMany(some)
-			if err != nil {
+			if err != nil && !(w.Spins && w.isAgain(err)) {
 				return err
 			}
 			some = some[n:]
@@ -277,12 +277,15 @@ func openPut(row *adapter.Row) (adapter.Session, error) {
 }
 
 func (w *way) putMany(messages [][]byte) (int, error) {
-	if w.producer != nil {
-		return patiently(w, func() (int, error) { return w.producer.TrySendMany(messages) },
-			func(ctx context.Context) (int, error) { return w.producer.SendMany(ctx, messages) })
+	switch {
+	case w.producer != nil && w.Spins:
+		return w.producer.TrySendMany(messages)
+	case w.producer != nil:
+		return w.producer.SendMany(w.ctx, messages)
+	case w.Spins:
+		return w.queue.TryPutMany(messages)
 	}
-	return patiently(w, func() (int, error) { return w.queue.TryPutMany(messages) },
-		func(ctx context.Context) (int, error) { return w.queue.PutMany(ctx, messages) })
+	return w.queue.PutMany(w.ctx, messages)
 }
 
 func openTake(row *adapter.Row) (adapter.Session, error) {
@@ -300,7 +303,8 @@ func openTake(row *adapter.Row) (adapter.Session, error) {
 			return nil
 		}, w.end), nil
 	}
-	return &batches{way: w, space: make([]byte, 0, int(row.Batch)*row.SizeBytes)}, nil
+	return &batches{way: w, messages: make([][]byte, 0, row.Batch),
+		space: make([]byte, 0, int(row.Batch)*row.SizeBytes)}, nil
 }
 
 // batches takes as many messages in a call as there are, up to a batch.
@@ -312,18 +316,17 @@ type batches struct {
 
 func (b *batches) Run(count uint64) error {
 	for i := b.Done; i < b.Done+count; {
-		messages, err := b.takeMany(int(min(b.Batch, b.Done+count-i)))
-		if err != nil {
+		if err := b.takeMany(int(min(b.Batch, b.Done+count-i))); err != nil {
 			return err
 		}
-		for _, message := range messages {
+		for _, message := range b.messages {
 			if err := b.checker.Check(message, b.Expected(i)); err != nil {
 				return err
 			}
 			i++
 		}
 		if b.consumer != nil {
-			if err := b.consumer.Advance(len(messages)); err != nil {
+			if err := b.consumer.Advance(len(b.messages)); err != nil {
 				return err
 			}
 		}
@@ -331,18 +334,22 @@ func (b *batches) Run(count uint64) error {
 	return nil
 }
 
-func (b *batches) takeMany(most int) (_ [][]byte, err error) {
-	if b.consumer != nil {
-		return patiently(b.way, func() ([][]byte, error) { return b.consumer.TryPeekMany(most) },
-			func(ctx context.Context) ([][]byte, error) { return b.consumer.PeekMany(ctx, most) })
-	}
-	return patiently(b.way, func() ([][]byte, error) {
+// takeMany tries once with wait=spin, and else waits.
+func (b *batches) takeMany(most int) (err error) {
+	switch {
+	case b.consumer != nil && b.Spins:
+		b.messages, err = b.consumer.TryPeekManyAppend(b.messages[:0], most)
+	case b.consumer != nil:
+		b.messages, err = b.consumer.PeekManyAppend(b.ctx, b.messages[:0], most)
+	case b.Spins:
 		b.messages, b.space, err = b.queue.TryTakeManyAppend(b.messages[:0], b.space[:0], most)
-		return b.messages, err
-	}, func(ctx context.Context) ([][]byte, error) {
-		b.messages, b.space, err = b.queue.TakeManyAppend(ctx, b.messages[:0], b.space[:0], most)
-		return b.messages, err
-	})
+	default:
+		b.messages, b.space, err = b.queue.TakeManyAppend(b.ctx, b.messages[:0], b.space[:0], most)
+	}
+	if b.Spins && b.isAgain(err) {
+		return nil // none
+	}
+	return err
 }
 
 func (b *batches) Close() error { return b.end() }

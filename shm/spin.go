@@ -1,7 +1,10 @@
 package shm
 
 import (
+	"os"
 	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -52,26 +55,34 @@ func spinHarder(state uint32) uint32 {
 	return min(spinLevel(state)+1, spinLevelMax)<<spinLevelShift | state&spinUsualMask
 }
 
-// spinUseless reports whether nobody else can run here, or in this process, meanwhile.
-func spinUseless() bool { return runtime.NumCPU() == 1 || runtime.GOMAXPROCS(0) == 1 }
+// spinUseless reports whether nobody else can run meanwhile: the machine has one processor.
+// That this process has one, of several, says nothing of those for whom it waits.
+var spinUseless = sync.OnceValue(func() bool {
+	online, err := os.ReadFile("/sys/devices/system/cpu/online") // such as 0-3,8
+	if err != nil {
+		return runtime.NumCPU() == 1
+	}
+	return !strings.ContainsAny(string(online), "-,")
+})
 
-// spinMayProbe reports whether the calling thread may run on more than one processor.
+// spinMayProbe reports whether the calling thread may run on more than one processor, and
+// goroutines too: else who probes keeps the others of this process from running.
 func spinMayProbe() bool {
 	var allowed unix.CPUSet
-	return unix.SchedGetaffinity(0, &allowed) == nil && allowed.Count() > 1
+	return runtime.GOMAXPROCS(0) > 1 && unix.SchedGetaffinity(0, &allowed) == nil && allowed.Count() > 1
 }
 
 // limit is how many turns to spin at most; 0 = not at all.
 func (s *spinner) limit() uint32 {
 	state := s.state.Load()
+	if spinUseless() {
+		return 0
+	}
 	if spinHasHelped(state) {
 		return spinPatience
 	}
-	if state&spinAlone == 0 && spinUseless() { // last: asking takes longer than what helps
-		return 0
-	}
 	if spinMisses(state) >= spinProbeAfter<<spinLevel(state) {
-		if !spinUseless() && spinMayProbe() {
+		if spinMayProbe() {
 			return spinProbe
 		}
 		state = spinHarder(state) | spinAlone

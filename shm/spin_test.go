@@ -94,16 +94,26 @@ func TestSpinnerTakesAtLeast(t *testing.T) {
 	}
 }
 
-// With one processor for goroutines nobody spins; who was helped before notices once.
-func TestSpinnerIsUselessOnOneProcessor(t *testing.T) {
+// With one processor for goroutines, of several, nobody probes, and who has spun in vain for
+// some times hardly spins: those for whom it waits may run elsewhere, or wait for it.
+func TestSpinnerNeverProbesOnOneProcessor(t *testing.T) {
+	if spinUseless() {
+		t.Skip("it needs two processors")
+	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	var s spinner
-	if got := s.limit(); got != 0 {
-		t.Fatalf("%d turns, want none", got)
+	for range spinProbeAfter {
+		limit := s.limit()
+		if limit > spinMax {
+			t.Fatalf("%d turns, want at most %d", limit, spinMax)
+		}
+		s.learn(limit, limit)
 	}
-	s.learn(0, spinLeast)
-	s.learn(spinPatience, spinPatience)
-	if got := s.limit(); got != 0 {
-		t.Fatalf("%d turns after one in vain, want none", got)
+	if got := s.limit(); got != 1 {
+		t.Errorf("%d turns after %d in vain, want 1", got, spinProbeAfter)
+	}
+	s.learn(1, 1)
+	if !s.skip() {
+		t.Error("it does not skip a spin then")
 	}
 }

@@ -21,8 +21,9 @@ type Lock struct {
 	recursive bool // a value's or array's own lock always is
 	unlockAny bool
 	strict    bool
-	bracketed bool // the line counts write brackets
-	gate      gate // holds a token while somebody is in the slow path
+	bracketed bool        // the line counts write brackets
+	gate      gate        // holds a token while somebody is in the slow path
+	soon      atomic.Bool // somebody is in TakeSoon
 	spin      spinner
 }
 
@@ -189,9 +190,39 @@ func (l *Lock) LockWait(ctx context.Context, p *Parker, o Owner, timeout time.Du
 	if err != status.WouldBlock || timeout == 0 {
 		return n, err
 	}
+	if l.TakeSoon(o) {
+		return nil, nil
+	}
+	return l.LockAsleep(ctx, p, o, timeout)
+}
+
+// TakeSoon is TakeFree of who would wait, and has tried in vain: it waits briefly in the hope
+// that the owner lets go. One goroutine at a time does, and only while nobody is at the gate:
+// the others would keep processors from the owner. false = nothing has changed.
+func (l *Lock) TakeSoon(o Owner) (taken bool) {
+	if len(l.gate) != 0 || !l.soon.CompareAndSwap(false, true) {
+		return false
+	}
+	l.spin.poll(func() bool {
+		old := atomic.LoadUint32(&l.line.Word)
+		if old == 0 { // at once: a moment later another has it
+			taken = l.TakeFree(o)
+			return taken
+		}
+		return isFree(old) || isRemoved(old)
+	}, 0, 1, lockPausesMax)
+	l.soon.Store(false)
+	return taken
+}
+
+// LockAsleep is the rest of LockWait, of who has tried in vain, and TakeSoon too.
+func (l *Lock) LockAsleep(ctx context.Context, p *Parker, o Owner, timeout time.Duration) (*Notice, error) {
 	deadline := deadlineWithin(ctx, timeout)
-	if err := l.gate.enter(ctx, deadline); err != nil {
-		return nil, err
+	if !l.gate.tryEnter() {
+		if err := l.gate.enter(ctx, deadline); err != nil {
+			return nil, err
+		}
+		l.spin.whileHeld(&l.line.Word, 0, 1, lockPausesMax)
 	}
 	defer l.gate.leave()
 	return l.lockSlow(ctx, p, o, deadline)
@@ -207,7 +238,6 @@ func endOf(ctx context.Context) error {
 
 func (l *Lock) lockSlow(ctx context.Context, p *Parker, o Owner, deadline int64) (*Notice, error) {
 	c := contender{seg: l.seg, word: &l.line.Word, self: o.Word, deadline: deadline}
-	l.spin.whileHeld(c.word, 0, 1, lockPausesMax)
 	for {
 		old := atomic.LoadUint32(&l.line.Word)
 		if isFree(old) {

@@ -307,3 +307,33 @@ func TestReleaseFree(t *testing.T) {
 		t.Error("unlock_any: nobody's token is there to be compared")
 	}
 }
+
+// TakeSoon takes what is free, or becomes it, and leaves the rest to the gate.
+func TestLockTakeSoon(t *testing.T) {
+	l := newSegment(t, KindMutex, 0, 0, 0).Lock()
+	mine, others := owner(1, 0), owner(2, 0)
+	takes := func(what string, want bool) {
+		t.Helper()
+		if got := l.TakeSoon(mine); got != want || l.Holds(mine) != want {
+			t.Fatalf("%s: it took it: %v; it holds it: %v", what, got, l.Holds(mine))
+		}
+	}
+	takes("free", true)
+	if err := l.Unlock(mine); err != nil {
+		t.Fatal(err)
+	}
+	if !l.TakeFree(others) {
+		t.Fatal("it is not free")
+	}
+	takes("held", false)
+	if err := l.Unlock(others); err != nil {
+		t.Fatal(err)
+	}
+	l.gate <- struct{}{}
+	takes("somebody is at the gate", false)
+	<-l.gate
+	l.soon.Store(true)
+	takes("somebody else spins", false)
+	l.soon.Store(false)
+	takes("free again", true)
+}

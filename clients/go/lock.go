@@ -35,7 +35,7 @@ func (w *Owner) Lock(ctx context.Context) (*Notice, error) {
 		if o.guard.TakeFree(w.owner) && w.keep() == nil {
 			return nil, nil
 		}
-		if o.guard.RetakeFree(w.owner) {
+		if o.guard.RetakeFree(w.owner) || o.guard.TakeSoon(w.owner) && w.keep() == nil {
 			return nil, nil
 		}
 	}
@@ -110,7 +110,7 @@ func (w *Owner) keepUnlessGone() error {
 func (w *Owner) lockSlow(ctx context.Context) (n *Notice, err error) {
 	o := w.object
 	err = o.slowly(ctx, func(ctx context.Context) (err error) {
-		n, err = o.guard.LockWait(ctx, parker, w.owner, -1)
+		n, err = o.guard.LockAsleep(ctx, parker, w.owner, -1)
 		return err
 	})
 	return n, err

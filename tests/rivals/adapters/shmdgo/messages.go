@@ -193,7 +193,7 @@ func (w *way) takeSpinning() (message []byte, err error) {
 }
 
 // openTrip opens both ways of a side.
-func openTrip(row *adapter.Row, turn func(there, back *way, i uint64) error) (adapter.Session, error) {
+func openTrip(row *adapter.Row, trips func(there, back *way, first, count uint64) error) (adapter.Session, error) {
 	c, err := connect(row)
 	if err != nil {
 		return nil, err
@@ -206,25 +206,35 @@ func openTrip(row *adapter.Row, turn func(there, back *way, i uint64) error) (ad
 	if err != nil {
 		return nil, err
 	}
-	return adapter.Turns(row, func(i uint64) error { return turn(there, back, i) },
+	return adapter.Loop(row, func(first, count uint64) error { return trips(there, back, first, count) },
 		func() error { return errors.Join(there.close(), back.close(), c.Close()) }), nil
 }
 
 func openPing(row *adapter.Row) (adapter.Session, error) {
-	return openTrip(row, func(there, back *way, i uint64) error {
-		if err := there.put(i); err != nil {
-			return err
+	return openTrip(row, func(there, back *way, first, count uint64) error {
+		for i := range count {
+			if err := there.put(first + i); err != nil {
+				return err
+			}
+			if err := back.take(first + i); err != nil {
+				return err
+			}
 		}
-		return back.take(i)
+		return nil
 	})
 }
 
 func openPong(row *adapter.Row) (adapter.Session, error) {
-	return openTrip(row, func(there, back *way, i uint64) error {
-		if err := there.take(i); err != nil {
-			return err
+	return openTrip(row, func(there, back *way, first, count uint64) error {
+		for i := range count {
+			if err := there.take(first + i); err != nil {
+				return err
+			}
+			if err := back.put(first + i); err != nil {
+				return err
+			}
 		}
-		return back.put(i)
+		return nil
 	})
 }
 

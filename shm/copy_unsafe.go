@@ -6,6 +6,16 @@ import (
 	"unsafe"
 )
 
+// appendBytes is append, without a call for what is one word and has room.
+func appendBytes(dst, src []byte) []byte {
+	if n := len(dst); len(src) == 8 && cap(dst)-n >= 8 {
+		dst = dst[:n+8]
+		*(*[8]byte)(dst[n:]) = *(*[8]byte)(src)
+		return dst
+	}
+	return append(dst, src...)
+}
+
 // copyOut copies len(dst) bytes from byte offset start of the data by whole
 // atomic words, so that the loads stay before the sequence's re-check. The data
 // of a segment is padded to whole words. A word that mixes two writes is

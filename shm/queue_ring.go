@@ -91,11 +91,10 @@ func (q *Queue) mayPut() bool {
 
 // expectMessage asks for the lines of the next message, with its entry and not after it:
 // they come from the same processor. Slots go round, so the entry of a lap before mostly
-// names the slot. What is loaded is not used.
+// names the slot.
 func (q *Queue) expectMessage(head position) {
 	if slot, ok := q.slotNamedAt(head); ok {
-		expectWord(&q.descs[slot].State)
-		expectWord(q.firstWord(slot))
+		expectWords(&q.descs[slot].State, q.firstWord(slot))
 	}
 }
 

@@ -33,12 +33,10 @@ type ring struct {
 func (r *ring) at(position uint64) uint64 { return position & (r.capacity - 1) }
 
 // expect asks for the lines of a short record at a position, with the word that says
-// whether it is there and not after it: they come from the same processor. What is loaded
-// is not used.
+// whether it is there and not after it: they come from the same processor.
 func (r *ring) expect(position uint64) {
 	at := r.at(position) &^ (recordAlign - 1)
-	expectWord(r.record(at))
-	expectWord(r.record(r.at(at + cacheLine)))
+	expectWords(r.record(at), r.record(r.at(at+cacheLine)))
 }
 
 const cacheLine = 64

@@ -133,15 +133,14 @@ func (w *way) putSpinning(message []byte) error {
 // isAgain reports whether an error says to try again. In a loop it is mostly the one of the
 // last time.
 func (w *way) isAgain(err error) bool {
-	if err == nil {
+	return err != nil && (err == w.again || w.saysAgain(err))
+}
+
+func (w *way) saysAgain(err error) bool {
+	if !errors.Is(err, shmd.ErrWouldBlock) {
 		return false
 	}
-	if err != w.again {
-		if !errors.Is(err, shmd.ErrWouldBlock) {
-			return false
-		}
-		w.again = err
-	}
+	w.again = err
 	return true
 }
 

@@ -29,7 +29,7 @@ func bothResets(t *testing.T, test func(t *testing.T, flags Flags)) {
 }
 
 // everyParker runs a test with direct sleepers, with ones that share a thread, with ones
-// that are looked at every tick, and on one processor, where nobody spins.
+// that are looked at every tick, and on one processor, where who spins keeps all from running.
 func everyParker(t *testing.T, test func(t *testing.T, o ParkerOptions)) {
 	for name, o := range map[string]ParkerOptions{
 		"direct":   {DirectMax: 64},

@@ -13,21 +13,33 @@ import (
 // atomics (this file), write brackets and snapshots (sequence.go), the version
 // (change.go). Safe for concurrent use.
 type Array struct {
-	seg   *Segment
-	guard *Lock          // the own or foreign lock; nil = none
-	base  unsafe.Pointer // immutable; element 0
-	width uint32         // immutable; bytes of one access to an element
-	words bool           // immutable; the elements are integers of 8 bytes
+	seg    *Segment
+	guard  *Lock          // the own or foreign lock; nil = none
+	base   unsafe.Pointer // immutable; element 0
+	width  uint32         // immutable; bytes of one access to an element
+	words  bool           // immutable; the elements are integers of 8 bytes
+	change eventcount     // the version, of which every change moves the count
+	state  *uint32        // immutable; the object's
+	// How many elements of 8 bytes there are to be loaded, and to be stored: 0 = of another
+	// size, or read-only. One comparison for three.
+	loads, stores uint64
 }
 
 // Array returns a view of the segment's data; guard is its own lock, the
 // foreign mutex's, or nil.
 func (s *Segment) Array(guard *Lock) *Array {
-	a := &Array{seg: s, guard: guard, base: unsafe.Pointer(unsafe.SliceData(s.Data())), width: s.geometry.ItemSize}
+	a := &Array{seg: s, guard: guard, base: unsafe.Pointer(unsafe.SliceData(s.Data())), width: s.geometry.ItemSize,
+		change: s.changes(), state: &s.page.Header.State}
 	if s.geometry.Kind == KindValue {
 		a.width = max(4, a.width) // a scalar is one atomic word, whatever its type
 	}
 	kind := s.geometry.Code.Kind()
+	if a.width == 8 {
+		a.loads = s.geometry.Length
+		if !s.readOnly {
+			a.stores = a.loads
+		}
+	}
 	a.words = a.width == 8 && (kind == ctypes.KindInt || kind == ctypes.KindUint)
 	return a
 }
@@ -52,19 +64,19 @@ func (a *Array) at(i uint64) unsafe.Pointer {
 // LoadWord is the front of Load for elements of 8 bytes, small enough to be inlined; false =
 // Load decides.
 func (a *Array) LoadWord(i uint64) (bits uint64, ok bool) {
-	if a.width != 8 || !a.has(i) {
+	if i >= a.loads || State(atomic.LoadUint32(a.state)) == StateRemoved { // as has
 		return 0, false
 	}
-	return atomic.LoadUint64((*uint64)(a.at(i))), true
+	return atomic.LoadUint64((*uint64)(unsafe.Add(a.base, i*8))), true
 }
 
 // StoreWord is the front of Store, likewise; false = nothing has changed.
 func (a *Array) StoreWord(i, bits uint64) bool {
-	if a.width != 8 || a.seg.readOnly || !a.has(i) {
+	if i >= a.stores || State(atomic.LoadUint32(a.state)) == StateRemoved {
 		return false
 	}
-	put64((*uint64)(a.at(i)), bits) // the bump orders it
-	a.seg.bump()
+	put64((*uint64)(unsafe.Add(a.base, i*8)), bits) // the bump orders it
+	a.change.broadcast()
 	return true
 }
 
@@ -156,7 +168,7 @@ func (a *Array) rmw(i uint64, f func(old uint64) (uint64, error)) (old uint64, e
 func (a *Array) FetchAdd(i, delta uint64) (old uint64, err error) {
 	if a.words && !a.seg.readOnly && a.has(i) { // one instruction wraps likewise
 		old = add64((*uint64)(a.at(i)), delta)
-		a.seg.bump() // the change first, the version second
+		a.change.broadcast() // the change first, the version second
 		return old, nil
 	}
 	return a.add(i, delta, func(_, sum uint64, _ bool) (uint64, error) { return sum, nil })

@@ -205,7 +205,9 @@ func (q *Queue) Take(ctx context.Context, p *Parker, a Actor, dst []byte, timeou
 // takeAtOnce is Take where nothing is in the way; as putAtOnce.
 func (q *Queue) takeAtOnce(a Actor, dst []byte) (whole []byte, done bool, err error) {
 	l := q.lines
-	dst = slices.Grow(dst, q.firstLength()) // no allocation under the latch
+	if cap(dst)-len(dst) < int(min(copyMax, q.room)) { // no allocation under the latch
+		dst = slices.Grow(dst, q.firstLength())
+	}
 	if !q.seg.lets(a.Seat) || !cas32(q.takeLatch.word, 0, a.Latcher) {
 		return dst, false, nil
 	}

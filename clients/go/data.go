@@ -135,6 +135,10 @@ func (d *data[T]) load(i int) (T, error) {
 			return fromBits[T](bits), nil
 		}
 	}
+	return d.loadSlow(i)
+}
+
+func (d *data[T]) loadSlow(i int) (T, error) {
 	at, err := d.index(i)
 	var bits uint64
 	if err == nil {
@@ -148,6 +152,10 @@ func (d *data[T]) store(i int, v T) error {
 		runtime.KeepAlive(d.object)
 		return nil
 	}
+	return d.storeSlow(i, v)
+}
+
+func (d *data[T]) storeSlow(i int, v T) error {
 	at, err := d.index(i)
 	if err == nil {
 		err = d.elements.Store(at, toBits(v))

@@ -105,8 +105,8 @@ func (q *Queue) Put(ctx context.Context, p *Parker, a Actor, msg []byte, timeout
 			return err
 		}
 		storeBytes(q.Buffer(r), msg)
-		// Not to be given up any more: nobody else could free the slot.
-		return Unfinished(q.Commit(context.WithoutCancel(ctx), p, a, r, uint32(len(msg)), -1))
+		// Not to be given up any more, whatever ctx says: nobody else could free the slot.
+		return Unfinished(q.Commit(context.Background(), p, a, r, uint32(len(msg)), -1))
 	}
 	w := q.waitForSlot(a, timeout)
 	f, err := w.slot(ctx, p)
@@ -259,7 +259,7 @@ func (q *Queue) takeLong(ctx context.Context, p *Parker, w *queueWait, m readyMe
 		return dst, err
 	}
 	whole := q.AppendMessage(dst, l)
-	if err := q.Ack(context.WithoutCancel(ctx), p, w.actor, l, -1); err != nil {
+	if err := q.Ack(context.Background(), p, w.actor, l, -1); err != nil { // as Commit in Put
 		return dst, Unfinished(err)
 	}
 	return whole, nil

@@ -115,6 +115,18 @@ func TestFastPathsDoNotAllocate(t *testing.T) {
 			_, failed := r.TryRecvAppend(space)
 			return first(err, failed)
 		}},
+		{"Reserve, Commit, Peek and Advance", func() error {
+			_, err := p.Reserve(ctx, 8)
+			committed := p.Commit(8)
+			_, failed := r.Peek(ctx)
+			return first(err, committed, failed, r.Advance(1))
+		}},
+		{"TryReserve and TryPeek", func() error {
+			_, err := p.TryReserve(8)
+			committed := p.Commit(8)
+			_, failed := r.TryPeek()
+			return first(err, committed, failed, r.Advance(1))
+		}},
 		{"SendMany, PeekManyAppend and Advance", func() (failed error) {
 			_, err := p.SendMany(ctx, several)
 			taken, failed = r.PeekManyAppend(ctx, taken[:0], 2)

@@ -180,21 +180,42 @@ func (r *receiver) peekMany(ctx context.Context, dst [][]byte, most int, timeout
 // receives, or Advance, which takes it. Do not write to it; whoever may write the object
 // can. One that came in pieces is a copy. It waits as Recv. Errors as Recv.
 func (r *receiver) Peek(ctx context.Context) (message []byte, err error) {
-	err = r.wait(ctx, false, func(ctx context.Context, timeout time.Duration) (err error) {
+	message, err = r.tryPeek()
+	if err == nil {
+		return message, nil
+	}
+	if err == status.WouldBlock {
+		message, err = r.peekSlow(ctx)
+	}
+	return message, recvError("look into", r.object.info.Name, err)
+}
+
+// peekSlow waits, and so is apart from what must not allocate.
+func (r *receiver) peekSlow(ctx context.Context) (message []byte, err error) {
+	err = r.wait(ctx, true, func(ctx context.Context, timeout time.Duration) (err error) {
 		message, err = r.reader.Peek(ctx, parker, timeout)
 		return err
 	})
-	return message, recvError("look into", r.object.info.Name, err)
+	return message, err
 }
 
 // TryPeek is Peek that does not wait: ErrWouldBlock if there is no message, or another
 // goroutine is receiving.
 func (r *receiver) TryPeek() (message []byte, err error) {
-	err = r.try(func() (err error) {
-		message, err = r.reader.Peek(context.Background(), parker, 0)
-		return err
-	})
+	message, err = r.tryPeek()
+	if err == nil {
+		return message, nil
+	}
 	return message, r.tried("look into", err)
+}
+
+func (r *receiver) tryPeek() (message []byte, err error) {
+	if err := r.mayTry(); err != nil {
+		return nil, err
+	}
+	message, err = r.reader.Peek(context.Background(), parker, 0)
+	r.turn.give()
+	return message, err
 }
 
 // PeekMany is Peek of 1 to most messages. Errors as RecvMany.

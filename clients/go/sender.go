@@ -134,21 +134,42 @@ func (s *sender) trySendMany(messages [][]byte) (n int, err error) {
 // before that no other message is sent. Errors as Send: ErrTooLarge also for what would
 // go in pieces, ErrInvalid also for size < 0.
 func (s *sender) Reserve(ctx context.Context, size int) (buffer []byte, err error) {
-	err = s.wait(ctx, false, func(ctx context.Context, timeout time.Duration) (err error) {
+	buffer, err = s.tryReserve(size)
+	if err == nil {
+		return buffer, nil
+	}
+	if err == status.WouldBlock {
+		buffer, err = s.reserveSlow(ctx, size)
+	}
+	return buffer, sendError("reserve in", s.object.info.Name, err)
+}
+
+// reserveSlow waits, and so is apart from what must not allocate.
+func (s *sender) reserveSlow(ctx context.Context, size int) (buffer []byte, err error) {
+	err = s.wait(ctx, true, func(ctx context.Context, timeout time.Duration) (err error) {
 		buffer, err = s.reserve(ctx, size, timeout)
 		return err
 	})
-	return buffer, sendError("reserve in", s.object.info.Name, err)
+	return buffer, err
 }
 
 // TryReserve is Reserve that does not wait: ErrWouldBlock, also if another goroutine is
 // sending.
 func (s *sender) TryReserve(size int) (buffer []byte, err error) {
-	err = s.try(func() (err error) {
-		buffer, err = s.reserve(context.Background(), size, 0)
-		return err
-	})
+	buffer, err = s.tryReserve(size)
+	if err == nil {
+		return buffer, nil
+	}
 	return buffer, sendError("reserve in", s.object.info.Name, err)
+}
+
+func (s *sender) tryReserve(size int) (buffer []byte, err error) {
+	if err := s.mayTry(); err != nil {
+		return nil, err
+	}
+	buffer, err = s.reserve(context.Background(), size, 0)
+	s.turn.give()
+	return buffer, err
 }
 
 func (s *sender) reserve(ctx context.Context, size int, timeout time.Duration) ([]byte, error) {
@@ -161,13 +182,24 @@ func (s *sender) reserve(ctx context.Context, size int, timeout time.Duration) (
 // Commit sends the first n bytes of the reserved message. Errors: ErrInvalid (that many
 // are not reserved), and as Send, after which nothing is reserved any more.
 func (s *sender) Commit(n int) error {
-	err := s.now(func() error {
-		if n < 0 {
-			return status.New(status.Invalid, "", "%d bytes to commit", n)
+	err := s.begin()
+	if err == nil {
+		err = s.commit(n)
+		s.turn.give()
+		if err == nil {
+			return nil
 		}
-		return s.writer.Commit(uint32(min(n, maxUint32)))
-	})
+	} else {
+		err = s.ended(err)
+	}
 	return sendError("commit to", s.object.info.Name, err)
+}
+
+func (s *sender) commit(n int) error {
+	if n < 0 {
+		return status.New(status.Invalid, "", "%d bytes to commit", n)
+	}
+	return s.writer.Commit(uint32(min(n, maxUint32)))
 }
 
 // Abort gives the reserved room back. Errors: ErrInvalid (nothing is reserved), ErrClosed.

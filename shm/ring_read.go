@@ -27,13 +27,14 @@ type RingReader struct {
 	ended   bool     // the end at this position was reported
 	partial []byte   // of a message in pieces
 	left    uint32   // bytes of it that are to come
+	gather  uint32   // pauses of a patient Fetch
 	peeked  []uint64 // what to advance to for each message that was peeked and not taken
 
 	assembled atomic.Bool // partial is a whole message; also read by a Waitable
 }
 
 func newRingReader(r *ring, a Actor, owner *uint32) *RingReader {
-	return &RingReader{ringSide: ringSide{ring: r, own: r.head, other: r.tail, owner: owner, actor: a}}
+	return &RingReader{ringSide: ringSide{ring: r, own: r.head, other: r.tail, owner: owner, actor: a}, gather: gatherMin}
 }
 
 // Empty is a look for who tries again and again: true = Recv would block, and has nothing
@@ -78,20 +79,26 @@ const (
 	FetchedEmpty
 )
 
-// gatherPauses are less than what a message takes from one processor to another.
-const gatherPauses = 3
+// Pauses before a look at a tail: at least less than what a message takes from one processor
+// to another, at most as long as some dozen messages take.
+const (
+	gatherMin = 3
+	gatherMax = 32
+)
 
 // Fetch is the front of Recv, as Post is that of Send. It is patient where Recv would wait:
 // before it looks at a tail that may have just moved it lets a producer that is at it commit
-// some more, from whom each look takes the line of the tail.
+// some more, from whom each look takes the line of the tail. Longer the next time, if more
+// than one message was there; who waits for an answer finds one.
 func (r *RingReader) Fetch(dst []byte, patient bool) (whole []byte, attention uint32, what Fetched) {
 	attention, ok := r.calm()
 	if !ok || r.partial != nil {
 		return dst, 0, FetchedNone
 	}
-	if r.position == r.seen.position() {
+	gathered := r.position == r.seen.position()
+	if gathered {
 		if patient {
-			pause(gatherPauses)
+			pause(r.gather)
 		}
 		if !r.see() {
 			return dst, 0, FetchedEmpty
@@ -105,8 +112,19 @@ func (r *RingReader) Fetch(dst []byte, patient bool) (whole []byte, attention ui
 	at += recordHeader
 	dst = appendBytes(dst, r.ring.data[at:at+length])
 	r.post(r.position + size)
+	if gathered {
+		r.learnToGather()
+	}
 	r.ended, r.peeked = false, r.peeked[:0]
 	return dst, attention, FetchedOne
+}
+
+func (r *RingReader) learnToGather() {
+	if r.position == r.seen.position() {
+		r.gather = gatherMin
+	} else {
+		r.gather = min(2*r.gather, gatherMax)
+	}
 }
 
 // see looks at how far the producer is, if nothing is known to be there. True = something is.

@@ -162,7 +162,6 @@ int shmdi_element_store(struct shmdi_object *object, uint64_t index, const void 
 		return store_any(object, index, item);
 	uint64_t bits;
 	memcpy(&bits, item, sizeof bits);
-	shmdi_fetch_to_write(shmdi_change_word(object));
 	shmdi_store64(place(object, index), bits, SHMDI_RELEASE);
 	shmdi_change_bump(object);
 	return 0;
@@ -186,9 +185,6 @@ int shmdi_element_add(struct shmdi_object *object, uint64_t index, const void *d
 	if (result < 0)
 		return result;
 	void *at = place(object, index);
-	/* Both lines at once, and not first to read. */
-	shmdi_fetch_to_write(at);
-	shmdi_fetch_to_write(shmdi_change_word(object));
 	for (;;) {
 		uint64_t old = load_bits(object, at);
 		uint64_t sum;

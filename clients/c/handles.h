@@ -115,6 +115,7 @@ struct shmdi_ring_side {
 	uint64_t woken;      /* the same, when a commit last woke */
 	uint32_t generation; /* of fork.c */
 	uint32_t spins;      /* how long spinning for the other side has helped; a hint, atomic */
+	uint32_t gather;     /* the reader's: pauses before a look at a tail that may have just moved */
 	bool fast;           /* it carries messages, and no call has left something over */
 };
 

@@ -55,6 +55,7 @@ void shmdi_ring_begin_reading(struct shmdi_ring *ring)
 {
 	ring->reader.looked = ring->reader.woken = SHMDI_RING_NEVER;
 	ring->reader.seen = shmdi_load64(&ring->head->word, SHMDI_RELAXED); /* nothing, as far as known */
+	ring->reader.gather = SHMDI_GATHER_MIN;
 	ring->peeked = 0;
 	shmdi_ring_drop_kept(ring);
 }

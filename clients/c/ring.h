@@ -172,6 +172,11 @@ int shmdi_ring_write(struct shmdi_ring *ring, const void *bytes, size_t size_byt
 bool shmdi_ring_is_writable(struct shmdi_ring *ring, uint64_t *ret_judged);
 
 /* ---- ring_read.c ---- */
+/* Pauses before a look at a tail: at least less than what a message takes from one core to
+ * another, at most as long as some dozen messages take. */
+#define SHMDI_GATHER_MIN 3u
+#define SHMDI_GATHER_MAX 32u
+
 /* Forgets what has arrived of a message in pieces. */
 void shmdi_ring_drop_kept(struct shmdi_ring *ring);
 int shmdi_ring_recv_slowly(struct shmdi_ring *ring, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,

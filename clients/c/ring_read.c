@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#define PAUSES 3
-
 static uint64_t own_position(const struct shmdi_ring *ring)
 {
 	return shmdi_ring_position(shmdi_load64(&ring->head->word, SHMDI_RELAXED));
@@ -278,14 +276,25 @@ static int begin(struct shmdi_ring *ring, int64_t timeout_ns)
 /* ---- messages ---- */
 
 /* Before a look at a tail that may have just moved: a producer that is at it commits some
- * more, if the line of the tail is not taken away from it after each. Less than what a
- * message takes from one core to another, so that who waits for an answer loses nothing. */
-static void let_gather(const struct shmdi_ring *ring)
+ * more, if the line of the tail is not taken away from it after each. true = there was one. */
+static bool let_gather(const struct shmdi_ring *ring)
 {
 	if (known(ring, own_position(ring)) != 0)
-		return;
-	for (int i = 0; i < PAUSES; i++)
+		return false;
+	for (uint32_t i = 0; i < ring->reader.gather; i++)
 		shmdi_pause();
+	return true;
+}
+
+/* Longer the next time, if more than one message was there; who waits for an answer finds
+ * one. */
+static void learn_to_gather(struct shmdi_ring *ring, uint64_t next)
+{
+	uint32_t more = 2 * ring->reader.gather;
+	if (known(ring, next) == 0)
+		ring->reader.gather = SHMDI_GATHER_MIN;
+	else
+		ring->reader.gather = more < SHMDI_GATHER_MAX ? more : SHMDI_GATHER_MAX;
 }
 
 int shmdi_ring_recv_slowly(struct shmdi_ring *ring, void *ret_message, size_t buffer_bytes, int64_t timeout_ns,
@@ -298,9 +307,10 @@ int shmdi_ring_recv_slowly(struct shmdi_ring *ring, void *ret_message, size_t bu
 		return result;
 	struct shmdi_ring_wait wait = shmdi_ring_wait(timeout_ns);
 	struct message message;
-	if (timeout_ns != 0)
-		let_gather(ring);
+	bool gathered = timeout_ns != 0 && let_gather(ring);
 	result = find_message(ring, &wait, ret_message, buffer_bytes, &message);
+	if (gathered && result >= 0)
+		learn_to_gather(ring, message.next);
 	if (result == SHMD_E_TOO_LARGE)
 		*ret_size_bytes = message.size_bytes;
 	if (result < 0)

@@ -34,7 +34,8 @@ type RingReader struct {
 }
 
 func newRingReader(r *ring, a Actor, owner *uint32) *RingReader {
-	return &RingReader{ringSide: ringSide{ring: r, own: r.head, other: r.tail, owner: owner, actor: a}, gather: gatherMin}
+	side := ringSide{ring: r, own: r.head, other: r.tail, owner: owner, actor: a}
+	return &RingReader{ringSide: side, gather: gatherMin}
 }
 
 // Empty is a look for who tries again and again: true = Recv would block, and has nothing

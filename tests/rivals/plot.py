@@ -274,8 +274,10 @@ def main():
             figure.tight_layout()
             for suffix in suffixes:
                 metadata = {"Date": None} if suffix == "svg" else None  # the same results make the same file
-                figure.savefig(directory / f"performance-{row}.{suffix}", dpi=110, metadata=metadata,
-                               bbox_inches="tight")
+                path = directory / f"performance-{row}.{suffix}"
+                figure.savefig(path, dpi=110, metadata=metadata, bbox_inches="tight")
+                if suffix == "svg":  # matplotlib leaves spaces at the ends of lines
+                    path.write_text("".join(line.rstrip() + "\n" for line in path.read_text().splitlines()))
             pyplot.close(figure)
         return save
 

@@ -34,8 +34,10 @@ type RingReader struct {
 }
 
 func newRingReader(r *ring, a Actor, owner *uint32) *RingReader {
-	side := ringSide{ring: r, own: r.head, other: r.tail, owner: owner, actor: a}
-	return &RingReader{ringSide: side, gather: gatherMin}
+	return &RingReader{
+		ringSide: ringSide{ring: r, own: r.head, other: r.tail, owner: owner, actor: a},
+		gather:   gatherMin,
+	}
 }
 
 // Empty is a look for who tries again and again: true = Recv would block, and has nothing

@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
-// StartDaemon runs bin/shmd serve on a socket, with further flags, until it is ready.
+// StartDaemon runs bin/shmd serve on a socket, with further flags, until it is ready. It ends
+// with this process.
 func StartDaemon(ctx context.Context, socket string, flags ...string) (*exec.Cmd, error) {
 	binary, err := Built("SHMD_BIN", filepath.Join("bin", "shmd"))
 	if err != nil {
@@ -23,6 +25,7 @@ func StartDaemon(ctx context.Context, socket string, flags ...string) (*exec.Cmd
 	args := append([]string{"serve", "--socket", socket, "--log-level", "warn", "--ready-fd", "3"}, flags...)
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.ExtraFiles, cmd.Stderr = []*os.File{in}, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT} // with its keeper, however this ends
 	err = cmd.Start()
 	in.Close()
 	if err != nil {

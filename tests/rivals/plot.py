@@ -141,7 +141,7 @@ def _panels(results, curves, titles, save, title, y_label, x_label, x_format, y_
         _label_decades(axis.yaxis, y_format)
         axis.tick_params(axis="x", labelrotation=45)
         axis.grid(True, which="major", color="#e4e4e4", linewidth=0.6)
-        axis.legend(fontsize=7.5, loc="best", framealpha=0.85)
+        axis.legend(fontsize=7, loc="best", framealpha=0.6)
     axes[0][0].set_ylabel(y_label)
     figure.suptitle(f"{title}\n", fontweight="bold")
     figure.text(0.5, 0.925, results.subtitle(), ha="center", fontsize=8, color="#666666")
@@ -258,7 +258,7 @@ def draw(results, save_as):
     _bars(results, "recovery", save_as("recovery"), "From SIGKILL of an owner until the next has the lock", "time",
           _time)
     _bars(results, "attach", save_as("attach"), "Open and close", "time", _time)
-    _bars(results, "memory", save_as("memory"), "Memory for a small object", "KiB", lambda kib, _=None: f"{kib:.3g}")
+    _bars(results, "memory", save_as("memory"), "Memory for a small object", "KiB", lambda kib, _=None: f"{kib:.3g}" if kib < 999.5 else f"{kib:.0f}")
 
 
 def main():

@@ -132,8 +132,8 @@ func (r *recorder) objects() {
 		"it is a value of 'i', you ask for a mutex").On("jobs/count"), "jobs/count", KindMutex, CreateOptions{})
 	r.call("create of an array", MethodCreate, "two dimensions, locked by the mutex; one descriptor comes along",
 		Attachment{Info: vectorGrid,
-		Handle: 6, Created: true, Access: AccessReadWrite, Seat: 1, Owner: 4097, DataOffset: 4096, DataSize: 48,
-		SeatsOffset: 512, LockHandle: new(uint64(5)), LockOwner: new(uint32(4097)), Fds: 1}, "jobs/grid", KindArray,
+			Handle: 6, Created: true, Access: AccessReadWrite, Seat: 1, Owner: 4097, DataOffset: 4096, DataSize: 48,
+			SeatsOffset: 512, LockHandle: new(uint64(5)), LockOwner: new(uint32(4097)), Fds: 1}, "jobs/grid", KindArray,
 		CreateOptions{Code: new("d"), Shape: []uint64{2, 3}, Lock: "@jobs/lock", Map: new(true),
 			Init: r.encoded(nil, []float64{1, 2.5})})
 	ticket := []byte{15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}

@@ -80,7 +80,9 @@ func (v *storing) advance(line string, n int, whileAsleep func() error) (over bo
 			continue
 		}
 		waiting, err := v.segment.WaitingOf(seat)
-		if err == nil && waiting > 0 {
+		// Once released it may sleep for the mutex of a condition, which is another object, and
+		// which a peer has that was woken too.
+		if err == nil && (waiting > 0 || v.released) {
 			err = whileAsleep()
 		}
 		if err != nil {

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/shmd/shmd/status"
 	"github.com/shmd/shmd/wire"
@@ -347,4 +350,55 @@ func TestCallersComeAndGo(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+// A descriptor goes to the answer that says that it comes along, or that always brings one,
+// and to no other.
+func TestDescriptorsGoToTheirAnswers(t *testing.T) {
+	l, peer := newPeer(t)
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, c := range []struct {
+		name   string
+		file   carries
+		result any
+		sent   bool // a descriptor
+		want   error
+		got    bool
+	}{
+		{"none comes along", maybeFile, wire.Attachment{Handle: 1}, false, nil, false},
+		{"one comes along", maybeFile, wire.Attachment{Handle: 2, Fds: 1}, true, nil, true},
+		{"one is what it asked for", oneFile, wire.MapResult{Fds: 1}, true, nil, true},
+		{"a number", maybeFile, 7, false, nil, false},
+		{"one does not come, though it says so", maybeFile, wire.Attachment{Handle: 3, Fds: 1}, false,
+			status.BadFrame, false},
+	} {
+		under := &call{method: wire.MethodOpen, file: c.file}
+		if err := l.start(under, 0, func(b []byte) ([]byte, error) { return b, nil }); err != nil {
+			t.Fatal(err)
+		}
+		b, err := wire.AppendEncoded(wire.AppendResultHeader(nil, under.id), c.result)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rights []byte
+		if c.sent {
+			rights = unix.UnixRights(int(file.Fd()))
+		}
+		if _, _, err := peer.WriteMsgUnix(b, rights, nil); err != nil {
+			t.Fatal(err)
+		}
+		a := l.wait(t.Context(), under)
+		if !errors.Is(a.err, c.want) || (a.file >= 0) != c.got {
+			t.Errorf("%s: descriptor %d, %v", c.name, a.file, a.err)
+		}
+		if a.file >= 0 {
+			if err := unix.Close(a.file); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }

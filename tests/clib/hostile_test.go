@@ -108,6 +108,9 @@ func (d *falseDaemon) honest(id any, method string, params any) answer {
 		result = d.hello
 	case "open":
 		result = d.object
+		if options := params.([]any)[1].(map[string]any); options["map"] != true {
+			d.t.Errorf("it opens with %v, and does not ask for the descriptor", options)
+		}
 	case "map":
 		result = members{"size": d.object["segment_size"], "fds": 1}
 		fds = []int{int(d.segment.Fd())}
@@ -245,6 +248,18 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 				"abi_fingerprint": fingerprint}})
 		})
 	}
+	// along answers open with a descriptor, after which nobody need ask for it.
+	along := func(file *os.File, changes members) func(any, string, *answer) {
+		return func(id any, method string, a *answer) {
+			switch method {
+			case "open":
+				open(changes)(id, method, a)
+				a.fds = []int{int(file.Fd())}
+			case "map":
+				t.Error("it asks for what it has")
+			}
+		}
+	}
 	raw := func(where string, b ...byte) func(any, string, *answer) {
 		return at(where, func(_ any, a *answer) { a.bytes, a.fds, a.end = b, nil, true })
 	}
@@ -321,6 +336,11 @@ func falseAnswers(t *testing.T, d *falseDaemon) {
 			a.fds = []int{int(other.Fd()), int(other.Fd())}
 		}},
 		{"a file, not sealed", "CORRUPT", at("map", func(_ any, a *answer) { a.fds = []int{int(other.Fd())} })},
+		{"a descriptor that comes along", "OK", along(d.segment, members{"fds": 1})},
+		{"a file that comes along, not sealed", "CORRUPT", along(other, members{"fds": 1})},
+		{"a descriptor of another kind", "VERSION", along(d.segment, members{"fds": 1, "kind": "mutex",
+			"flags": []string{}})},
+		{"a descriptor that does not come along", "LOST", open(members{"fds": 1})},
 		{"a short ticket", "BAD_FRAME", at("ticket", func(id any, a *answer) {
 			a.bytes = packed(t, []any{1, id, nil, members{"id": 5, "ticket": make([]byte, 15)}})
 		})},
